@@ -1,0 +1,2 @@
+//! The `bo` binary.
+fn main() {}

@@ -1,0 +1,104 @@
+//! Where labelled images come from, one at a time.
+//!
+//! [`ImageSource`] is the seam between images and everything else: generated scenes, folders of
+//! photographs and corrupted variants implement it. Nothing holds all images at once.
+
+use image::RgbImage;
+
+use crate::geometry::{Rect, Segment};
+
+/// What kind of line a region holds, in a weld scene.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LineKind {
+    /// Left longitudinal.
+    LongitudinalLeft,
+    /// Right longitudinal.
+    LongitudinalRight,
+    /// The fillet between the longitudinals.
+    Fillet,
+    /// The collar.
+    Collar,
+    /// Any other line.
+    Other,
+}
+
+/// A region of interest that holds exactly one true line.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Region {
+    /// Where to look.
+    pub bounds: Rect,
+    /// What is to be found there.
+    pub kind: LineKind,
+    /// The true line.
+    pub line: Segment,
+}
+
+/// The true lines of an image.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Truth {
+    /// One line per region: the pipeline fits one line in each.
+    Regions(Vec<Region>),
+    /// Lines without regions: all detected segments count.
+    Segments(Vec<Segment>),
+}
+
+/// One decoded image with its labels.
+#[derive(Clone, Debug)]
+pub struct LabelledImage {
+    /// Pixels, 8-bit RGB.
+    pub pixels: RgbImage,
+    /// True lines in the image's own pixels.
+    pub truth: Truth,
+}
+
+/// A finite, ordered collection of labelled images that are loaded one at a time.
+///
+/// Loading index `i` twice gives the same image bit for bit.
+pub trait ImageSource: Send + Sync {
+    /// Number of images.
+    fn len(&self) -> usize;
+
+    /// True if there are none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Short name of image `index`, unique in the source, for messages and records.
+    fn name(&self, index: usize) -> &str;
+
+    /// Hash of what image `index` is made of (file content and labels, or generator version, seed
+    /// and number), hexadecimal. Equal hash means equal pixels and truth.
+    fn content_hash(&self, index: usize) -> &str;
+
+    /// Decodes or generates image `index`.
+    ///
+    /// # Errors
+    /// The file has gone, changed its size, or no longer decodes.
+    fn load(&self, index: usize) -> Result<LabelledImage, SourceError>;
+}
+
+/// An image that could not be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// Reading or decoding failed.
+    #[error("image {name}: {reason}")]
+    Unreadable {
+        /// The image.
+        name: String,
+        /// What went wrong, in words.
+        reason: String,
+    },
+    /// The image is larger than the decoder is allowed to open.
+    #[error("image {name}: {width} x {height} pixels exceed the limit of {limit}")]
+    TooLarge {
+        /// The image.
+        name: String,
+        /// Columns by the header.
+        width: u32,
+        /// Rows by the header.
+        height: u32,
+        /// Largest allowed number of pixels.
+        limit: u64,
+    },
+}
