@@ -1,0 +1,32 @@
+# Two commands matter: `make run` and `make test`. Both install what is missing first.
+
+BO := target/release/bo
+OUT ?= checkpoints/run-$(shell date +%Y%m%d-%H%M%S)
+
+.PHONY: run test check fmt lint docs build setup kill bench
+
+run: build              ## the main job on the built-in weld scenes, into a fresh folder
+	$(BO) run --iterations 30 --alpha 0.1 --n-w 3 --out $(OUT)
+
+test: setup             ## the quick tests (under 3 minutes once built)
+	cargo test --workspace
+
+check: fmt lint docs test
+
+fmt:
+	cargo fmt --all --check
+
+lint: setup
+	cargo clippy --workspace --all-targets -- -D warnings
+
+docs: setup
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+
+build: setup
+	cargo build --release --bin bo
+
+setup:
+	@./setup
+
+kill: setup             ## the long kill test: 30 SIGKILLs spread over a run
+	BO_KILLS=30 cargo test -p bo --test kill -- --nocapture
