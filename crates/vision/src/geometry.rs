@@ -45,7 +45,10 @@ impl Point {
 impl Segment {
     /// The segment from (x0, y0) to (x1, y1).
     pub fn new(x0: f32, y0: f32, x1: f32, y1: f32) -> Self {
-        Self { p0: Point::new(x0, y0), p1: Point::new(x1, y1) }
+        Self {
+            p0: Point::new(x0, y0),
+            p1: Point::new(x1, y1),
+        }
     }
 
     /// Length in pixels.
@@ -69,7 +72,12 @@ impl Segment {
 impl Rect {
     /// The whole of an image of `width` x `height` pixels.
     pub fn whole(width: u32, height: u32) -> Self {
-        Self { left: 0, top: 0, right: width, bottom: height }
+        Self {
+            left: 0,
+            top: 0,
+            right: width,
+            bottom: height,
+        }
     }
 
     /// Columns.
