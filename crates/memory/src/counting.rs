@@ -1,0 +1,166 @@
+//! Global allocator that counts: the system's allocator plus bytes in use and their peak.
+//!
+//! Counting must not slow a run down, so threads add to separate cache lines ([`SHARDS`]) and the
+//! sum is formed only when somebody asks, or when a thread's own count has moved by [`STEP`]. The
+//! bytes in use are exact; the peak is exact to within `SHARDS * STEP` = 1 MiB.
+//!
+//! `unsafe` because [`GlobalAlloc`] is: each method passes its arguments unchanged to [`System`].
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering::Relaxed};
+
+use crate::meter::Meter;
+
+const SHARDS: usize = 16;
+const STEP: i64 = 64 * 1024;
+
+/// One thread group's count on a cache line of its own.
+#[repr(align(128))]
+struct Shard(AtomicI64);
+
+static COUNTS: [Shard; SHARDS] = [const { Shard(AtomicI64::new(0)) }; SHARDS];
+static PEAK: AtomicI64 = AtomicI64::new(0);
+static NEXT_SHARD: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    // const and without a destructor, so that reading it neither allocates nor can fail late
+    static SHARD: Cell<usize> = const { Cell::new(usize::MAX) };
+}
+
+/// The counting allocator. The binary installs it:
+///
+/// ```
+/// #[global_allocator]
+/// static ALLOCATOR: bo_memory::Counting = bo_memory::Counting;
+/// let before = bo_memory::Counting::in_use();
+/// let kept = vec![1_u8; 1 << 20];
+/// assert!(bo_memory::Counting::in_use() >= before + kept.len() as u64);
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counting;
+
+impl Counting {
+    /// Bytes allocated and not yet freed, over all threads; 0 where it is not installed.
+    pub fn in_use() -> u64 {
+        total().max(0).cast_unsigned()
+    }
+
+    /// Most bytes in use since the last [`Counting::reset_peak`], to within 1 MiB.
+    pub fn peak() -> u64 {
+        PEAK.load(Relaxed).max(total()).max(0).cast_unsigned()
+    }
+
+    /// Begins a new peak.
+    pub fn reset_peak() {
+        PEAK.store(total(), Relaxed);
+    }
+}
+
+impl Meter for Counting {
+    fn in_use(&self) -> u64 {
+        Self::in_use()
+    }
+    fn peak(&self) -> u64 {
+        Self::peak()
+    }
+    fn reset_peak(&mut self) {
+        Self::reset_peak();
+    }
+}
+
+fn total() -> i64 {
+    COUNTS.iter().map(|shard| shard.0.load(Relaxed)).sum()
+}
+
+fn shard() -> usize {
+    SHARD
+        .try_with(|own| {
+            if own.get() == usize::MAX {
+                own.set(NEXT_SHARD.fetch_add(1, Relaxed) % SHARDS);
+            }
+            own.get()
+        })
+        .unwrap_or(0)
+}
+
+fn count(bytes: i64) {
+    let before = COUNTS[shard()].0.fetch_add(bytes, Relaxed);
+    if bytes > 0 && before / STEP != (before + bytes) / STEP {
+        PEAK.fetch_max(total(), Relaxed);
+    }
+}
+
+fn signed(bytes: usize) -> i64 {
+    // no allocation exceeds isize::MAX
+    bytes as i64
+}
+
+// SAFETY: every method forwards to `System` with the arguments it was given and returns what it
+// returned; the counters are atomics that never allocate.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promise about `layout` is passed on.
+        let pointer = unsafe { System.alloc(layout) };
+        if !pointer.is_null() {
+            count(signed(layout.size()));
+        }
+        pointer
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promise about `layout` is passed on.
+        let pointer = unsafe { System.alloc_zeroed(layout) };
+        if !pointer.is_null() {
+            count(signed(layout.size()));
+        }
+        pointer
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        count(-signed(layout.size()));
+        // SAFETY: `pointer` came from `System` with this layout, as the caller promises.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // SAFETY: `pointer` came from `System` with this layout, as the caller promises.
+        let moved = unsafe { System.realloc(pointer, layout, size) };
+        if !moved.is_null() {
+            count(signed(size) - signed(layout.size()));
+        }
+        moved
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[global_allocator]
+    static ALLOCATOR: Counting = Counting;
+
+    #[test]
+    fn counts_what_threads_allocate_and_free() {
+        // other tests run beside this one: use sizes that drown them
+        const BIG: u64 = 256 << 20;
+        let before = Counting::in_use();
+        let kept = vec![0_u8; BIG as usize];
+        assert!(Counting::in_use() >= before + BIG / 2);
+        assert!(Counting::peak() >= BIG);
+        std::thread::spawn(move || drop(kept)).join().unwrap();
+        assert!(Counting::in_use() < before + BIG / 2);
+        Counting::reset_peak();
+        assert!(Counting::peak() < before + BIG / 2);
+    }
+
+    #[test]
+    fn growing_a_vector_counts_once() {
+        const BIG: usize = 64 << 20;
+        let before = Counting::in_use();
+        let mut kept = vec![0_u8; BIG];
+        kept.reserve_exact(BIG);
+        let grown = Counting::in_use() - before;
+        assert!(grown >= 2 * BIG as u64 && grown < 3 * BIG as u64 + (200 << 20));
+    }
+}

@@ -1,0 +1,91 @@
+//! Asks the system about host memory: resident size now and at its peak, what is free, the limits.
+//!
+//! Reads `/proc`; where that is missing every answer is `None`, never a guess.
+
+use std::fs;
+
+use crate::cgroup;
+
+/// Resident bytes of this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Resident {
+    /// Resident now.
+    pub now: u64,
+    /// Largest resident size since the process began or since [`reset_peak`].
+    pub peak: u64,
+}
+
+/// Resident size of this process (`VmRSS`, `VmHWM`).
+pub fn resident() -> Option<Resident> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let now = kilobytes(&status, "VmRSS:")?;
+    Some(Resident {
+        now,
+        // the kernel updates both at different moments: the peak is never below the present
+        peak: kilobytes(&status, "VmHWM:")?.max(now),
+    })
+}
+
+/// Begins a new resident peak; `false` where the system does not allow it.
+pub fn reset_peak() -> bool {
+    fs::write("/proc/self/clear_refs", "5").is_ok()
+}
+
+/// Bytes that could be allocated without swapping (`MemAvailable`), before any limit of a cgroup.
+pub fn available() -> Option<u64> {
+    kilobytes(&fs::read_to_string("/proc/meminfo").ok()?, "MemAvailable:")
+}
+
+/// All bytes of memory in this machine.
+pub fn total() -> Option<u64> {
+    kilobytes(&fs::read_to_string("/proc/meminfo").ok()?, "MemTotal:")
+}
+
+/// The most this process may hold: the machine's memory or the tightest cgroup limit, if smaller.
+pub fn limit() -> Option<u64> {
+    match (total(), cgroup::limit()) {
+        (Some(total), Some(limit)) => Some(total.min(limit)),
+        (total, limit) => total.or(limit),
+    }
+}
+
+/// Gives free pages of the allocator back to the system; `false` where it cannot be asked.
+///
+/// `unsafe` for the one call into glibc.
+pub fn trim() -> bool {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        // SAFETY: malloc_trim takes no pointer, is thread-safe and may be called at any time.
+        unsafe { libc::malloc_trim(0) };
+        true
+    }
+    #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+    false
+}
+
+/// Value of a `Name:   123 kB` line in bytes.
+fn kilobytes(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    let number: u64 = line.split_whitespace().next()?.parse().ok()?;
+    number.checked_mul(1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_proc_are_read_in_bytes() {
+        let text = "VmPeak:\t  10 kB\nVmRSS:\t    12 kB\n";
+        assert_eq!(kilobytes(text, "VmRSS:"), Some(12 * 1024));
+        assert_eq!(kilobytes(text, "VmHWM:"), None);
+        assert_eq!(kilobytes("VmRSS: x kB", "VmRSS:"), None);
+    }
+
+    #[test]
+    fn this_process_is_resident() {
+        if let Some(resident) = resident() {
+            assert!(resident.now > 0 && resident.peak >= resident.now);
+        }
+    }
+}
