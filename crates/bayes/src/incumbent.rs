@@ -1,1 +1,1 @@
-//! incumbent
+//! The incumbent: the x whose risk of the posterior mean over all judging environments is best.

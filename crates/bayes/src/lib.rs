@@ -17,6 +17,7 @@ pub mod kernel;
 pub mod linalg;
 pub mod optimizer;
 pub mod risk;
+pub mod sobol;
 pub mod space;
 pub mod stream;
 pub mod synthetic;

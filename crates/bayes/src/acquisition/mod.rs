@@ -1,1 +1,1 @@
-//! acquisition
+//! Acquisitions: the worth of evaluating an (x, w) next.

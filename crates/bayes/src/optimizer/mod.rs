@@ -1,1 +1,17 @@
-//! optimizer
+//! The ask/tell face of the crate: tell what was observed, ask what to evaluate next.
+//!
+//! Central type: [`Optimizer`]. Values are in the user's sign outside and maximised inside; this door
+//! is where the sign turns. The optimiser keeps no random state: the model is rebuilt from the
+//! observations and the [`ModelState`] of the fit before, so a resumed run goes on bit for bit.
+
+mod ask_tell;
+mod event;
+mod problem;
+mod settings;
+mod state;
+
+pub use ask_tell::{Error, Optimizer};
+pub use event::Event;
+pub use problem::{Direction, Observation, Outcome, Problem, Query};
+pub use settings::{AcquisitionKind, Looks, Settings};
+pub use state::{Decision, FitReport, Incumbent, ModelState};

@@ -1,1 +1,1 @@
-//! synthetic
+//! Test problems with known optimum and known risk.

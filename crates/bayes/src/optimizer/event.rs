@@ -1,0 +1,56 @@
+//! What the optimiser had to do that a user should know of; part of the record of a decision.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// Something out of the ordinary in a fit or a decision.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "event")]
+pub enum Event {
+    /// Too few successful observations for a model; the point is space-filling.
+    NoModel {
+        /// Successful observations.
+        successes: usize,
+    },
+    /// The fit failed; the hyperparameters of the last good one are kept.
+    KeptHyperparameters {
+        /// Why the fit failed.
+        reason: String,
+    },
+    /// The model could not be factorised; the point is space-filling.
+    NoFactor {
+        /// Why.
+        reason: String,
+    },
+    /// The kernel matrix needed jitter on its diagonal.
+    Jitter {
+        /// How much was added, in units of the standardised variance.
+        amount: f64,
+    },
+    /// Every (x, environment) pair has been evaluated; the choice repeats one.
+    Exhausted,
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoModel { successes } => {
+                write!(
+                    f,
+                    "no model from {successes} successful observations: space-filling point"
+                )
+            }
+            Self::KeptHyperparameters { reason } => {
+                write!(f, "fit failed ({reason}): last good hyperparameters kept")
+            }
+            Self::NoFactor { reason } => {
+                write!(
+                    f,
+                    "model could not be factorised ({reason}): space-filling point"
+                )
+            }
+            Self::Jitter { amount } => write!(f, "jitter {amount:.1e} added to the kernel matrix"),
+            Self::Exhausted => f.write_str("every (x, environment) pair is evaluated: a repeat"),
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Settings of an optimisation, and what they mean for what a decision looks at.
+
+use crate::environment::Look;
+use std::fmt;
+
+/// Which rule chooses the next (x, w).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AcquisitionKind {
+    /// Exact knowledge gradient of the risk.
+    RhoKg,
+    /// Uniformly random.
+    Random,
+}
+
+/// How to optimise. Make one with `Settings { seed: 3, ..Settings::default() }`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// Points x of the initial design, at least 1.
+    pub n_initial: usize,
+    /// Environments evaluated at each x of the initial design, at least 1 (more than there are: all).
+    pub initial_w: usize,
+    /// Environments a decision looks at.
+    pub n_w: Look,
+    /// Rule for decisions.
+    pub acquisition: AcquisitionKind,
+    /// Seed of every random stream.
+    pub seed: u64,
+}
+
+impl Default for Settings {
+    /// 5 x 3 initial evaluations, decisions over 3 environments by the knowledge gradient, seed 0.
+    fn default() -> Self {
+        Self {
+            n_initial: 5,
+            initial_w: 3,
+            n_w: Look::Count(3),
+            acquisition: AcquisitionKind::RhoKg,
+            seed: 0,
+        }
+    }
+}
+
+/// What a tail mass means when a decision looks at `n_w` equal environments and `alpha * n_w < 1`:
+/// only the worst one counts. `Display` gives the sentence a user should read before the run.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Looks {
+    /// Tail mass.
+    pub alpha: f64,
+    /// Environments a decision looks at.
+    pub n_w: usize,
+    /// Environments in all (`None`: continuous).
+    pub all: Option<usize>,
+}
+
+impl Looks {
+    /// The notice, where one is due.
+    pub fn notice(alpha: f64, n_w: usize, all: Option<usize>) -> Option<Self> {
+        (alpha * (n_w as f64) < 1.0 && n_w > 1).then_some(Self { alpha, n_w, all })
+    }
+
+    /// Largest tail mass that decides alike.
+    pub fn alike_up_to(&self) -> f64 {
+        1.0 / self.n_w as f64
+    }
+}
+
+impl fmt::Display for Looks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { alpha, n_w, all } = self;
+        write!(
+            f,
+            "alpha {alpha} over {n_w} environments: decisions look at the worst 1 of {n_w} (any alpha up \
+             to {:.3} would decide alike); the incumbent is judged at alpha {alpha} over ",
+            self.alike_up_to()
+        )?;
+        match all {
+            Some(n) => write!(f, "all {n}"),
+            None => write!(f, "{} fixed points", crate::environment::JUDGING_POINTS),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_notice_reads_as_promised() {
+        assert_eq!(
+            Looks::notice(0.1, 3, Some(24)).unwrap().to_string(),
+            "alpha 0.1 over 3 environments: decisions look at the worst 1 of 3 (any alpha up to 0.333 \
+             would decide alike); the incumbent is judged at alpha 0.1 over all 24"
+        );
+        assert!(Looks::notice(0.5, 3, Some(24)).is_none());
+    }
+}

@@ -1,0 +1,47 @@
+//! What a fit leaves behind, and what the optimiser answers.
+
+use super::{Event, Query};
+use serde::{Deserialize, Serialize};
+
+/// What later decisions depend on besides the observations. Recorded with each decision, bit for bit.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ModelState {
+    /// Successful observations when the hyperparameters were last refitted.
+    pub fitted_at: usize,
+}
+
+/// What [`super::Optimizer::refit`] did.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FitReport {
+    /// Successful observations in the model.
+    pub observations: usize,
+    /// Whether hyperparameters were fitted anew (otherwise the observations were only appended).
+    pub refitted: bool,
+    /// Events of the fit.
+    pub events: Vec<Event>,
+}
+
+/// The x one would recommend now.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Incumbent {
+    /// Decision parameters in natural units.
+    pub x: Vec<f64>,
+    /// Risk of the posterior mean over all judging environments, in the user's sign.
+    pub risk: f64,
+    /// Mean of the posterior mean over them, in the user's sign.
+    pub mean: f64,
+    /// Posterior mean per judging environment, in the user's sign.
+    pub per_environment: Vec<f64>,
+}
+
+/// The next (x, w) to evaluate.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decision {
+    /// What to evaluate.
+    pub query: Query,
+    /// Value of the acquisition there (knowledge gradient: expected gain of risk in the user's unit);
+    /// 0 for a random or space-filling point.
+    pub acquisition: f64,
+    /// Events of the decision.
+    pub events: Vec<Event>,
+}
