@@ -1,1 +1,10 @@
-//! kernel
+//! Stationary kernels with one lengthscale per input (ARD), on inputs scaled to [0, 1]^d.
+//!
+//! A [`KernelKind`] is a correlation as a function of the scaled squared distance; a [`Kernel`] adds
+//! lengthscales and outputscale and fills matrices. Source: Rasmussen and Williams (2006), ch. 4.
+
+mod ard;
+mod correlation;
+
+pub use ard::Kernel;
+pub use correlation::KernelKind;

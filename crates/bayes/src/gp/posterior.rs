@@ -1,0 +1,269 @@
+//! A Gaussian process at fixed hyperparameters, conditioned on observations.
+//!
+//! Everything goes through one factor of `K = k(X, X) + noise I`. [`Whitened`] point sets carry
+//! `V = L^-1 k(X, points)`, so that a solve done once serves every covariance asked for later:
+//! `cov(a, b) = k(a, b) - V_a' V_b`. All values are in standardised units; points are rows of d
+//! inputs.
+
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, linalg::general_mat_mul};
+
+use super::{GpError, Hyperparameters};
+use crate::kernel::{Kernel, KernelKind};
+use crate::linalg::Factor;
+
+/// The posterior; see the module's head.
+#[derive(Clone, Debug)]
+pub struct Posterior {
+    kind: KernelKind,
+    hyper: Hyperparameters,
+    kernel: Kernel,
+    x: Array2<f64>,
+    y: Array1<f64>,
+    factor: Factor,
+    alpha: Array1<f64>,
+    half_residual: Array1<f64>,
+}
+
+/// A point set with the solve against the observations done.
+#[derive(Clone, Debug)]
+pub struct Whitened {
+    /// m x d.
+    pub points: Array2<f64>,
+    /// `L^-1 k(X, points)`: n x m, Fortran order.
+    pub solved: Array2<f64>,
+    /// Posterior mean, m.
+    pub mean: Array1<f64>,
+    /// Posterior variance without noise, m, never negative.
+    pub variance: Array1<f64>,
+}
+
+impl Posterior {
+    /// Conditions on `y` (n standardised values) at `x` (n x d).
+    ///
+    /// # Errors
+    /// No rows, shapes that do not match, values that are not finite, or a covariance matrix
+    /// without a factor.
+    pub fn new(
+        kind: KernelKind,
+        hyper: &Hyperparameters,
+        x: Array2<f64>,
+        y: Array1<f64>,
+    ) -> Result<Self, GpError> {
+        check_data(x.view(), y.view())?;
+        hyper.check(x.ncols())?;
+        let kernel = hyper.kernel(kind);
+        let mut covariance = kernel.matrix(x.view());
+        covariance.diag_mut().mapv_inplace(|k| k + hyper.noise);
+        let factor = Factor::new(covariance.view())?;
+        let mut posterior = Self {
+            kind,
+            hyper: hyper.clone(),
+            kernel,
+            x,
+            y,
+            factor,
+            alpha: Array1::zeros(0),
+            half_residual: Array1::zeros(0),
+        };
+        posterior.solve_residual();
+        Ok(posterior)
+    }
+
+    fn solve_residual(&mut self) {
+        let residual = self.y.mapv(|y| y - self.hyper.mean);
+        self.half_residual = self.factor.half_solve_one(residual.view());
+        self.alpha = self.factor.solve_one(residual.view());
+    }
+
+    /// Number of observations.
+    pub fn len(&self) -> usize {
+        self.y.len()
+    }
+
+    /// Always false: a posterior has at least one observation.
+    pub fn is_empty(&self) -> bool {
+        self.y.is_empty()
+    }
+
+    /// Which correlation.
+    pub fn kind(&self) -> KernelKind {
+        self.kind
+    }
+
+    /// The hyperparameters.
+    pub fn hyperparameters(&self) -> &Hyperparameters {
+        &self.hyper
+    }
+
+    /// Observed points, n x d.
+    pub fn inputs(&self) -> ArrayView2<'_, f64> {
+        self.x.view()
+    }
+
+    /// Observed values, n, standardised.
+    pub fn observations(&self) -> ArrayView1<'_, f64> {
+        self.y.view()
+    }
+
+    /// What the factorisation had to add to the diagonal (0 in the ordinary case).
+    pub fn jitter(&self) -> f64 {
+        self.factor.jitter()
+    }
+
+    /// Bytes held by the factor and the data.
+    pub fn bytes(&self) -> usize {
+        size_of::<f64>() * (self.len() * self.len() + self.x.len() + 3 * self.len())
+    }
+
+    /// Log marginal likelihood of the observations (nats).
+    pub fn log_marginal_likelihood(&self) -> f64 {
+        let quadratic = self.half_residual.dot(&self.half_residual);
+        let constant = self.len() as f64 * (2.0 * std::f64::consts::PI).ln();
+        -0.5 * (quadratic + self.factor.log_determinant() + constant)
+    }
+
+    /// Posterior mean at `points` (m x d): m values. No solve, O(n m d).
+    pub fn mean(&self, points: ArrayView2<f64>) -> Array1<f64> {
+        self.kernel
+            .cross(self.x.view(), points)
+            .t()
+            .dot(&self.alpha)
+            + self.hyper.mean
+    }
+
+    /// Gradient of the posterior mean with respect to one point: d values.
+    pub fn mean_gradient(&self, point: ArrayView1<f64>) -> Array1<f64> {
+        let mut gradient = Array1::zeros(point.len());
+        for (x, alpha) in self.x.rows().into_iter().zip(&self.alpha) {
+            gradient.scaled_add(*alpha, &self.kernel.input_gradient(point, x));
+        }
+        gradient
+    }
+
+    /// Gradient of `cov(point, b_j)` with respect to `point`, for each point `b_j` of the whitened
+    /// set: d x m. (At `b_j = point` it is half the gradient of the variance.)
+    pub fn covariance_gradient(&self, point: ArrayView1<f64>, b: &Whitened) -> Array2<f64> {
+        let (n, d, m) = (self.len(), point.len(), b.points.nrows());
+        // Rows: d k(point, X_i) / d point.
+        let mut to_data = Array2::zeros((n, d));
+        for (x, mut row) in self.x.rows().into_iter().zip(to_data.rows_mut()) {
+            row.assign(&self.kernel.input_gradient(point, x));
+        }
+        let solved = self.factor.half_solve(to_data);
+        let mut out = Array2::zeros((d, m));
+        for (b, mut column) in b.points.rows().into_iter().zip(out.columns_mut()) {
+            column.assign(&self.kernel.input_gradient(point, b));
+        }
+        general_mat_mul(-1.0, &solved.t(), &b.solved, 1.0, &mut out);
+        out
+    }
+
+    /// Does the solve for `points` (m x d) once: O(n^2 m).
+    pub fn whiten(&self, points: ArrayView2<f64>) -> Whitened {
+        let cross = self.kernel.cross(self.x.view(), points);
+        let mean = cross.t().dot(&self.alpha) + self.hyper.mean;
+        let solved = self.factor.half_solve(cross);
+        let prior = self.kernel.outputscale();
+        let variance = solved
+            .columns()
+            .into_iter()
+            .map(|v| (prior - v.dot(&v)).max(0.0))
+            .collect();
+        Whitened {
+            points: points.to_owned(),
+            solved,
+            mean,
+            variance,
+        }
+    }
+
+    /// Posterior covariance of two whitened sets: |a| x |b|, O(n |a| |b|), no solve.
+    pub fn covariance_between(&self, a: &Whitened, b: &Whitened) -> Array2<f64> {
+        let mut out = self.kernel.cross(a.points.view(), b.points.view());
+        general_mat_mul(-1.0, &a.solved.t(), &b.solved, 1.0, &mut out);
+        out
+    }
+
+    /// Posterior variance at `points` without observation noise, m values, never negative.
+    pub fn variance(&self, points: ArrayView2<f64>) -> Array1<f64> {
+        self.whiten(points).variance
+    }
+
+    /// Joint posterior covariance of `points` without observation noise, m x m.
+    pub fn covariance(&self, points: ArrayView2<f64>) -> Array2<f64> {
+        let set = self.whiten(points);
+        self.covariance_between(&set, &set)
+    }
+
+    /// Posterior covariance of two point sets, |a| x |b|, without noise: what an observation at a
+    /// point of `b` says about `a`.
+    pub fn cross_covariance(&self, a: ArrayView2<f64>, b: ArrayView2<f64>) -> Array2<f64> {
+        self.covariance_between(&self.whiten(a), &self.whiten(b))
+    }
+
+    /// `cov(points, at) / sqrt(var(at) + noise)`, m values: after one more observation at `at` the
+    /// posterior mean is `mean + direction * z` with z standard normal.
+    pub fn fantasy_direction(&self, points: ArrayView2<f64>, at: ArrayView1<f64>) -> Array1<f64> {
+        let at = self.whiten(at.insert_axis(Axis(0)));
+        self.fantasy_directions(&self.whiten(points), &at)
+            .remove_axis(Axis(1))
+    }
+
+    /// The same for many whitened candidates at once: |points| x |at|, one column a candidate.
+    pub fn fantasy_directions(&self, points: &Whitened, at: &Whitened) -> Array2<f64> {
+        let mut out = self.covariance_between(points, at);
+        for (mut column, variance) in out.columns_mut().into_iter().zip(&at.variance) {
+            column /= (variance + self.hyper.noise).sqrt();
+        }
+        out
+    }
+
+    /// Adds one observation in O(n^2), hyperparameters unchanged. Returns jitter spent on the new
+    /// row (0 in the ordinary case).
+    ///
+    /// # Errors
+    /// A point of another dimension, values that are not finite, a lost pivot. The posterior is
+    /// then unchanged.
+    pub fn append(&mut self, x: ArrayView1<f64>, y: f64) -> Result<f64, GpError> {
+        check_data(x.insert_axis(Axis(0)), ArrayView1::from(&[y]))?;
+        if x.len() != self.x.ncols() {
+            return Err(GpError::Shape {
+                what: "inputs of the new point",
+                expected: self.x.ncols(),
+                found: x.len(),
+            });
+        }
+        let row = self.kernel.cross(self.x.view(), x.insert_axis(Axis(0)));
+        let extra = self
+            .factor
+            .append(row.column(0), self.kernel.outputscale() + self.hyper.noise)?;
+        self.x.push_row(x).expect("the dimension was checked above");
+        self.y
+            .append(Axis(0), ArrayView1::from(&[y]))
+            .expect("vectors append");
+        self.solve_residual();
+        Ok(extra)
+    }
+}
+
+pub(super) fn check_data(x: ArrayView2<f64>, y: ArrayView1<f64>) -> Result<(), GpError> {
+    if y.is_empty() {
+        return Err(GpError::Empty);
+    }
+    if x.nrows() != y.len() {
+        return Err(GpError::Shape {
+            what: "rows of x (one per observation)",
+            expected: y.len(),
+            found: x.nrows(),
+        });
+    }
+    for (what, values) in [
+        ("an input", x.iter().find(|v| !v.is_finite())),
+        ("an observation", y.iter().find(|v| !v.is_finite())),
+    ] {
+        if let Some(&value) = values {
+            return Err(GpError::Invalid { what, value });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,266 @@
+//! The Cholesky factor of a covariance matrix, with bounded and reported rescue.
+//!
+//! [`Factor::new`] tries the matrix as it is and then with each step of [`JITTER_LADDER`], relative
+//! to the mean of the diagonal; what was added is kept in [`Factor::jitter`]. No caller adds an
+//! epsilon of its own. [`Factor::append`] adds a row in O(n^2).
+
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, ShapeBuilder};
+use ndarray_linalg::{
+    CholeskyFactorized, CholeskyInto, Diag, InverseCInto, SolveTriangularInto, UPLO,
+    error::LinalgError,
+};
+
+use super::triangular::{backward, dot, forward};
+
+/// What is added to the diagonal, in this order, as a share of the diagonal's mean, until the
+/// factorisation succeeds. After the last step it has failed.
+pub const JITTER_LADDER: [f64; 8] = [0.0, 1e-12, 1e-11, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6];
+
+/// Why a matrix has no Cholesky factor.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum FactorError {
+    /// Not a square matrix, or one with no rows.
+    #[error("a {rows} x {columns} matrix has no Cholesky factor: it must be square and not empty")]
+    Shape {
+        /// Rows of the matrix.
+        rows: usize,
+        /// Columns of the matrix.
+        columns: usize,
+    },
+    /// NaN or an infinity in the input.
+    #[error(
+        "entry ({row}, {column}) of the {size} x {size} matrix is {value}: check the data it was made from"
+    )]
+    NotFinite {
+        /// Rows of the matrix.
+        size: usize,
+        /// Row of the first such entry.
+        row: usize,
+        /// Column of the first such entry.
+        column: usize,
+        /// The entry.
+        value: f64,
+    },
+    /// Still not positive definite with the last step of the ladder.
+    #[error(
+        "the {size} x {size} matrix is not positive definite: pivot {pivot} fails even with jitter {jitter:e}"
+    )]
+    NotPositiveDefinite {
+        /// Rows of the matrix.
+        size: usize,
+        /// Index of the first pivot that is not positive, from 0.
+        pivot: usize,
+        /// The largest jitter tried (absolute).
+        jitter: f64,
+    },
+    /// A row to append does not have as many entries as the factor has rows.
+    #[error("a row of {found} entries cannot be appended to a factor of size {expected}")]
+    RowLength {
+        /// Size of the factor.
+        expected: usize,
+        /// Entries given.
+        found: usize,
+    },
+}
+
+/// Lower triangular `L` with `L L' = K + jitter I`.
+#[derive(Clone, Debug)]
+pub struct Factor {
+    /// n x n, Fortran order, zeros above the diagonal.
+    lower: Array2<f64>,
+    jitter: f64,
+}
+
+impl Factor {
+    /// Factorises the symmetric n x n `matrix`, of which the lower triangle is read.
+    ///
+    /// # Errors
+    /// Not square or empty, an entry that is not finite, or not positive definite to the end of
+    /// [`JITTER_LADDER`].
+    pub fn new(matrix: ArrayView2<f64>) -> Result<Self, FactorError> {
+        let (rows, columns) = matrix.dim();
+        if rows != columns || rows == 0 {
+            return Err(FactorError::Shape { rows, columns });
+        }
+        if let Some(((row, column), &value)) = matrix
+            .indexed_iter()
+            .find(|((row, column), value)| row >= column && !value.is_finite())
+        {
+            return Err(FactorError::NotFinite {
+                size: rows,
+                row,
+                column,
+                value,
+            });
+        }
+        let scale = matrix.diag().iter().map(|d| d.abs()).sum::<f64>() / rows as f64;
+        let mut failure = FactorError::NotPositiveDefinite {
+            size: rows,
+            pivot: 0,
+            jitter: 0.0,
+        };
+        for step in JITTER_LADDER {
+            let jitter = step * scale;
+            let mut work = Array2::zeros((rows, rows).f());
+            work.assign(&matrix);
+            work.diag_mut().mapv_inplace(|d| d + jitter);
+            match work.cholesky_into(UPLO::Lower) {
+                Ok(lower) if lower.diag().iter().all(|d| d.is_finite() && *d > 0.0) => {
+                    return Ok(Self { lower, jitter });
+                }
+                outcome => {
+                    let pivot = failing_pivot(outcome.err());
+                    failure = FactorError::NotPositiveDefinite {
+                        size: rows,
+                        pivot,
+                        jitter,
+                    };
+                }
+            }
+        }
+        Err(failure)
+    }
+
+    /// Rows of the matrix.
+    pub fn size(&self) -> usize {
+        self.lower.nrows()
+    }
+
+    /// What had to be added to the diagonal (absolute, 0 in the ordinary case).
+    pub fn jitter(&self) -> f64 {
+        self.jitter
+    }
+
+    /// The factor, n x n, Fortran order, zeros above the diagonal.
+    pub fn lower(&self) -> ArrayView2<'_, f64> {
+        self.lower.view()
+    }
+
+    /// `log det(K + jitter I)`.
+    pub fn log_determinant(&self) -> f64 {
+        2.0 * self.lower.diag().iter().map(|d| d.ln()).sum::<f64>()
+    }
+
+    /// `L^-1 b` for one right-hand side of n entries.
+    ///
+    /// # Panics
+    /// If `b` does not have n entries.
+    pub fn half_solve_one(&self, b: ArrayView1<f64>) -> Array1<f64> {
+        assert_eq!(b.len(), self.size(), "right-hand side of another size");
+        let mut x = b.to_vec();
+        forward(self.lower.view(), &mut x);
+        x.into()
+    }
+
+    /// `(K + jitter I)^-1 b` for one right-hand side of n entries.
+    ///
+    /// # Panics
+    /// If `b` does not have n entries.
+    pub fn solve_one(&self, b: ArrayView1<f64>) -> Array1<f64> {
+        assert_eq!(b.len(), self.size(), "right-hand side of another size");
+        let mut x = b.to_vec();
+        forward(self.lower.view(), &mut x);
+        backward(self.lower.view(), &mut x);
+        x.into()
+    }
+
+    /// `L^-1 B`, n x m; cheapest where `b` is in Fortran order.
+    ///
+    /// # Panics
+    /// If `b` does not have n rows.
+    pub fn half_solve(&self, b: Array2<f64>) -> Array2<f64> {
+        assert_eq!(b.nrows(), self.size(), "right-hand sides of another size");
+        if b.ncols() == 0 {
+            return b;
+        }
+        self.lower
+            .solve_triangular_into(UPLO::Lower, Diag::NonUnit, b)
+            .expect("the diagonal of a factor is positive")
+    }
+
+    /// `(K + jitter I)^-1 B`, n x m.
+    ///
+    /// # Panics
+    /// If `b` does not have n rows.
+    pub fn solve(&self, b: Array2<f64>) -> Array2<f64> {
+        let half = self.half_solve(b);
+        if half.ncols() == 0 {
+            return half;
+        }
+        self.lower
+            .t()
+            .solve_triangular_into(UPLO::Upper, Diag::NonUnit, half)
+            .expect("the diagonal of a factor is positive")
+    }
+
+    /// `(K + jitter I)^-1`, n x n, both triangles.
+    pub fn inverse(&self) -> Array2<f64> {
+        CholeskyFactorized {
+            factor: self.lower.clone(),
+            uplo: UPLO::Lower,
+        }
+        .invc_into()
+        .expect("the diagonal of a factor is positive")
+    }
+
+    /// Extends the factored matrix by one row and column in O(n^2): `row` its covariances with the
+    /// n rows before, `diagonal` its variance; the jitter already in use is added to it. A pivot
+    /// that is lost to rounding (an exact duplicate without noise) climbs the ladder on its own;
+    /// returns what was added beyond the factor's jitter.
+    ///
+    /// # Errors
+    /// A row of another length, entries that are not finite, a pivot that stays non-positive. The
+    /// factor is then unchanged.
+    pub fn append(&mut self, row: ArrayView1<f64>, diagonal: f64) -> Result<f64, FactorError> {
+        let n = self.size();
+        if row.len() != n {
+            return Err(FactorError::RowLength {
+                expected: n,
+                found: row.len(),
+            });
+        }
+        let entries = row.iter().copied().chain([diagonal]);
+        if let Some((column, value)) = entries.enumerate().find(|(_, value)| !value.is_finite()) {
+            return Err(FactorError::NotFinite {
+                size: n + 1,
+                row: n,
+                column,
+                value,
+            });
+        }
+        let half = self.half_solve_one(row);
+        let half = half.as_slice().expect("a fresh vector is contiguous");
+        let remainder = diagonal + self.jitter - dot(half, half);
+        let scale = diagonal.abs();
+        let rescue = JITTER_LADDER
+            .iter()
+            .map(|step| step * scale)
+            .find(|extra| remainder + extra > f64::EPSILON * scale);
+        let Some(extra) = rescue else {
+            let jitter = JITTER_LADDER[JITTER_LADDER.len() - 1] * scale;
+            return Err(FactorError::NotPositiveDefinite {
+                size: n + 1,
+                pivot: n,
+                jitter,
+            });
+        };
+        let mut lower = Array2::zeros((n + 1, n + 1).f());
+        lower.slice_mut(ndarray::s![..n, ..n]).assign(&self.lower);
+        for (entry, &value) in lower.row_mut(n).iter_mut().zip(half) {
+            *entry = value;
+        }
+        lower[(n, n)] = (remainder + extra).sqrt();
+        self.lower = lower;
+        Ok(extra)
+    }
+}
+
+/// LAPACK reports the order of the first minor that is not positive definite, from 1.
+fn failing_pivot(error: Option<LinalgError>) -> usize {
+    match error {
+        Some(LinalgError::Lapack(lax::error::Error::LapackComputationalFailure {
+            return_code,
+        })) => usize::try_from(return_code).unwrap_or(1).saturating_sub(1),
+        _ => 0,
+    }
+}

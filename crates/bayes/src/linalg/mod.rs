@@ -1,0 +1,10 @@
+//! Dense linear algebra of the Gaussian process: one Cholesky factor and everything read from it.
+//!
+//! [`Factor`] is the only place where a matrix is factorised and the only one that may add jitter.
+//! On ndarray-linalg (OpenBLAS, one thread); columns are contiguous throughout (Fortran order).
+
+mod factor;
+mod triangular;
+
+pub use factor::{Factor, FactorError, JITTER_LADDER};
+pub use triangular::dot;
