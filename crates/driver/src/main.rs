@@ -1,2 +1,14 @@
-//! The `bo` binary.
-fn main() {}
+//! `bo`: risk-averse Bayesian optimisation that finishes.
+//!
+//! The binary reads the command line, runs one command and turns its end into an exit code.
+
+mod cli;
+mod exit;
+mod objective;
+mod settings;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::main()
+}

@@ -1,0 +1,58 @@
+//! The command line: one file per command.
+
+mod run;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::exit::Failure;
+
+/// Risk-averse Bayesian optimisation that finishes.
+#[derive(Parser)]
+#[command(
+    name = "bo",
+    version,
+    about,
+    max_term_width = 120,
+    arg_required_else_help = true
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs an optimisation
+    Run(run::RunArgs),
+}
+
+/// Runs the command named on the command line.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // --help and --version end well; anything else is bad arguments.
+            let code = if error.use_stderr() { 2 } else { 0 };
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    let end = match cli.command {
+        Command::Run(args) => run::main(args),
+    };
+    match end {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            say(&failure);
+            ExitCode::from(failure.code())
+        }
+    }
+}
+
+/// The message of a failure, on stderr; a closed stderr is not worth another failure.
+fn say(failure: &Failure) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stderr(), "bo: {failure}");
+}

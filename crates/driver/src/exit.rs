@@ -1,0 +1,156 @@
+//! How `bo` ends: every failure we expect, its documented exit code and its message.
+//!
+//! Central type: [`Failure`]. A message says what was wrong, where, and what to type next; it reads
+//! after "bo: ". Failures nobody expected (a bug, a full disk) end with code 1.
+
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+use crate::settings::Origin;
+
+/// An expected end of `bo` that is not success.
+#[derive(Debug, Error)]
+pub enum Failure {
+    /// A setting that cannot be: exit 2.
+    #[error("{key} ({origin}): {reason}\n  {remedy}")]
+    Setting {
+        /// Name of the setting, as in the flag without its dashes.
+        key: String,
+        /// Where it was set.
+        origin: Origin,
+        /// What is wrong with it.
+        reason: String,
+        /// What to type instead.
+        remedy: String,
+    },
+    /// A file given as input that cannot be used: exit 2.
+    #[error("{}: {reason}\n  {remedy}", path.display())]
+    Input {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong, with the key where there is one.
+        reason: String,
+        /// What to do.
+        remedy: String,
+    },
+    /// The output directory already holds a run: exit 2.
+    #[error(
+        "{} already holds a run; nothing was changed\n  to go on with it:      bo resume {}\n  to run somewhere else: bo run --out {}",
+        out.display(), out.display(), elsewhere.display()
+    )]
+    HoldsRun {
+        /// The directory.
+        out: PathBuf,
+        /// A directory beside it that is free.
+        elsewhere: PathBuf,
+    },
+    /// A run directory or a checkpoint that cannot be used: exit 3.
+    #[error("{}: {reason}\n  {remedy}", path.display())]
+    Unusable {
+        /// The run or the file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+        /// What to do.
+        remedy: String,
+    },
+    /// Another process works on this run: exit 4.
+    #[error("{}: held by {holder}\n  wait for it, or look at it with: bo show {}", out.display(), out.display())]
+    Held {
+        /// The run.
+        out: PathBuf,
+        /// Who holds it, in words.
+        holder: String,
+    },
+    /// The objective failed too often in a row: exit 5.
+    #[error(
+        "the objective failed {count} times in a row, each time: {reason}\n  mend it, then: bo resume {}",
+        out.display()
+    )]
+    KeepsFailing {
+        /// Failures in a row.
+        count: usize,
+        /// What they all said.
+        reason: String,
+        /// The run.
+        out: PathBuf,
+    },
+    /// The device asked for cannot be used: exit 6.
+    #[error("device {device} ({origin}): {reason}\n  {remedy}")]
+    Device {
+        /// As written by the user.
+        device: String,
+        /// Where it was set.
+        origin: Origin,
+        /// Why it cannot be used.
+        reason: String,
+        /// What to do.
+        remedy: String,
+    },
+    /// Stopped by a signal with everything saved: exit 128 + signal (130 or 143).
+    #[error("stopped by {}; everything is saved\n  to go on: bo resume {}", signal_name(*.signal), out.display())]
+    Stopped {
+        /// Number of the signal.
+        signal: i32,
+        /// The run.
+        out: PathBuf,
+    },
+    /// A failure without a code of its own (the disk is full, the model cannot be fitted): exit 1.
+    #[error("{what}: {reason}")]
+    Unexpected {
+        /// What was being done.
+        what: String,
+        /// What happened.
+        reason: String,
+    },
+}
+
+impl Failure {
+    /// The documented exit code.
+    pub fn code(&self) -> u8 {
+        match self {
+            Self::Setting { .. } | Self::Input { .. } | Self::HoldsRun { .. } => 2,
+            Self::Unusable { .. } => 3,
+            Self::Held { .. } => 4,
+            Self::KeepsFailing { .. } => 5,
+            Self::Device { .. } => 6,
+            Self::Stopped { signal, .. } => 128_u8.wrapping_add(*signal as u8),
+            Self::Unexpected { .. } => 1,
+        }
+    }
+
+    /// [`Failure::Input`] in one line.
+    pub fn input(path: &Path, reason: impl ToString, remedy: impl ToString) -> Self {
+        Self::Input {
+            path: path.to_owned(),
+            reason: reason.to_string(),
+            remedy: remedy.to_string(),
+        }
+    }
+
+    /// [`Failure::Unusable`] in one line.
+    pub fn unusable(path: &Path, reason: impl ToString, remedy: impl ToString) -> Self {
+        Self::Unusable {
+            path: path.to_owned(),
+            reason: reason.to_string(),
+            remedy: remedy.to_string(),
+        }
+    }
+
+    /// [`Failure::Unexpected`] in one line.
+    pub fn unexpected(what: impl ToString, reason: impl ToString) -> Self {
+        Self::Unexpected {
+            what: what.to_string(),
+            reason: reason.to_string(),
+        }
+    }
+}
+
+fn signal_name(signal: i32) -> String {
+    match signal {
+        2 => "SIGINT (Ctrl-C)".into(),
+        15 => "SIGTERM".into(),
+        other => format!("signal {other}"),
+    }
+}

@@ -1,0 +1,293 @@
+//! Settings: what the user wrote ([`RawSettings`]: flags and `bo.toml`) becomes what can run ([`Settings`]) once.
+//!
+//! A [`Settings`] can only be made by [`Settings::check`], so its invariants hold: 0 < alpha <= 1,
+//! counts above zero, exactly one objective. It is what `run.json` stores, in the raw form with
+//! every default filled in, and reading it back checks it again.
+
+mod check;
+mod config;
+mod nearest;
+mod raw;
+
+pub use config::read_config;
+pub use nearest::nearest;
+pub use raw::RawSettings;
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// Where a setting was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// On the command line.
+    Flag(String),
+    /// In a configuration file, under a key.
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        key: String,
+    },
+    /// In the record of a run.
+    Record,
+    /// Nowhere: the default.
+    Default,
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Flag(flag) => write!(f, "set by {flag}"),
+            Self::File { path, key } => write!(f, "set in {}: {key}", path.display()),
+            Self::Record => f.write_str("set in the record of the run"),
+            Self::Default => f.write_str("the default"),
+        }
+    }
+}
+
+/// A number of environments, or the whole set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Look {
+    /// So many (at least 1).
+    Count(usize),
+    /// `"all"`.
+    All(All),
+}
+
+/// The word `all`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum All {
+    /// The word.
+    All,
+}
+
+impl std::str::FromStr for Look {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "all" => Ok(Self::All(All::All)),
+            _ => text
+                .parse()
+                .map(Self::Count)
+                .map_err(|_| "give a whole number, or all".to_owned()),
+        }
+    }
+}
+
+impl std::fmt::Display for Look {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Count(count) => write!(f, "{count}"),
+            Self::All(_) => f.write_str("all"),
+        }
+    }
+}
+
+/// Which risk measure is optimised, by its name on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Risk {
+    /// Mean of the worst share alpha.
+    Cvar,
+    /// Quantile at the worst share alpha.
+    Var,
+    /// The worst environment.
+    Worst,
+    /// The mean (alpha is not used).
+    Mean,
+    /// Mean minus k standard deviations over the environments.
+    MeanDeviation,
+}
+
+/// Which acquisition decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Acquisition {
+    /// Knowledge gradient of the risk measure, choosing one (x, w) an iteration.
+    RhoKg,
+    /// Uniformly random (x, w): the baseline.
+    Random,
+}
+
+/// How a `--command` objective is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum CommandMode {
+    /// A process for each evaluation.
+    Once,
+    /// One process, a line for each evaluation; restarted when it dies.
+    Server,
+}
+
+/// Where network and image work is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Device {
+    /// A GPU if there is one that can be used, else the CPU.
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// GPU number N; an error if it cannot be used.
+    Cuda(usize),
+}
+
+impl std::fmt::Display for Device {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Cpu => f.write_str("cpu"),
+            Self::Cuda(number) => write!(f, "cuda:{number}"),
+        }
+    }
+}
+
+/// How many checkpoints stay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// Every one.
+    All,
+    /// The newest N (and `iter_000.json`).
+    Newest(usize),
+}
+
+/// A folder of images and where their labels are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImagePair {
+    /// Folder of images.
+    pub images: PathBuf,
+    /// File or folder of labels.
+    pub labels: PathBuf,
+}
+
+/// What is optimised.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ObjectiveSettings {
+    /// The built-in generated weld scenes.
+    Scenes {
+        /// How many; at least 1.
+        count: usize,
+        /// Seed of the generator.
+        seed: u64,
+    },
+    /// Folders of labelled images; at least one.
+    Images(Vec<ImagePair>),
+    /// Any program.
+    Command {
+        /// Program and arguments, split; at least one word.
+        words: Vec<String>,
+        /// How it is run.
+        mode: CommandMode,
+        /// The space file.
+        space: PathBuf,
+    },
+    /// A test function with known optimum.
+    Problem(String),
+}
+
+/// What decides the course of a run; none of it may change on resume, except that `iterations` may grow.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Study {
+    /// What is optimised.
+    pub objective: ObjectiveSettings,
+    /// Total number of decisions.
+    pub iterations: u64,
+    /// Points x of the initial design; at least 1.
+    pub n_initial: usize,
+    /// Environments a decision looks at; count at least 1 (at most all: checked when they are known).
+    pub n_w: Look,
+    /// Environments for each point of the initial design; count at least 1.
+    pub initial_w: Look,
+    /// Tail mass in (0, 1].
+    pub alpha: f64,
+    /// Risk measure.
+    pub risk: Risk,
+    /// Factor of the deviation; finite, at least 0.
+    pub k: f64,
+    /// Acquisition.
+    pub acquisition: Acquisition,
+    /// Seed of everything random.
+    pub seed: u64,
+    /// Edge network by name; `None` = the one that ships.
+    pub edge_model: Option<String>,
+    /// Weights of the edge network, if not the built-in ones.
+    pub weights: Option<PathBuf>,
+}
+
+/// How the work is done; may change on resume and never changes a recorded number.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Means {
+    /// Worker threads; `None` = all cores. At least 1.
+    pub threads: Option<usize>,
+    /// Device.
+    pub device: Device,
+    /// Where `device` was set, for messages.
+    pub device_origin: Origin,
+    /// Folder for kept edge output; `None` = `cache` inside the run.
+    pub cache: Option<PathBuf>,
+    /// Host memory for kept edge output, in MiB; at least 1.
+    pub host_memory_mb: u64,
+    /// Seconds a command may take for one evaluation; `None` = no limit. Above 0.
+    pub timeout: Option<f64>,
+    /// A checkpoint every so many iterations; at least 1.
+    pub checkpoint_every: u64,
+    /// A deep clean-up every so many iterations; at least 1.
+    pub deep_clean_every: u64,
+    /// Checkpoints that stay.
+    pub keep_checkpoints: Keep,
+}
+
+/// Checked settings of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(into = "RawSettings", try_from = "RawSettings")]
+pub struct Settings {
+    study: Study,
+    means: Means,
+    out: PathBuf,
+}
+
+impl Settings {
+    /// What decides the course of the run.
+    pub fn study(&self) -> &Study {
+        &self.study
+    }
+
+    /// How the work is done.
+    pub fn means(&self) -> &Means {
+        &self.means
+    }
+
+    /// The run's directory.
+    pub fn out(&self) -> &Path {
+        &self.out
+    }
+
+    /// The same run in another directory (`bo resume --out`, or a run directory that was moved).
+    pub fn at(mut self, out: &Path) -> Self {
+        self.out = out.to_owned();
+        self
+    }
+
+    /// The same run with another total number of decisions.
+    pub fn with_iterations(mut self, iterations: u64) -> Self {
+        self.study.iterations = iterations;
+        self
+    }
+
+    /// The same run done by other means (`bo resume --threads ..`): those that `raw` names.
+    ///
+    /// # Errors
+    /// As [`Settings::check`].
+    pub fn with_means(self, raw: &RawSettings) -> Result<Self, crate::exit::Failure> {
+        let merged = raw.only_means().over(self.into());
+        Self::check(&merged, &|key| {
+            if raw.names(key) {
+                Origin::Flag(format!("--{key}"))
+            } else {
+                Origin::Record
+            }
+        })
+    }
+}

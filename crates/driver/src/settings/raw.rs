@@ -1,0 +1,310 @@
+//! What the user wrote, and nothing else: the flags of `bo run`, and the same names as keys of `bo.toml`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::{Deserialize, Serialize};
+
+use super::{Acquisition, CommandMode, Look, Risk};
+
+/// The settings of a run as written; `None` = not written.
+#[derive(Clone, Debug, Default, PartialEq, Args, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
+pub struct RawSettings {
+    /// Decisions after the initial design [default: 30]
+    #[arg(long, value_name = "N", help_heading = "Run")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub iterations: Option<u64>,
+
+    /// Points x of the initial design [default: 5]
+    #[arg(long, value_name = "N", help_heading = "Run")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub n_initial: Option<usize>,
+
+    /// Environments a decision looks at: a number, or all [default: 3, or all if there are fewer]
+    #[arg(long, value_name = "N|all", help_heading = "Run")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub n_w: Option<Look>,
+
+    /// Environments for each point of the initial design [default: as --n-w]
+    #[arg(long, value_name = "N|all", help_heading = "Run")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub initial_w: Option<Look>,
+
+    /// Tail mass in (0, 1]: the worst share of environments that counts [default: 0.1]
+    ///
+    /// 0.1 = mean of the worst 10 %, 1 = plain mean, towards 0 = the worst environment alone.
+    /// BoTorch's alpha is 1 - ours: its 0.9 is 0.1 here.
+    #[arg(
+        long,
+        value_name = "SHARE",
+        help_heading = "Run",
+        allow_negative_numbers = true
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alpha: Option<f64>,
+
+    /// What is made best over the environments [default: cvar]
+    #[arg(long, value_enum, help_heading = "Run")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub risk: Option<Risk>,
+
+    /// Factor of the deviation with --risk mean-deviation [default: 1]
+    #[arg(
+        long,
+        value_name = "K",
+        help_heading = "Run",
+        allow_negative_numbers = true
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub k: Option<f64>,
+
+    /// What chooses the next (x, w) [default: rho-kg]
+    #[arg(long, value_enum, help_heading = "Run")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub acquisition: Option<Acquisition>,
+
+    /// Seed of everything random [default: 0]
+    #[arg(long, value_name = "N", help_heading = "Run")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+
+    /// Directory of the run; must not hold another one [default: checkpoints]
+    #[arg(long, value_name = "DIR", help_heading = "Run")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub out: Option<PathBuf>,
+
+    /// Number of built-in generated weld scenes [default: 24]
+    #[arg(
+        long,
+        value_name = "N",
+        help_heading = "Objective (none of these: the built-in weld scenes)"
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scenes: Option<usize>,
+
+    /// Seed of the generated scenes [default: 0]
+    #[arg(
+        long,
+        value_name = "S",
+        help_heading = "Objective (none of these: the built-in weld scenes)"
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scene_seed: Option<u64>,
+
+    /// Folder of real images; repeat together with --labels for several
+    #[arg(
+        long,
+        value_name = "DIR",
+        help_heading = "Objective (none of these: the built-in weld scenes)"
+    )]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<PathBuf>,
+
+    /// Labels (file or folder) of the --images before it
+    #[arg(
+        long,
+        value_name = "PATH",
+        help_heading = "Objective (none of these: the built-in weld scenes)"
+    )]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<PathBuf>,
+
+    /// Any program as objective, with its arguments; needs --space
+    #[arg(
+        long,
+        value_name = "PROG ARGS",
+        help_heading = "Objective (none of these: the built-in weld scenes)"
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
+
+    /// Space file (TOML) of --command: parameters, environments, direction
+    #[arg(
+        long,
+        value_name = "FILE",
+        help_heading = "Objective (none of these: the built-in weld scenes)"
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub space: Option<PathBuf>,
+
+    /// A process for each evaluation, or one for all [default: once]
+    #[arg(
+        long,
+        value_enum,
+        help_heading = "Objective (none of these: the built-in weld scenes)"
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub command_mode: Option<CommandMode>,
+
+    /// Seconds a --command may take for one evaluation [default: no limit]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        help_heading = "Objective (none of these: the built-in weld scenes)",
+        allow_negative_numbers = true
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<f64>,
+
+    /// A test function with known optimum: branin11, branin_williams, marzat6, hartmann6, ...
+    #[arg(
+        long,
+        value_name = "NAME",
+        help_heading = "Objective (none of these: the built-in weld scenes)"
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+
+    /// Edge network [default: the one that ships]
+    #[arg(
+        long,
+        value_name = "NAME",
+        help_heading = "Objective (none of these: the built-in weld scenes)"
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub edge_model: Option<String>,
+
+    /// Weights of the edge network [default: those that ship]
+    #[arg(
+        long,
+        value_name = "FILE",
+        help_heading = "Objective (none of these: the built-in weld scenes)"
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weights: Option<PathBuf>,
+
+    /// Worker threads; changes the speed, never a result [default: all cores]
+    #[arg(long, value_name = "N", help_heading = "Machine")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub threads: Option<usize>,
+
+    /// auto, cpu or cuda:N [default: auto = a GPU if there is one, else the CPU]
+    #[arg(long, value_name = "DEVICE", help_heading = "Machine")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
+
+    /// Folder for kept edge output; results do not depend on it [default: cache/ inside --out]
+    #[arg(long, value_name = "DIR", help_heading = "Machine")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache: Option<PathBuf>,
+
+    /// Host memory for kept edge output, MiB; the rest goes to the cache folder [default: 128]
+    #[arg(long, value_name = "N", help_heading = "Machine")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host_memory_mb: Option<u64>,
+
+    /// A checkpoint every so many iterations [default: 5]
+    #[arg(long, value_name = "N", help_heading = "Machine")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checkpoint_every: Option<u64>,
+
+    /// A deep clean-up of memory every so many iterations [default: 5]
+    #[arg(long, value_name = "N", help_heading = "Machine")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deep_clean_every: Option<u64>,
+
+    /// Checkpoints that stay: all, or the newest N [default: all]
+    #[arg(long, value_name = "all|N", help_heading = "Machine")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keep_checkpoints: Option<String>,
+}
+
+impl RawSettings {
+    /// Every name that can be set, sorted.
+    pub fn all_names() -> Vec<String> {
+        use clap::Args as _;
+        let command = Self::augment_args(clap::Command::new("bo"));
+        let mut names: Vec<String> = command
+            .get_arguments()
+            .filter_map(|arg| arg.get_long())
+            .map(str::to_owned)
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// Whether `key` was written.
+    pub fn names(&self, key: &str) -> bool {
+        serde_json::to_value(self).is_ok_and(|value| value.get(key).is_some())
+    }
+
+    /// What is written here wins; the rest comes from `file`. Kinds of objective do not mix: one named here
+    /// replaces the file's.
+    pub fn over(self, mut file: Self) -> Self {
+        if !self.images.is_empty()
+            || self.command.is_some()
+            || self.problem.is_some()
+            || self.scenes.is_some()
+        {
+            file.scenes = None;
+            file.images = Vec::new();
+            file.labels = Vec::new();
+            file.command = None;
+            file.problem = None;
+        }
+        Self {
+            iterations: self.iterations.or(file.iterations),
+            n_initial: self.n_initial.or(file.n_initial),
+            n_w: self.n_w.or(file.n_w),
+            initial_w: self.initial_w.or(file.initial_w),
+            alpha: self.alpha.or(file.alpha),
+            risk: self.risk.or(file.risk),
+            k: self.k.or(file.k),
+            acquisition: self.acquisition.or(file.acquisition),
+            seed: self.seed.or(file.seed),
+            out: self.out.or(file.out),
+            scenes: self.scenes.or(file.scenes),
+            scene_seed: self.scene_seed.or(file.scene_seed),
+            images: if self.images.is_empty() {
+                file.images
+            } else {
+                self.images
+            },
+            labels: if self.labels.is_empty() {
+                file.labels
+            } else {
+                self.labels
+            },
+            command: self.command.or(file.command),
+            space: self.space.or(file.space),
+            command_mode: self.command_mode.or(file.command_mode),
+            timeout: self.timeout.or(file.timeout),
+            problem: self.problem.or(file.problem),
+            edge_model: self.edge_model.or(file.edge_model),
+            weights: self.weights.or(file.weights),
+            threads: self.threads.or(file.threads),
+            device: self.device.or(file.device),
+            cache: self.cache.or(file.cache),
+            host_memory_mb: self.host_memory_mb.or(file.host_memory_mb),
+            checkpoint_every: self.checkpoint_every.or(file.checkpoint_every),
+            deep_clean_every: self.deep_clean_every.or(file.deep_clean_every),
+            keep_checkpoints: self.keep_checkpoints.or(file.keep_checkpoints),
+        }
+    }
+
+    /// The paths among the settings, except the command's own words.
+    pub(super) fn paths_mut(&mut self) -> impl Iterator<Item = &mut PathBuf> {
+        let lists = self.images.iter_mut().chain(self.labels.iter_mut());
+        lists
+            .chain(self.space.as_mut())
+            .chain(self.weights.as_mut())
+            .chain(self.cache.as_mut())
+            .chain(self.out.as_mut())
+    }
+
+    /// Only what may change on resume: device, threads, memory, timeout, cache, checkpoints.
+    pub fn only_means(&self) -> Self {
+        Self {
+            timeout: self.timeout,
+            threads: self.threads,
+            device: self.device.clone(),
+            cache: self.cache.clone(),
+            host_memory_mb: self.host_memory_mb,
+            checkpoint_every: self.checkpoint_every,
+            deep_clean_every: self.deep_clean_every,
+            keep_checkpoints: self.keep_checkpoints.clone(),
+            ..Self::default()
+        }
+    }
+}
