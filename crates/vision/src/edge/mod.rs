@@ -1,1 +1,20 @@
-//! edge
+//! Edge networks: an image in, a map of edge logits of the same size out.
+//!
+//! [`EdgeNetwork`] is the trait, [`EdgeModel`] the register of names. Implementations: the project's
+//! own [`compact`] network and [`pidinet`]. They are made of [`convolution`] and [`resize`]; their
+//! weights come out of [`weights`].
+
+pub mod compact;
+pub mod convolution;
+mod network;
+mod pickle;
+pub mod pidinet;
+mod pixels;
+pub mod resize;
+pub mod weights;
+
+pub use compact::Compact;
+pub use network::{EdgeError, EdgeMap, EdgeModel, EdgeNetwork};
+pub use pickle::PickleError;
+pub use pidinet::{PiDiNet, PiDiNetSize};
+pub use weights::{WeightError, Weights};

@@ -1,0 +1,304 @@
+//! The project's own edge network: small, without normalisation across pixels or images.
+//!
+//! Central type [`Compact`]. A full-resolution stem, three halvings with residual blocks, and a way
+//! back up on which every scale is added to the next finer one; a side logit is read at each of the
+//! four scales and the four are fused. All layers see a bounded neighbourhood, so the output of a
+//! pixel depends neither on far pixels nor on what else is in a batch.
+//!
+//! Logits are natural log-odds under the balanced loss of the training program.
+
+use candle_core::{Device, Tensor};
+use image::RgbImage;
+
+use super::convolution::Convolution;
+use super::network::{EdgeError, EdgeMap, EdgeNetwork};
+use super::pixels;
+use super::resize::bilinear;
+use super::weights::Weights;
+
+/// Name of the architecture, part of the fingerprint.
+const ARCHITECTURE: &str = "compact 1";
+
+/// Mean and deviation taken off \[0, 1\] per channel.
+const NORMAL: ([f32; 3], [f32; 3]) = ([0.5; 3], [0.25; 3]);
+
+/// Channels at 1/1, 1/2, 1/4 and 1/8 of the resolution.
+const CHANNELS: [usize; 4] = [8, 16, 32, 48];
+
+/// Dilations of the residual blocks at 1/2, 1/4 and 1/8.
+const BLOCKS: [&[usize]; 3] = [&[1], &[1], &[1, 2, 4]];
+
+/// Images are mirrored outwards to a multiple of this many pixels.
+const MULTIPLE: u32 = 8;
+
+/// What a layer is made of, before it has weights.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LayerSpec {
+    /// Name; its tensors are `name.weight` and `name.bias`.
+    pub name: String,
+    /// Outputs, inputs, and twice the side of the kernel.
+    pub shape: [usize; 4],
+    /// Stride, padding, dilation, ReLU.
+    pub how: Convolution,
+}
+
+impl LayerSpec {
+    fn new(name: String, outputs: usize, inputs: usize, side: usize, how: Convolution) -> Self {
+        let padding = how.dilation * (side / 2);
+        Self {
+            name,
+            shape: [outputs, inputs, side, side],
+            how: Convolution { padding, ..how },
+        }
+    }
+
+    /// Name of the weight.
+    pub fn weight(&self) -> String {
+        format!("{}.weight", self.name)
+    }
+
+    /// Name of the bias.
+    pub fn bias(&self) -> String {
+        format!("{}.bias", self.name)
+    }
+}
+
+/// All layers of the network, in the order of their use.
+pub fn layers() -> Vec<LayerSpec> {
+    let plain = Convolution::default();
+    let relu = Convolution {
+        relu: true,
+        ..plain
+    };
+    let halve = Convolution { stride: 2, ..relu };
+    let c = CHANNELS;
+    let mut all = vec![LayerSpec::new("stem".into(), c[0], 3, 3, relu)];
+    for level in 1..4 {
+        all.push(LayerSpec::new(
+            format!("down{level}"),
+            c[level],
+            c[level - 1],
+            3,
+            halve,
+        ));
+        for (i, &dilation) in BLOCKS[level - 1].iter().enumerate() {
+            let name = |part| format!("block{level}_{i}.{part}");
+            all.push(LayerSpec::new(
+                name("first"),
+                c[level],
+                c[level],
+                3,
+                Convolution { dilation, ..relu },
+            ));
+            all.push(LayerSpec::new(
+                name("second"),
+                c[level],
+                c[level],
+                3,
+                Convolution { dilation, ..plain },
+            ));
+        }
+    }
+    for level in (0..3).rev() {
+        all.push(LayerSpec::new(
+            format!("up{level}"),
+            c[level],
+            c[level + 1],
+            1,
+            plain,
+        ));
+        all.push(LayerSpec::new(
+            format!("across{level}"),
+            c[level],
+            c[level],
+            1,
+            plain,
+        ));
+        all.push(LayerSpec::new(
+            format!("merge{level}"),
+            c[level],
+            c[level],
+            3,
+            relu,
+        ));
+    }
+    for (level, inputs) in c.into_iter().enumerate() {
+        all.push(LayerSpec::new(format!("side{level}"), 1, inputs, 1, plain));
+    }
+    all.push(LayerSpec::new("fuse".into(), 1, 4, 1, plain));
+    all
+}
+
+/// The network as candle tensors; variables when it is being trained.
+pub struct CompactBody {
+    layers: Vec<(LayerSpec, Tensor, Tensor)>,
+}
+
+/// Logits of the sides and the fused ones, each N x 1 x H x W.
+pub struct CompactLogits {
+    /// From the finest scale to the coarsest.
+    pub sides: Vec<Tensor>,
+    /// What the network answers.
+    pub fused: Tensor,
+}
+
+impl CompactBody {
+    /// The network with the tensors that `get` gives for a name and a shape.
+    ///
+    /// # Errors
+    /// The first error of `get`.
+    pub fn new<E>(mut get: impl FnMut(&str, &[usize]) -> Result<Tensor, E>) -> Result<Self, E> {
+        let mut made = Vec::new();
+        for spec in layers() {
+            let weight = get(&spec.weight(), &spec.shape)?;
+            let bias = get(&spec.bias(), &spec.shape[..1])?;
+            made.push((spec, weight, bias));
+        }
+        Ok(Self { layers: made })
+    }
+
+    fn run(&self, name: &str, x: &Tensor) -> candle_core::Result<Tensor> {
+        let found = self.layers.iter().find(|(spec, ..)| spec.name == name);
+        let (spec, weight, bias) = found.expect("names come from the same list");
+        spec.how.apply(x, weight, bias)
+    }
+
+    /// Logits for `x`, N x 3 x H x W, normalised, H and W multiples of 8.
+    ///
+    /// # Errors
+    /// Other sizes, or a failure of the device.
+    pub fn forward(&self, x: &Tensor) -> candle_core::Result<CompactLogits> {
+        let (_, _, height, width) = x.dims4()?;
+        let mut scales = vec![self.run("stem", x)?];
+        for level in 1..4 {
+            let mut y = self.run(&format!("down{level}"), &scales[level - 1])?;
+            for i in 0..BLOCKS[level - 1].len() {
+                let inner = self.run(&format!("block{level}_{i}.first"), &y)?;
+                y = (self.run(&format!("block{level}_{i}.second"), &inner)? + y)?.relu()?;
+            }
+            scales.push(y);
+        }
+        let mut y = scales.pop().expect("four scales");
+        let mut sides = vec![bilinear(&self.run("side3", &y)?, height, width)?];
+        for level in (0..3).rev() {
+            let across = scales.pop().expect("one scale a level");
+            let across = self.run(&format!("across{level}"), &across)?;
+            let (_, _, h, w) = across.dims4()?;
+            let up = bilinear(&self.run(&format!("up{level}"), &y)?, h, w)?;
+            y = self.run(&format!("merge{level}"), &(up + across)?.relu()?)?;
+            sides.push(bilinear(
+                &self.run(&format!("side{level}"), &y)?,
+                height,
+                width,
+            )?);
+        }
+        sides.reverse();
+        let fused = self.run("fuse", &Tensor::cat(&sides, 1)?)?;
+        Ok(CompactLogits { sides, fused })
+    }
+}
+
+/// The network ready for use.
+pub struct Compact {
+    body: CompactBody,
+    fingerprint: String,
+    device: Device,
+}
+
+impl Compact {
+    /// The network with the weights of a file.
+    ///
+    /// # Errors
+    /// A tensor that is missing, misshapen or not finite (it is named), or a failure of the device.
+    pub fn new(weights: &Weights, device: &Device) -> Result<Self, EdgeError> {
+        let body = CompactBody::new(|name, shape| weights.take(name, shape, device))?;
+        Ok(Self {
+            body,
+            fingerprint: weights.fingerprint(ARCHITECTURE),
+            device: device.clone(),
+        })
+    }
+
+    /// The network with the weights that the binary carries.
+    ///
+    /// # Errors
+    /// A failure of the device.
+    pub fn shipped(device: &Device) -> Result<Self, EdgeError> {
+        let bytes = include_bytes!("../../weights/compact.safetensors");
+        Self::new(
+            &Weights::from_safetensors("weights/compact.safetensors".as_ref(), bytes)?,
+            device,
+        )
+    }
+
+    /// The input tensor for an image whose sides are multiples of 8.
+    ///
+    /// # Errors
+    /// An image without pixels.
+    pub fn input(rgb: &RgbImage, device: &Device) -> Result<Tensor, EdgeError> {
+        pixels::normalised(rgb, NORMAL, device)
+    }
+}
+
+impl EdgeNetwork for Compact {
+    fn logits(&self, rgb: &RgbImage) -> Result<EdgeMap, EdgeError> {
+        let (width, height) = rgb.dimensions();
+        let padded = (
+            width.next_multiple_of(MULTIPLE),
+            height.next_multiple_of(MULTIPLE),
+        );
+        let input = if padded == (width, height) {
+            Self::input(rgb, &self.device)?
+        } else {
+            Self::input(&pixels::mirrored(rgb, padded.0, padded.1)?, &self.device)?
+        };
+        let fused = self.body.forward(&input)?.fused;
+        let fused = fused
+            .narrow(2, 0, height as usize)?
+            .narrow(3, 0, width as usize)?;
+        EdgeMap::checked(self.name(), width, height, fused.flatten_all()?.to_vec1()?)
+    }
+
+    fn name(&self) -> &str {
+        "compact"
+    }
+
+    fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_enough_to_ship() {
+        let parameters: usize = layers()
+            .iter()
+            .map(|l| l.shape.iter().product::<usize>() + l.shape[0])
+            .sum();
+        assert!(parameters <= 500_000, "{parameters}");
+        assert!(include_bytes!("../../weights/compact.safetensors").len() <= 2_000_000);
+    }
+
+    #[test]
+    fn answers_in_the_size_of_the_image_and_twice_the_same() {
+        let network = Compact::shipped(&Device::Cpu).unwrap();
+        for (width, height) in [(1, 1), (7, 9), (16, 8), (33, 50)] {
+            let image = RgbImage::from_fn(width, height, |x, y| {
+                image::Rgb([(x * 7) as u8, (y * 5) as u8, 90])
+            });
+            let map = network.logits(&image).unwrap();
+            assert_eq!(
+                (map.width, map.height, map.logits.len()),
+                (width, height, (width * height) as usize)
+            );
+            assert_eq!(map, network.logits(&image).unwrap());
+        }
+        assert!(matches!(
+            network.logits(&RgbImage::new(0, 4)),
+            Err(EdgeError::EmptyImage { .. })
+        ));
+    }
+}

@@ -1,0 +1,192 @@
+//! What an edge network is to the rest of the program, and the register of those known by name.
+//!
+//! Central types: the trait [`EdgeNetwork`], its output [`EdgeMap`] and [`EdgeModel`], the names
+//! `--edge-model` accepts.
+
+use std::path::Path;
+use std::str::FromStr;
+
+use candle_core::Device;
+use image::RgbImage;
+
+use super::compact::Compact;
+use super::pidinet::{PiDiNet, PiDiNetSize};
+use super::weights::{WeightError, Weights};
+
+/// Edge logits of one image: log-odds that a pixel lies on an edge, so that the probability is
+/// 1 / (1 + exp(-logit)). Row-major, `height` x `width`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EdgeMap {
+    /// Columns, as the image's.
+    pub width: u32,
+    /// Rows, as the image's.
+    pub height: u32,
+    /// `width * height` finite logits, row by row.
+    pub logits: Vec<f32>,
+}
+
+/// A network that finds edges.
+///
+/// Every implementation takes images of any size from 1 x 1 pixel, answers in the image's own size,
+/// is deterministic whatever the number of threads, and gives finite logits.
+pub trait EdgeNetwork: Send + Sync {
+    /// Edge logits of `rgb`.
+    ///
+    /// # Errors
+    /// An empty image, a failure of the device, or logits that are not finite.
+    fn logits(&self, rgb: &RgbImage) -> Result<EdgeMap, EdgeError>;
+
+    /// The name in the register, e.g. `compact`.
+    fn name(&self) -> &str;
+
+    /// Hash of the architecture's version and all weights, hexadecimal: equal means equal logits on one machine.
+    fn fingerprint(&self) -> &str;
+}
+
+/// Why there is no network or no output.
+#[derive(Debug, thiserror::Error)]
+pub enum EdgeError {
+    /// No network of this name.
+    #[error("no edge model {name:?}; known are {known}")]
+    UnknownModel {
+        /// What was asked for.
+        name: String,
+        /// All names.
+        known: String,
+    },
+    /// The network comes without weights and none were named.
+    #[error("edge model {model} needs --weights FILE (.safetensors or .pth)")]
+    NoWeights {
+        /// The network.
+        model: EdgeModel,
+    },
+    /// The weights do not fit.
+    #[error(transparent)]
+    Weights(#[from] WeightError),
+    /// The image has no pixels.
+    #[error("image of {width} x {height} pixels has no edges to find")]
+    EmptyImage {
+        /// Columns.
+        width: u32,
+        /// Rows.
+        height: u32,
+    },
+    /// The output holds NaN or an infinity.
+    #[error("edge model {model} gave a logit that is not finite at column {x}, row {y}")]
+    NotFinite {
+        /// The network.
+        model: String,
+        /// Column.
+        x: usize,
+        /// Row.
+        y: usize,
+    },
+    /// The tensor library failed.
+    #[error("edge network failed: {0}")]
+    Tensor(#[from] candle_core::Error),
+}
+
+/// The networks `--edge-model` knows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EdgeModel {
+    /// The project's own, with weights in the binary.
+    #[default]
+    Compact,
+    /// PiDiNet with 60 channels.
+    #[serde(rename = "pidinet")]
+    PiDiNet,
+    /// PiDiNet with 30 channels.
+    #[serde(rename = "pidinet-small")]
+    PiDiNetSmall,
+    /// PiDiNet with 20 channels.
+    #[serde(rename = "pidinet-tiny")]
+    PiDiNetTiny,
+}
+
+impl EdgeModel {
+    /// All of them, the default first.
+    pub const ALL: [Self; 4] = [
+        Self::Compact,
+        Self::PiDiNet,
+        Self::PiDiNetSmall,
+        Self::PiDiNetTiny,
+    ];
+
+    /// The name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Compact => "compact",
+            Self::PiDiNet => "pidinet",
+            Self::PiDiNetSmall => "pidinet-small",
+            Self::PiDiNetTiny => "pidinet-tiny",
+        }
+    }
+
+    /// The network with the weights of a file, or for [`EdgeModel::Compact`] with its own.
+    ///
+    /// # Errors
+    /// No weights named where they are needed, or a file that is not readable, or whose tensors do
+    /// not have the names, shapes and finite values the network needs (the first bad one is named).
+    pub fn load(
+        self,
+        weights: Option<&Path>,
+        device: &Device,
+    ) -> Result<Box<dyn EdgeNetwork>, EdgeError> {
+        let file = weights.map(Weights::open).transpose()?;
+        let size = match (self, &file) {
+            (Self::Compact, None) => return Ok(Box::new(Compact::shipped(device)?)),
+            (Self::Compact, Some(file)) => return Ok(Box::new(Compact::new(file, device)?)),
+            (Self::PiDiNet, _) => PiDiNetSize::Full,
+            (Self::PiDiNetSmall, _) => PiDiNetSize::Small,
+            (Self::PiDiNetTiny, _) => PiDiNetSize::Tiny,
+        };
+        let file = file.ok_or(EdgeError::NoWeights { model: self })?;
+        Ok(Box::new(PiDiNet::new(size, file, device)?))
+    }
+}
+
+impl std::fmt::Display for EdgeModel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for EdgeModel {
+    type Err = EdgeError;
+
+    fn from_str(name: &str) -> Result<Self, EdgeError> {
+        Self::ALL
+            .into_iter()
+            .find(|m| m.name() == name)
+            .ok_or_else(|| EdgeError::UnknownModel {
+                name: name.into(),
+                known: Self::ALL.map(Self::name).join(", "),
+            })
+    }
+}
+
+impl EdgeMap {
+    /// Checks what a network computed for an image of this size.
+    pub(super) fn checked(
+        model: &str,
+        width: u32,
+        height: u32,
+        logits: Vec<f32>,
+    ) -> Result<Self, EdgeError> {
+        debug_assert_eq!(logits.len(), width as usize * height as usize);
+        if let Some(at) = logits.iter().position(|v| !v.is_finite()) {
+            let width = width as usize;
+            return Err(EdgeError::NotFinite {
+                model: model.into(),
+                x: at % width,
+                y: at / width,
+            });
+        }
+        Ok(Self {
+            width,
+            height,
+            logits,
+        })
+    }
+}

@@ -1,0 +1,161 @@
+//! Bilinear change of size of feature maps, half-pixel centres, corners not aligned.
+//!
+//! Central function [`bilinear`], a candle custom operation with its gradient. Enlarging
+//! interpolates between the four neighbours; coordinates beyond the border take the border's value.
+//! Rows and columns are interpolated one after the other, each in a fixed order.
+
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
+use rayon::prelude::*;
+
+use super::convolution::{cpu_slice, slice};
+
+/// `x` (N x C x H x W) resampled to N x C x `height` x `width`.
+///
+/// # Errors
+/// Not four-dimensional, an empty side, or an element type other than `f32` on the CPU.
+pub fn bilinear(x: &Tensor, height: usize, width: usize) -> Result<Tensor> {
+    let (_, _, h, w) = x.dims4()?;
+    if h == 0 || w == 0 || height == 0 || width == 0 {
+        bail!("cannot resize {h} x {w} to {height} x {width}");
+    }
+    if (h, w) == (height, width) {
+        return Ok(x.clone());
+    }
+    if !x.device().is_cpu() {
+        return x.upsample_bilinear2d(height, width, false);
+    }
+    x.contiguous()?.apply_op1(Bilinear { height, width })
+}
+
+struct Bilinear {
+    height: usize,
+    width: usize,
+}
+
+/// One output coordinate as a mixture of two input coordinates.
+#[derive(Clone, Copy)]
+struct Mix {
+    low: usize,
+    high: usize,
+    share: f32,
+}
+
+fn mixes(from: usize, to: usize) -> Vec<Mix> {
+    let scale = from as f64 / to as f64;
+    (0..to)
+        .map(|i| {
+            let at = ((i as f64 + 0.5) * scale - 0.5).max(0.0);
+            let low = (at.floor() as usize).min(from - 1);
+            Mix {
+                low,
+                high: (low + 1).min(from - 1),
+                share: (at - low as f64) as f32,
+            }
+        })
+        .collect()
+}
+
+impl CustomOp1 for Bilinear {
+    fn name(&self) -> &'static str {
+        "bo-bilinear"
+    }
+
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (n, c, h, w) = layout.shape().dims4()?;
+        let x = cpu_slice(storage, layout)?;
+        let (rows, columns) = (mixes(h, self.height), mixes(w, self.width));
+        let mut out = vec![0.0f32; n * c * self.height * self.width];
+        out.par_chunks_mut(self.height * self.width)
+            .zip(x.par_chunks(h * w))
+            .for_each(|(out, plane)| {
+                let mut line = vec![0.0f32; w];
+                for (out, row) in out.chunks_exact_mut(self.width).zip(&rows) {
+                    let (a, b) = (
+                        &plane[row.low * w..(row.low + 1) * w],
+                        &plane[row.high * w..(row.high + 1) * w],
+                    );
+                    for ((l, a), b) in line.iter_mut().zip(a).zip(b) {
+                        *l = a + row.share * (b - a);
+                    }
+                    for (o, m) in out.iter_mut().zip(&columns) {
+                        *o = line[m.low] + m.share * (line[m.high] - line[m.low]);
+                    }
+                }
+            });
+        Ok((
+            CpuStorage::F32(out),
+            Shape::from((n, c, self.height, self.width)),
+        ))
+    }
+
+    fn bwd(&self, x: &Tensor, _res: &Tensor, grad_res: &Tensor) -> Result<Option<Tensor>> {
+        let (n, c, h, w) = x.dims4()?;
+        let grad_res = grad_res.contiguous()?;
+        let (storage, layout) = grad_res.storage_and_layout();
+        let grad = slice(&storage, layout)?;
+        let (rows, columns) = (mixes(h, self.height), mixes(w, self.width));
+        let mut out = vec![0.0f32; n * c * h * w];
+        let area = self.height * self.width;
+        out.par_chunks_mut(h * w)
+            .zip(grad.par_chunks(area))
+            .for_each(|(out, grad)| {
+                let mut line = vec![0.0f32; w];
+                for (grad, row) in grad.chunks_exact(self.width).zip(&rows) {
+                    line.fill(0.0);
+                    for (g, m) in grad.iter().zip(&columns) {
+                        line[m.low] += (1.0 - m.share) * g;
+                        line[m.high] += m.share * g;
+                    }
+                    for (i, l) in line.iter().enumerate() {
+                        out[row.low * w + i] += (1.0 - row.share) * l;
+                        out[row.high * w + i] += row.share * l;
+                    }
+                }
+            });
+        Ok(Some(Tensor::from_vec(out, x.shape(), x.device())?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{Device, Var};
+
+    use super::*;
+
+    #[test]
+    fn doubling_a_row_interpolates_at_quarters() {
+        let x = Tensor::from_vec(vec![0.0f32, 4.0], (1, 1, 1, 2), &Device::Cpu).unwrap();
+        let y = bilinear(&x, 1, 4)
+            .unwrap()
+            .flatten_all()
+            .unwrap()
+            .to_vec1::<f32>()
+            .unwrap();
+        assert_eq!(y, [0.0, 1.0, 3.0, 4.0]);
+    }
+
+    #[test]
+    fn the_gradient_is_the_transpose() {
+        let values: Vec<f32> = (0..2 * 15).map(|i| ((i * 7) % 11) as f32 - 5.0).collect();
+        let x = Var::from_tensor(&Tensor::from_vec(values, (1, 2, 3, 5), &Device::Cpu).unwrap())
+            .unwrap();
+        let seen: Vec<f32> = (0..2 * 7 * 8)
+            .map(|i| ((i * 5) % 13) as f32 - 6.0)
+            .collect();
+        let seen = Tensor::from_vec(seen, (1, 2, 7, 8), &Device::Cpu).unwrap();
+        let inner = (bilinear(&x, 7, 8).unwrap() * seen)
+            .unwrap()
+            .sum_all()
+            .unwrap();
+        let grads = inner.backward().unwrap();
+        let turned = (grads.get(&x).unwrap() * x.as_tensor())
+            .unwrap()
+            .sum_all()
+            .unwrap();
+        let (a, b) = (
+            inner.to_scalar::<f32>().unwrap(),
+            turned.to_scalar::<f32>().unwrap(),
+        );
+        assert!((a - b).abs() < 1e-3, "{a} {b}");
+    }
+}

@@ -1,0 +1,299 @@
+//! Tensors of a network by name, read from a file and checked before use.
+//!
+//! Central type [`Weights`]: opened from `.safetensors` or from the zip container `.pth` (read by
+//! the restricted reader in `pickle`, which runs no code), then handed out by [`Weights::take`],
+//! which refuses a missing name, a wrong shape and values that are not finite, naming the tensor.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use candle_core::{Device, Tensor};
+use safetensors::{Dtype, SafeTensors};
+
+use super::pickle;
+
+/// Largest weight file opened, in bytes.
+const LARGEST: u64 = 1 << 30;
+
+/// A tensor in main memory, row-major.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plain {
+    /// Length along every axis.
+    pub shape: Vec<usize>,
+    /// As many values as the product of `shape`.
+    pub values: Vec<f32>,
+}
+
+/// Tensors by name.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Weights {
+    source: PathBuf,
+    tensors: BTreeMap<String, Plain>,
+}
+
+/// Why a weight file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum WeightError {
+    /// Reading failed.
+    #[error("weights {path}: {source}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// Not a file of tensors, or damaged.
+    #[error("weights {path}: {reason}")]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, in words.
+        reason: String,
+    },
+    /// A tensor the network needs is not there.
+    #[error("weights {path}: tensor {name} is missing")]
+    Missing {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+    },
+    /// A tensor has another shape than the network needs.
+    #[error("weights {path}: tensor {name} has shape {found:?}, the network needs {needed:?}")]
+    Misshapen {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// Its shape in the file.
+        found: Vec<usize>,
+        /// The shape that fits.
+        needed: Vec<usize>,
+    },
+    /// A tensor holds NaN or an infinity.
+    #[error("weights {path}: tensor {name} holds a value that is not finite")]
+    NotFinite {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+    },
+}
+
+impl Weights {
+    /// Reads a file: a zip container is taken for `.pth`, anything else for safetensors.
+    ///
+    /// # Errors
+    /// Not readable, larger than 1 GiB, or neither format.
+    pub fn open(path: &Path) -> Result<Self, WeightError> {
+        let unreadable = |source| WeightError::Unreadable {
+            path: path.into(),
+            source,
+        };
+        let length = std::fs::metadata(path).map_err(unreadable)?.len();
+        if length > LARGEST {
+            let reason = format!("{length} bytes exceed the limit of {LARGEST}");
+            return Err(WeightError::Malformed {
+                path: path.into(),
+                reason,
+            });
+        }
+        let bytes = std::fs::read(path).map_err(unreadable)?;
+        if bytes.starts_with(b"PK\x03\x04") {
+            let tensors = pickle::read(&bytes).map_err(|e| WeightError::Malformed {
+                path: path.into(),
+                reason: e.to_string(),
+            })?;
+            return Ok(Self {
+                source: path.into(),
+                tensors,
+            });
+        }
+        Self::from_safetensors(path, &bytes)
+    }
+
+    /// Reads the bytes of a safetensors file with elements `f32`, `f16` or `bf16`; `source` is only for messages.
+    ///
+    /// # Errors
+    /// Not safetensors, or another element type.
+    pub fn from_safetensors(source: &Path, bytes: &[u8]) -> Result<Self, WeightError> {
+        let malformed = |reason: String| WeightError::Malformed {
+            path: source.into(),
+            reason,
+        };
+        let file = SafeTensors::deserialize(bytes).map_err(|e| {
+            malformed(format!(
+                "neither a safetensors file nor a zip container ({e})"
+            ))
+        })?;
+        let mut tensors = BTreeMap::new();
+        for (name, view) in file.iter() {
+            let two = || view.data().as_chunks::<2>().0.iter();
+            let values = match view.dtype() {
+                Dtype::F32 => view
+                    .data()
+                    .as_chunks::<4>()
+                    .0
+                    .iter()
+                    .map(|b| f32::from_le_bytes(*b))
+                    .collect(),
+                Dtype::F16 => two()
+                    .map(|b| half::f16::from_le_bytes(*b).to_f32())
+                    .collect(),
+                Dtype::BF16 => two()
+                    .map(|b| half::bf16::from_le_bytes(*b).to_f32())
+                    .collect(),
+                other => {
+                    return Err(malformed(format!(
+                        "tensor {name} has element type {other:?}"
+                    )));
+                }
+            };
+            tensors.insert(
+                name.to_string(),
+                Plain {
+                    shape: view.shape().to_vec(),
+                    values,
+                },
+            );
+        }
+        Ok(Self {
+            source: source.into(),
+            tensors,
+        })
+    }
+
+    /// Tensors made by the program itself, for tests and training.
+    pub fn from_tensors(tensors: BTreeMap<String, Plain>) -> Self {
+        Self {
+            source: "(memory)".into(),
+            tensors,
+        }
+    }
+
+    /// Whether the file holds `name`.
+    pub fn contains(&self, name: &str) -> bool {
+        self.tensors.contains_key(name)
+    }
+
+    /// Number of values in all tensors.
+    pub fn parameters(&self) -> usize {
+        self.tensors.values().map(|t| t.values.len()).sum()
+    }
+
+    /// Takes a leading `prefix` off every name that has it (`module.` of data-parallel training).
+    pub fn without_prefix(self, prefix: &str) -> Self {
+        let strip = |name: String| {
+            name.strip_prefix(prefix)
+                .map(str::to_string)
+                .unwrap_or(name)
+        };
+        let tensors = self
+            .tensors
+            .into_iter()
+            .map(|(name, t)| (strip(name), t))
+            .collect();
+        Self {
+            source: self.source,
+            tensors,
+        }
+    }
+
+    /// The tensor `name`, in main memory.
+    ///
+    /// # Errors
+    /// It is missing, has not the shape `needed`, or is not finite.
+    pub fn plain(&self, name: &str, needed: &[usize]) -> Result<&Plain, WeightError> {
+        let path = || self.source.clone();
+        let Some(tensor) = self.tensors.get(name) else {
+            return Err(WeightError::Missing {
+                path: path(),
+                name: name.into(),
+            });
+        };
+        if tensor.shape != needed {
+            let (found, needed) = (tensor.shape.clone(), needed.to_vec());
+            return Err(WeightError::Misshapen {
+                path: path(),
+                name: name.into(),
+                found,
+                needed,
+            });
+        }
+        if tensor.values.iter().any(|v| !v.is_finite()) {
+            return Err(WeightError::NotFinite {
+                path: path(),
+                name: name.into(),
+            });
+        }
+        Ok(tensor)
+    }
+
+    /// The tensor `name` on `device`.
+    ///
+    /// # Errors
+    /// As [`Weights::plain`], or the device fails.
+    pub fn take(
+        &self,
+        name: &str,
+        needed: &[usize],
+        device: &Device,
+    ) -> Result<Tensor, super::EdgeError> {
+        let plain = self.plain(name, needed)?;
+        Ok(Tensor::from_slice(
+            &plain.values,
+            plain.shape.as_slice(),
+            device,
+        )?)
+    }
+
+    /// Hash of `architecture` and of every name, shape and value, hexadecimal.
+    pub fn fingerprint(&self, architecture: &str) -> String {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(architecture.as_bytes());
+        for (name, tensor) in &self.tensors {
+            hasher.update(format!("\n{name} {:?}\n", tensor.shape).as_bytes());
+            for value in &tensor.values {
+                hasher.update(&value.to_le_bytes());
+            }
+        }
+        hasher.finalize().to_hex()[..32].to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one(name: &str, shape: &[usize], values: &[f32]) -> Weights {
+        let plain = Plain {
+            shape: shape.to_vec(),
+            values: values.to_vec(),
+        };
+        Weights::from_tensors(BTreeMap::from([(name.to_string(), plain)]))
+    }
+
+    #[test]
+    fn a_bad_tensor_is_named() {
+        let weights = one("module.a.weight", &[2, 1], &[1.0, f32::NAN]).without_prefix("module.");
+        let said = |r: Result<&Plain, WeightError>| r.unwrap_err().to_string();
+        assert!(said(weights.plain("b.weight", &[2, 1])).contains("b.weight is missing"));
+        assert!(
+            said(weights.plain("a.weight", &[1, 2])).contains("[2, 1], the network needs [1, 2]")
+        );
+        assert!(said(weights.plain("a.weight", &[2, 1])).contains("not finite"));
+    }
+
+    #[test]
+    fn a_file_of_something_else_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        for bytes in [&b"PK\x03\x04garbage"[..], b"garbage", b"", &[255; 64]] {
+            let path = folder.path().join("w");
+            std::fs::write(&path, bytes).unwrap();
+            assert!(matches!(
+                Weights::open(&path),
+                Err(WeightError::Malformed { .. })
+            ));
+        }
+    }
+}
