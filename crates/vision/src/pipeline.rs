@@ -6,8 +6,12 @@
 use half::f16;
 use image::GrayImage;
 
-use crate::geometry::{Rect, Segment};
-use crate::line::voters;
+use crate::geometry::{Point, Rect, Segment};
+use crate::line::{
+    Ballot, FitSettings, Voter, along_longer_axis, fit_line, inside, near_centre, voters,
+};
+use crate::orientation::{BANK_WELD, LogitCrop, Orientation};
+use crate::region::{GrownSegment, Growth, GrowthSettings};
 use crate::score::{LineScore, score};
 use crate::source::Truth;
 
@@ -23,6 +27,9 @@ pub struct ParameterRange {
     /// Value that the original pipeline used.
     pub default: f64,
 }
+
+/// Shortest stretch of a classical voter inside a region, as a share of the region's diagonal.
+const SHORTEST_VOTER: f32 = 0.05;
 
 const fn range(name: &'static str, low: f64, high: f64, default: f64) -> ParameterRange {
     ParameterRange {
@@ -130,15 +137,52 @@ pub struct DetectedLine {
     pub region: Option<usize>,
 }
 
+/// The working memory of detection: reused from image to image, grown to the largest region seen.
+#[derive(Clone, Debug, Default)]
+pub struct Scratch {
+    crop: LogitCrop,
+    orientation: Orientation,
+    growth: Growth,
+    ballot: Ballot,
+}
+
 /// Finds at most one line in each of `regions`, in their order; a region without support yields
 /// none. With no regions, all segments of the whole image.
-pub fn detect(seen: &Seen, regions: &[Rect], parameters: &LineParameters) -> Vec<DetectedLine> {
-    let _ = (seen, regions, parameters);
-    Vec::new()
+///
+/// Regions are cut to the image. The result depends on the arguments alone.
+pub fn detect(
+    seen: &Seen,
+    regions: &[Rect],
+    parameters: &LineParameters,
+    scratch: &mut Scratch,
+) -> Vec<DetectedLine> {
+    if regions.is_empty() {
+        let segments = all_segments(seen, parameters, scratch);
+        return segments
+            .into_iter()
+            .map(|segment| DetectedLine {
+                segment,
+                region: None,
+            })
+            .collect();
+    }
+    let lines = regions.iter().enumerate().filter_map(|(index, bounds)| {
+        let segment = region_line(seen, *bounds, parameters, scratch)?;
+        Some(DetectedLine {
+            segment,
+            region: Some(index),
+        })
+    });
+    lines.collect()
 }
 
 /// Detects with the regions that `truth` names and scores the lines against it.
-pub fn evaluate(seen: &Seen, truth: &Truth, parameters: &LineParameters) -> LineScore {
+pub fn evaluate(
+    seen: &Seen,
+    truth: &Truth,
+    parameters: &LineParameters,
+    scratch: &mut Scratch,
+) -> LineScore {
     let (regions, lines): (Vec<Rect>, Vec<Segment>) = match truth {
         Truth::Regions(regions) => regions
             .iter()
@@ -146,9 +190,286 @@ pub fn evaluate(seen: &Seen, truth: &Truth, parameters: &LineParameters) -> Line
             .unzip(),
         Truth::Segments(lines) => (Vec::new(), lines.clone()),
     };
-    let detected: Vec<Segment> = detect(seen, &regions, parameters)
-        .iter()
-        .map(|line| line.segment)
-        .collect();
+    let detected = detect(seen, &regions, parameters, scratch);
+    let detected: Vec<Segment> = detected.iter().map(|line| line.segment).collect();
     score(&detected, &lines, seen.width, seen.height)
+}
+
+/// The one line of a region.
+fn region_line(
+    seen: &Seen,
+    bounds: Rect,
+    parameters: &LineParameters,
+    scratch: &mut Scratch,
+) -> Option<Segment> {
+    let bounds = Rect {
+        left: bounds.left,
+        top: bounds.top,
+        right: bounds.right.min(seen.width),
+        bottom: bounds.bottom.min(seen.height),
+    };
+    if bounds.width() == 0 || bounds.height() == 0 {
+        return None;
+    }
+    let mut found: Vec<(Segment, Voter)> = Vec::new();
+    let presets = preset_segments(seen, bounds, parameters, scratch);
+    for (segments, voter) in presets.into_iter().zip([Voter::Q, Voter::Qg]) {
+        found.extend(segments.into_iter().map(|segment| (segment, voter)));
+    }
+    let shortest = SHORTEST_VOTER * bounds.diagonal();
+    let others = seen
+        .voters
+        .iter()
+        .filter_map(|segment| inside(segment, bounds));
+    found.extend(
+        others
+            .filter(|s| s.length() >= shortest)
+            .map(|segment| (segment, Voter::Other)),
+    );
+
+    found.retain(|(segment, _)| along_longer_axis(segment, bounds));
+    let (segments, by): (Vec<Segment>, Vec<Voter>) = found.into_iter().unzip();
+    let central = near_centre(&segments, bounds);
+    scratch.ballot.open(bounds);
+    for &index in &central {
+        scratch.ballot.mark(&segments[index], by[index]);
+    }
+    let candidates: Vec<Segment> = central.iter().map(|&index| segments[index]).collect();
+    let votes = scratch.ballot.count(parameters.ransac_weight);
+    fit_line(
+        &votes,
+        &candidates,
+        bounds,
+        &FitSettings::for_image(seen.width, seen.height),
+    )
+}
+
+/// Segments of both presets over the whole image, those of QG that repeat one of Q left out.
+fn all_segments(seen: &Seen, parameters: &LineParameters, scratch: &mut Scratch) -> Vec<Segment> {
+    let bounds = Rect::whole(seen.width, seen.height);
+    let [mut segments, second] = preset_segments(seen, bounds, parameters, scratch);
+    let first = segments.len();
+    for segment in second {
+        if !segments[..first].iter().any(|other| same(&segment, other)) {
+            segments.push(segment);
+        }
+    }
+    segments
+        .iter()
+        .filter_map(|segment| inside(segment, bounds))
+        .collect()
+}
+
+/// True if the ends lie within a pixel and a half of each other.
+fn same(a: &Segment, b: &Segment) -> bool {
+    let near = |a: Point, b: Point| (a.x - b.x).abs() <= 1.5 && (a.y - b.y).abs() <= 1.5;
+    (near(a.p0, b.p0) && near(a.p1, b.p1)) || (near(a.p0, b.p1) && near(a.p1, b.p0))
+}
+
+/// Grown segments of each preset within `bounds`, in image pixels.
+fn preset_segments(
+    seen: &Seen,
+    bounds: Rect,
+    parameters: &LineParameters,
+    scratch: &mut Scratch,
+) -> [Vec<Segment>; 2] {
+    scratch.crop.read(&seen.logits, seen.width, bounds);
+    scratch.orientation.compute(&scratch.crop, &BANK_WELD);
+    let (left, top) = (bounds.left as f32, bounds.top as f32);
+    [0, 1].map(|preset| {
+        let settings = GrowthSettings {
+            threshold: parameters.edge_threshold[preset],
+            similarity: parameters.similarity[preset],
+            least_pixels: (parameters.pixel_ratio[preset] * bounds.diagonal()) as usize,
+        };
+        let grown = scratch
+            .growth
+            .segments(&scratch.crop, &scratch.orientation, &settings);
+        let shifted = grown.iter().map(
+            |GrownSegment {
+                 segment: Segment { p0, p1 },
+                 ..
+             }| { Segment::new(p0.x + left, p0.y + top, p1.x + left, p1.y + top) },
+        );
+        shifted.collect()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::{LineKind, Region};
+
+    /// Logits of -6 but for lines of logit 5, three pixels wide and fading.
+    fn seen(width: u32, height: u32, lines: &[Segment]) -> Seen {
+        let mut logits = vec![f16::from_f32(-6.0); (width * height) as usize];
+        for (index, logit) in logits.iter_mut().enumerate() {
+            let point = Point::new((index as u32 % width) as f32, (index as u32 / width) as f32);
+            let nearest = lines
+                .iter()
+                .map(|s| s.distance(point))
+                .fold(f32::INFINITY, f32::min);
+            if nearest < 2.5 {
+                *logit = f16::from_f32(5.0 - 4.0 * nearest);
+            }
+        }
+        Seen {
+            width,
+            height,
+            logits,
+            voters: Vec::new(),
+        }
+    }
+
+    fn region(left: u32, top: u32, right: u32, bottom: u32, line: Segment) -> Region {
+        Region {
+            bounds: Rect {
+                left,
+                top,
+                right,
+                bottom,
+            },
+            kind: LineKind::Other,
+            line,
+        }
+    }
+
+    #[test]
+    fn a_clean_line_in_each_region_scores_nearly_one() {
+        let lines = [
+            Segment::new(40.0, 60.0, 280.0, 84.0),
+            Segment::new(60.0, 110.0, 75.0, 220.0),
+        ];
+        let seen = seen(320, 240, &lines);
+        let truth = Truth::Regions(vec![
+            region(30, 40, 290, 105, lines[0]),
+            region(40, 100, 95, 230, lines[1]),
+        ]);
+        let score = evaluate(
+            &seen,
+            &truth,
+            &LineParameters::default(),
+            &mut Scratch::default(),
+        );
+        assert!(score.lp > 0.85 && score.precision > 0.7, "{score:?}");
+    }
+
+    #[test]
+    fn without_regions_all_segments_count() {
+        let lines = [
+            Segment::new(40.0, 60.0, 280.0, 84.0),
+            Segment::new(60.0, 110.0, 75.0, 220.0),
+        ];
+        let seen = seen(320, 240, &lines);
+        let truth = Truth::Segments(lines.to_vec());
+        let score = evaluate(
+            &seen,
+            &truth,
+            &LineParameters::default(),
+            &mut Scratch::default(),
+        );
+        assert!(score.lp > 0.8 && score.precision > 0.8, "{score:?}");
+    }
+
+    #[test]
+    fn a_voter_alone_makes_the_line_where_presets_see_nothing() {
+        let line = Segment::new(20.0, 50.0, 180.0, 60.0);
+        let mut seen = seen(200, 100, &[]);
+        seen.voters.push(line);
+        let bounds = [Rect {
+            left: 10,
+            top: 30,
+            right: 190,
+            bottom: 80,
+        }];
+        let found = detect(
+            &seen,
+            &bounds,
+            &LineParameters::default(),
+            &mut Scratch::default(),
+        );
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].region, Some(0));
+        assert!(
+            line.distance(found[0].segment.p0)
+                .max(line.distance(found[0].segment.p1))
+                < 12.0
+        );
+    }
+
+    #[test]
+    fn nothing_to_see_is_no_line_and_odd_regions_are_survived() {
+        let seen = seen(64, 48, &[]);
+        let odd = [
+            Rect::whole(64, 48),
+            Rect {
+                left: 60,
+                top: 40,
+                right: 900,
+                bottom: 900,
+            },
+            Rect {
+                left: 30,
+                top: 30,
+                right: 10,
+                bottom: 10,
+            },
+            Rect {
+                left: 500,
+                top: 500,
+                right: 600,
+                bottom: 600,
+            },
+            Rect {
+                left: 5,
+                top: 5,
+                right: 6,
+                bottom: 6,
+            },
+        ];
+        let mut scratch = Scratch::default();
+        assert!(detect(&seen, &odd, &LineParameters::default(), &mut scratch).is_empty());
+        let all = LineParameters {
+            edge_threshold: [-23.0; 2],
+            ..LineParameters::default()
+        };
+        detect(&seen, &odd, &all, &mut scratch);
+    }
+
+    #[test]
+    fn used_scratch_changes_nothing() {
+        let line = Segment::new(40.0, 60.0, 280.0, 84.0);
+        let seen = seen(320, 240, &[line]);
+        let regions = [
+            Rect {
+                left: 30,
+                top: 40,
+                right: 290,
+                bottom: 105,
+            },
+            Rect::whole(100, 100),
+        ];
+        let mut used = Scratch::default();
+        let parameters = LineParameters::default();
+        detect(&seen, &[], &parameters, &mut used);
+        let again = detect(&seen, &regions, &parameters, &mut used);
+        assert_eq!(
+            again,
+            detect(&seen, &regions, &parameters, &mut Scratch::default())
+        );
+    }
+
+    #[test]
+    fn parameters_carry_the_names_ranges_and_defaults_of_the_original() {
+        for parameter in PARAMETERS {
+            assert!(parameter.low <= parameter.default && parameter.default <= parameter.high);
+        }
+        let default = LineParameters::default();
+        assert_eq!(default.edge_threshold, [-3.0, 1.0]);
+        assert_eq!(default.similarity, [0.98, 0.75]);
+        assert_eq!(
+            (default.pixel_ratio, default.ransac_weight),
+            ([0.05; 2], [5.0; 2])
+        );
+    }
 }

@@ -1,11 +1,222 @@
-//! The other voters: straight segments of a classical detector (Canny, then Hough).
+//! The other voters: straight segments of a classical detector, Canny edges and a Hough transform.
+//!
+//! The transform gives lines without ends, to a degree and a pixel. Each is walked along the edge
+//! map, cut into the stretches that edge pixels support, and refitted to those pixels.
 
 use image::GrayImage;
+use imageproc::edges::canny;
+use imageproc::hough::{LineDetectionOptions, detect_lines};
 
-use crate::geometry::Segment;
+use crate::geometry::{Point, Segment};
+use crate::line::StraightLine;
 
-/// Straight segments in `grey` that edge pixels support.
+/// Gradient strengths (Sobel, after a blur) of Canny's hysteresis, of a possible 1,140.
+const GRADIENT: (f32, f32) = (40.0, 100.0);
+
+/// Shortest segment, largest gap within one, as shares of the image's diagonal.
+const SHORTEST: f32 = 0.05;
+const LARGEST_GAP: f32 = 0.0125;
+
+/// Least share of a segment's length that edge pixels support.
+const DENSITY: f32 = 0.6;
+
+/// Lines of the transform that are looked at, at most: beyond that the image is texture.
+const MOST_LINES: usize = 400;
+
+/// Straight segments in `grey` that edge pixels support, longest first.
 pub fn voters(grey: &GrayImage) -> Vec<Segment> {
-    let _ = grey;
-    Vec::new()
+    let (width, height) = grey.dimensions();
+    if width < 16 || height < 16 {
+        return Vec::new();
+    }
+    let diagonal = (width as f32).hypot(height as f32);
+    let (shortest, gap) = (SHORTEST * diagonal, LARGEST_GAP * diagonal);
+    let mut edges = canny(grey, GRADIENT.0, GRADIENT.1);
+    let options = LineDetectionOptions {
+        vote_threshold: shortest as u32,
+        suppression_radius: 4,
+    };
+    let mut candidates: Vec<Segment> = detect_lines(&edges, options)
+        .iter()
+        .take(MOST_LINES)
+        .filter_map(|polar| {
+            let (sin, cos) = (polar.angle_in_degrees as f32).to_radians().sin_cos();
+            let origin = Point::new((polar.r + 0.5) * cos, (polar.r + 0.5) * sin);
+            longest_stretch(
+                &edges,
+                &StraightLine {
+                    origin,
+                    direction: (-sin, cos),
+                },
+                2.0,
+                gap,
+            )
+        })
+        .collect();
+    candidates.sort_by(|a, b| b.length().total_cmp(&a.length()));
+
+    let mut segments = Vec::new();
+    for candidate in candidates {
+        // Pixels that a longer segment has taken are gone by now: look again.
+        let Some(line) = StraightLine::along(&candidate) else {
+            continue;
+        };
+        let Some(segment) = longest_stretch(&edges, &line, 1.5, gap) else {
+            continue;
+        };
+        if segment.length() >= shortest {
+            clear(&mut edges, &segment, 2.0);
+            segments.push(segment);
+        }
+    }
+    segments.sort_by(|a, b| b.length().total_cmp(&a.length()));
+    segments
+}
+
+/// The longest stretch of `line` with edge pixels within `reach` and no gap above `gap`, refitted
+/// to those pixels; `None` if there is none or it is too thinly supported.
+fn longest_stretch(
+    edges: &GrayImage,
+    line: &StraightLine,
+    reach: f32,
+    gap: f32,
+) -> Option<Segment> {
+    let mut pixels: Vec<(f32, Point)> = Vec::new();
+    // forwards along the axis that the walk takes, so that positions ascend
+    let (dx, dy) = line.direction;
+    let sign = if dx.abs() >= dy.abs() {
+        dx.signum()
+    } else {
+        dy.signum()
+    };
+    let line = &StraightLine {
+        origin: line.origin,
+        direction: (sign * dx, sign * dy),
+    };
+    visit(edges, line, reach, |position, x, y| {
+        pixels.push((position, Point::new(x as f32, y as f32)))
+    });
+    let mut best = 0..0;
+    let mut start = 0;
+    for end in 1..=pixels.len() {
+        if end == pixels.len() || pixels[end].0 - pixels[end - 1].0 > gap {
+            let extent = |range: &std::ops::Range<usize>| {
+                if range.is_empty() {
+                    0.0
+                } else {
+                    pixels[range.end - 1].0 - pixels[range.start].0
+                }
+            };
+            if extent(&(start..end)) > extent(&best) {
+                best = start..end;
+            }
+            start = end;
+        }
+    }
+    let stretch = &pixels[best];
+    let (first, last) = (stretch.first()?.0, stretch.last()?.0);
+    if last - first < 1.0 || (stretch.len() as f32) < DENSITY * (last - first) {
+        return None;
+    }
+    let refitted = StraightLine::least_squares(stretch.iter().map(|(_, point)| (*point, 1.0)))?;
+    let positions = stretch.iter().map(|(_, point)| refitted.position(*point));
+    let (low, high) = positions.fold(
+        (f32::INFINITY, f32::NEG_INFINITY),
+        |(low, high), position| (low.min(position), high.max(position)),
+    );
+    Some(Segment {
+        p0: refitted.at(low),
+        p1: refitted.at(high),
+    })
+}
+
+/// Calls `found` with (position along the line, column, row) of every edge pixel within `reach` of
+/// `line`, in steps of one pixel along the line's steeper axis.
+fn visit(edges: &GrayImage, line: &StraightLine, reach: f32, mut found: impl FnMut(f32, u32, u32)) {
+    let (width, height) = edges.dimensions();
+    let (dx, dy) = line.direction;
+    let flat = dx.abs() >= dy.abs();
+    let (steps, across, slope) = if flat {
+        (width, height, dy / dx)
+    } else {
+        (height, width, dx / dy)
+    };
+    // reach is measured at right angles to the line, the walk goes at right angles to an axis
+    let reach = reach * (1.0 + slope * slope).sqrt();
+    for step in 0..steps {
+        let middle = if flat {
+            line.origin.y + (step as f32 - line.origin.x) * slope
+        } else {
+            line.origin.x + (step as f32 - line.origin.y) * slope
+        };
+        let (low, high) = ((middle - reach).ceil().max(0.0), (middle + reach).floor());
+        let high = high.min(across as f32 - 1.0);
+        let mut offset = low;
+        while offset <= high {
+            let (x, y) = if flat {
+                (step, offset as u32)
+            } else {
+                (offset as u32, step)
+            };
+            if edges.get_pixel(x, y).0[0] > 0 {
+                found(line.position(Point::new(x as f32, y as f32)), x, y);
+            }
+            offset += 1.0;
+        }
+    }
+}
+
+/// Removes the edge pixels within `reach` of `segment`.
+fn clear(edges: &mut GrayImage, segment: &Segment, reach: f32) {
+    let Some(line) = StraightLine::along(segment) else {
+        return;
+    };
+    let mut taken = Vec::new();
+    let end = line.position(segment.p1);
+    visit(edges, &line, reach, |position, x, y| {
+        if (-reach..=end + reach).contains(&position) {
+            taken.push((x, y));
+        }
+    });
+    for (x, y) in taken {
+        edges.put_pixel(x, y, image::Luma([0]));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A bright half plane: one straight edge at `degrees` through the middle.
+    fn edge(degrees: f32) -> GrayImage {
+        let (sin, cos) = degrees.to_radians().sin_cos();
+        GrayImage::from_fn(200, 160, |x, y| {
+            let offset = (y as f32 - 80.0) * cos - (x as f32 - 100.0) * sin;
+            image::Luma([if offset > 0.0 { 200 } else { 40 }])
+        })
+    }
+
+    #[test]
+    fn an_edge_of_any_direction_is_found_once_and_in_place() {
+        for degrees in [0.0, 3.3, 30.0, 45.0, 71.2, 90.0, 120.0, 177.6] {
+            let found = voters(&edge(degrees));
+            assert_eq!(found.len(), 1, "{degrees} degrees: {found:?}");
+            let (sin, cos) = (degrees as f32).to_radians().sin_cos();
+            let truth = StraightLine {
+                origin: Point::new(100.0, 80.0),
+                direction: (cos, sin),
+            };
+            assert!(found[0].length() > 140.0, "{degrees} degrees: {found:?}");
+            for end in [found[0].p0, found[0].p1] {
+                assert!(truth.distance(end) < 1.5, "{degrees} degrees: {found:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn plain_and_tiny_images_have_no_voters() {
+        assert!(voters(&GrayImage::from_pixel(100, 80, image::Luma([90]))).is_empty());
+        assert!(voters(&GrayImage::new(0, 0)).is_empty());
+        assert!(voters(&GrayImage::new(3, 200)).is_empty());
+    }
 }

@@ -1,5 +1,14 @@
-//! Straight lines: classical voters, filters and the weighted fit.
+//! Straight lines: the classical voters, the filters and the weighted fit that makes of many
+//! segments one line per region.
 
+mod ballot;
+mod filter;
+mod fit;
 mod hough;
+mod straight;
 
+pub use ballot::{Ballot, Voter};
+pub use filter::{along_longer_axis, near_centre};
+pub use fit::{FitSettings, fit_line};
 pub use hough::voters;
+pub use straight::{StraightLine, inside};

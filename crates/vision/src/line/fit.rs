@@ -1,0 +1,209 @@
+//! The one line that the weighted votes of a region support best: RANSAC with a least-squares finish.
+//!
+//! [`fit_line`] draws pairs of votes by weight, scores each line by the weight of the votes near it,
+//! and refits the best to its inliers. The draws depend on the region alone, never on the clock.
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::geometry::{Point, Rect, Segment};
+use crate::line::{StraightLine, along_longer_axis};
+
+/// Purpose number of this file's random stream.
+const STREAM: u64 = 0x6c69_6e65;
+
+/// Rounds of refitting to the inliers of the last fit.
+const REFITS: usize = 3;
+
+/// How hard to look.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FitSettings {
+    /// Pairs drawn.
+    pub hypotheses: usize,
+    /// Distance in pixels at which a vote stops counting for a line.
+    pub tolerance: f32,
+}
+
+impl FitSettings {
+    /// For an image of `width` x `height` pixels: 256 pairs, 1/400 of the diagonal but at least
+    /// 1.5 px.
+    pub fn for_image(width: u32, height: u32) -> Self {
+        let diagonal = (width as f32).hypot(height as f32);
+        Self {
+            hypotheses: 256,
+            tolerance: (diagonal / 400.0).max(1.5),
+        }
+    }
+}
+
+/// The best line through `votes` (pixel, weight), as far as it runs inside `bounds`.
+///
+/// Only lines along the longer axis of `bounds` are considered. `segments` are tried before the
+/// drawn pairs. `None` if no two votes make such a line.
+pub fn fit_line(
+    votes: &[(Point, f32)],
+    segments: &[Segment],
+    bounds: Rect,
+    settings: &FitSettings,
+) -> Option<Segment> {
+    let admissible = |line: &StraightLine| {
+        line.clip(bounds)
+            .is_some_and(|inside| along_longer_axis(&inside, bounds))
+    };
+
+    let mut best: Option<(f32, StraightLine)> = None;
+    let mut consider = |line: StraightLine| {
+        let support = support(votes, &line, settings.tolerance);
+        if best.is_none_or(|(most, _)| support > most) && admissible(&line) {
+            best = Some((support, line));
+        }
+    };
+    segments
+        .iter()
+        .filter_map(StraightLine::along)
+        .for_each(&mut consider);
+    pairs(votes, bounds, settings.hypotheses).for_each(&mut consider);
+
+    let (mut support_so_far, mut line) = best?;
+    for _ in 0..REFITS {
+        let inliers = votes
+            .iter()
+            .copied()
+            .filter(|vote| line.distance(vote.0) < settings.tolerance);
+        let Some(refitted) = StraightLine::least_squares(inliers).filter(&admissible) else {
+            break;
+        };
+        let refitted_support = support(votes, &refitted, settings.tolerance);
+        if refitted_support <= support_so_far {
+            break;
+        }
+        (support_so_far, line) = (refitted_support, refitted);
+    }
+    line.clip(bounds)
+}
+
+/// Sum over votes of weight x max(0, 1 - (distance / tolerance)^2).
+fn support(votes: &[(Point, f32)], line: &StraightLine, tolerance: f32) -> f32 {
+    let scale = 1.0 / (tolerance * tolerance);
+    votes
+        .iter()
+        .map(|(point, weight)| {
+            let distance = line.distance(*point);
+            weight * (1.0 - distance * distance * scale).max(0.0)
+        })
+        .sum()
+}
+
+/// Lines through `count` pairs of votes drawn by weight; the seed is the region.
+fn pairs(
+    votes: &[(Point, f32)],
+    bounds: Rect,
+    count: usize,
+) -> impl Iterator<Item = StraightLine> + '_ {
+    let mut cumulative = Vec::with_capacity(votes.len());
+    let mut total = 0.0_f64;
+    for (_, weight) in votes {
+        total += f64::from(*weight);
+        cumulative.push(total);
+    }
+    let corners = [bounds.left, bounds.top, bounds.right, bounds.bottom];
+    let seed = corners.iter().fold(0_u64, |seed, &corner| {
+        seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            .wrapping_add(u64::from(corner) + 1)
+    });
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    random.set_stream(STREAM);
+    let mut draw = move || {
+        let target = random.random::<f64>() * total;
+        cumulative
+            .partition_point(|sum| *sum <= target)
+            .min(cumulative.len().saturating_sub(1))
+    };
+    let count = if votes.len() < 2 { 0 } else { count };
+    (0..count).filter_map(move |_| {
+        let (a, b) = (draw(), draw());
+        StraightLine::through(votes[a].0, votes[b].0)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOUNDS: Rect = Rect {
+        left: 100,
+        top: 50,
+        right: 300,
+        bottom: 110,
+    };
+    const SETTINGS: FitSettings = FitSettings {
+        hypotheses: 256,
+        tolerance: 2.0,
+    };
+
+    fn line_of_votes(y0: f32, slope: f32, weight: f32) -> Vec<(Point, f32)> {
+        (0..200)
+            .map(|i| {
+                (
+                    Point::new(100.0 + i as f32, (y0 + slope * i as f32).round()),
+                    weight,
+                )
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_heavier_of_two_lines_wins() {
+        let mut votes = line_of_votes(60.0, 0.05, 1.0);
+        votes.extend(line_of_votes(100.0, -0.05, 3.0));
+        let found = fit_line(&votes, &[], BOUNDS, &SETTINGS).unwrap();
+        assert!(found.distance(Point::new(100.0, 100.0)) < 0.5, "{found:?}");
+        assert!(found.distance(Point::new(299.0, 90.05)) < 0.5, "{found:?}");
+        assert!((found.length() - 199.0).abs() < 1.0);
+    }
+
+    #[test]
+    fn outliers_do_not_pull_the_line() {
+        let mut votes = line_of_votes(80.0, 0.0, 1.0);
+        votes.extend((0..150).map(|i| {
+            (
+                Point::new(100.0 + (i * 37 % 200) as f32, 50.0 + (i * 17 % 60) as f32),
+                1.0,
+            )
+        }));
+        let found = fit_line(&votes, &[], BOUNDS, &SETTINGS).unwrap();
+        assert!(
+            (found.p0.y - 80.0).abs() < 0.3 && (found.p1.y - 80.0).abs() < 0.3,
+            "{found:?}"
+        );
+    }
+
+    #[test]
+    fn lines_across_the_region_are_not_considered() {
+        let mut votes: Vec<(Point, f32)> = (50..110)
+            .map(|y| (Point::new(200.0, y as f32), 9.0))
+            .collect();
+        assert_eq!(fit_line(&votes, &[], BOUNDS, &SETTINGS), None);
+        votes.extend(line_of_votes(70.0, 0.0, 1.0));
+        let found = fit_line(&votes, &[], BOUNDS, &SETTINGS).unwrap();
+        assert!((found.p0.y - 70.0).abs() < 1.0, "{found:?}");
+    }
+
+    #[test]
+    fn no_votes_no_line() {
+        assert_eq!(fit_line(&[], &[], BOUNDS, &SETTINGS), None);
+        assert_eq!(
+            fit_line(&[(Point::new(120.0, 80.0), 1.0)], &[], BOUNDS, &SETTINGS),
+            None
+        );
+    }
+
+    #[test]
+    fn the_same_votes_give_the_same_line() {
+        let votes = line_of_votes(66.0, 0.11, 2.0);
+        assert_eq!(
+            fit_line(&votes, &[], BOUNDS, &SETTINGS),
+            fit_line(&votes, &[], BOUNDS, &SETTINGS)
+        );
+    }
+}
