@@ -5,18 +5,22 @@
 //! recognise it again ([`Description`]). An evaluation never panics and never invents a value: it
 //! returns a number or a failure with its reason.
 
+mod breaker;
+mod command;
+mod problem;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bo_bayes::optimizer::{Problem, Query};
 use serde::{Deserialize, Serialize};
 
-/// The point (x, w) of an evaluation.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Query {
-    /// Decision parameters in natural units; a category is the index of its choice.
-    pub x: Vec<f64>,
-    /// Index of the environment in a finite set.
-    pub environment: Option<usize>,
-    /// Environment variables in natural units.
-    pub w: Vec<f64>,
-}
+use crate::exit::Failure;
+use crate::settings::{ObjectiveSettings, Settings};
+
+pub use breaker::Breaker;
 
 /// One evaluation to be done.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,9 +78,85 @@ pub struct Description {
     pub environments: Vec<String>,
     /// Content hashes by name: each image with its labels, weights, space. A resumed run refuses
     /// another value of one of them and names it.
-    pub hashes: std::collections::BTreeMap<String, String>,
+    pub hashes: BTreeMap<String, String>,
     /// Whatever else helps a reader: program, problem, folder names. Not compared.
-    pub notes: std::collections::BTreeMap<String, String>,
+    pub notes: BTreeMap<String, String>,
+}
+
+/// Set by a signal; everything that may take long looks at it.
+#[derive(Clone, Debug, Default)]
+pub struct StopFlag(Arc<AtomicUsize>);
+
+impl StopFlag {
+    /// Asks for a stop on behalf of `signal`.
+    pub fn raise(&self, signal: usize) {
+        self.0.store(signal, Ordering::SeqCst);
+    }
+
+    /// The number of the signal that asked for a stop, if one did.
+    pub fn signal(&self) -> Option<usize> {
+        match self.0.load(Ordering::SeqCst) {
+            0 => None,
+            signal => Some(signal),
+        }
+    }
+
+    /// What `signal_hook::flag::register_usize` sets.
+    pub fn inner(&self) -> Arc<AtomicUsize> {
+        self.0.clone()
+    }
+}
+
+/// A program started for an evaluation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Started {
+    /// The evaluation.
+    pub id: u64,
+    /// Which attempt at it.
+    pub attempt: u32,
+    /// Its process group; kill this to end it with its children.
+    pub process_group: u32,
+}
+
+/// What an objective needs from the run around it.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// Asks to stop.
+    pub stop: StopFlag,
+    /// Takes a line for `log.txt`.
+    pub log: Arc<dyn Fn(&str) + Send + Sync>,
+    /// Told when a program starts work on an evaluation, before it can answer.
+    pub started: Arc<dyn Fn(Started) + Send + Sync>,
+    /// Folder for kept edge output (need not exist).
+    pub cache: PathBuf,
+}
+
+/// An objective with what the optimiser has to know of it.
+pub struct Opened {
+    /// Space, environments and direction.
+    pub problem: Problem,
+    /// Gives values.
+    pub objective: Box<dyn Objective>,
+    /// The x one would use without optimising, where there is one (line parameters).
+    pub default_x: Option<Vec<f64>>,
+    /// What the user should know before the run: skipped images and the like.
+    pub notices: Vec<String>,
+}
+
+/// Opens the objective that the settings name.
+///
+/// # Errors
+/// Input that cannot be used ([`Failure::Input`], [`Failure::Setting`]), or a device that cannot.
+pub fn open(settings: &Settings, surroundings: Surroundings) -> Result<Opened, Failure> {
+    match &settings.study().objective {
+        ObjectiveSettings::Problem(name) => problem::open(name),
+        ObjectiveSettings::Command { words, mode, space } => {
+            command::open(words, *mode, space, settings.means().timeout, surroundings)
+        }
+        ObjectiveSettings::Scenes { .. } | ObjectiveSettings::Images(_) => {
+            Err(Failure::unexpected("images", "not built in yet"))
+        }
+    }
 }
 
 /// Something that gives a value for (x, w).

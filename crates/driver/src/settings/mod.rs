@@ -8,10 +8,12 @@ mod check;
 mod config;
 mod nearest;
 mod raw;
+mod space;
 
 pub use config::read_config;
 pub use nearest::nearest;
 pub use raw::RawSettings;
+pub use space::{SpaceFile, read_space};
 
 use std::path::{Path, PathBuf};
 

@@ -1,0 +1,107 @@
+//! Ends a run whose objective fails the same way again and again, before it burns the night.
+
+use std::path::Path;
+
+use super::{Outcome, Status};
+use crate::exit::Failure;
+
+/// Equal failures in a row that end a run.
+const EQUAL: usize = 5;
+/// Failures in a row of any kind that end a run.
+const ANY: usize = 15;
+
+/// Counts failures in a row; feed it every outcome, in order.
+#[derive(Clone, Debug, Default)]
+pub struct Breaker {
+    last: Option<(Status, String)>,
+    equal: usize,
+    any: usize,
+}
+
+impl Breaker {
+    /// Notes an outcome.
+    ///
+    /// # Errors
+    /// [`Failure::KeepsFailing`] after 5 equal failures in a row, or 15 of any kind. Reasons that differ
+    /// only in their digits (ids, addresses, times) are equal.
+    pub fn note(&mut self, outcome: &Outcome, out: &Path) -> Result<(), Failure> {
+        let Outcome::Failed { status, reason } = outcome else {
+            *self = Self::default();
+            return Ok(());
+        };
+        let key = (
+            *status,
+            reason.chars().filter(|c| !c.is_ascii_digit()).collect(),
+        );
+        self.equal = if self.last.as_ref() == Some(&key) {
+            self.equal + 1
+        } else {
+            1
+        };
+        self.any += 1;
+        self.last = Some(key);
+        if self.equal >= EQUAL || self.any >= ANY {
+            let all_equal = self.equal == self.any;
+            return Err(Failure::KeepsFailing {
+                count: self.any,
+                reason: if all_equal {
+                    reason.clone()
+                } else {
+                    format!("(the last time) {reason}")
+                },
+                out: out.to_owned(),
+            });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed(reason: &str) -> Outcome {
+        Outcome::Failed {
+            status: Status::Failed,
+            reason: reason.to_owned(),
+        }
+    }
+
+    #[test]
+    fn five_equal_failures_in_a_row_trip_it_and_a_value_between_resets_it() {
+        let mut breaker = Breaker::default();
+        for round in 0..4 {
+            breaker
+                .note(
+                    &failed(&format!("exit code 1 (pid {round})")),
+                    Path::new("r"),
+                )
+                .unwrap();
+        }
+        breaker.note(&Outcome::Value(1.0), Path::new("r")).unwrap();
+        for round in 0..4 {
+            breaker
+                .note(
+                    &failed(&format!("exit code 1 (pid {round})")),
+                    Path::new("r"),
+                )
+                .unwrap();
+        }
+        assert_eq!(
+            breaker
+                .note(&failed("exit code 1 (pid 9)"), Path::new("r"))
+                .unwrap_err()
+                .code(),
+            5
+        );
+    }
+
+    #[test]
+    fn failures_that_differ_trip_it_later() {
+        let mut breaker = Breaker::default();
+        let kinds = ["a", "b"];
+        let trip =
+            (0..20).position(|i| breaker.note(&failed(kinds[i % 2]), Path::new("r")).is_err());
+        assert_eq!(trip, Some(14));
+    }
+}

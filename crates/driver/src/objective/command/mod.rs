@@ -1,0 +1,380 @@
+//! Any program as objective: a line of JSON in, a line of JSON out.
+//!
+//! Central type: [`Command`]. The program is started without a shell in its own process group. `once` starts
+//! it for each evaluation, `server` keeps it and restarts it when it dies. Whatever goes wrong is a
+//! failure with its reason; out-of-memory asks again at a smaller scale, a transient failure again
+//! after a pause.
+
+mod answer;
+mod line;
+mod process;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde_json::{Map, Value, json};
+
+use self::answer::{Answer, Trouble, find_answer};
+use self::process::{Process, Said};
+use super::{Description, Objective, Opened, Outcome, Request, Started, Status, Surroundings};
+use crate::exit::Failure;
+use crate::settings::{CommandMode, Origin, SpaceFile, read_space};
+
+/// Share of the memory asked for that the next attempt after an out-of-memory may use.
+const SHRINK: f64 = 0.75;
+/// Attempts at smaller and smaller scales: 1, 0.75, 0.56, 0.42, 0.32.
+const SCALES: u32 = 5;
+/// Pauses before the next attempt after a transient failure, seconds.
+const PAUSES: [f64; 4] = [0.5, 1.0, 2.0, 4.0];
+
+/// A program as objective.
+struct Command {
+    words: Vec<String>,
+    mode: CommandMode,
+    timeout: Option<Duration>,
+    file: SpaceFile,
+    surroundings: Surroundings,
+    server: Option<Process>,
+    /// Evaluations the running server has answered.
+    served: u64,
+}
+
+/// How one attempt ended.
+enum Attempt {
+    Value(f64),
+    Failed(Status, String),
+    /// Asked for less memory.
+    Oom(String),
+    /// Worth another try after a pause.
+    Transient(String),
+    /// The server died in the middle, having worked before: worth a fresh one.
+    ServerDied(String),
+    Stopped,
+}
+
+/// Opens a program as objective; it is not started yet, but must be there.
+///
+/// # Errors
+/// A space file that cannot be used, a program that is not there.
+pub fn open(
+    words: &[String],
+    mode: CommandMode,
+    space: &Path,
+    timeout: Option<f64>,
+    surroundings: Surroundings,
+) -> Result<Opened, Failure> {
+    let file = read_space(space)?;
+    let program = words.first().map_or("", String::as_str);
+    if !on_path(program) {
+        return Err(Failure::Setting {
+            key: "command".into(),
+            origin: Origin::Flag("--command".into()),
+            reason: format!("no program {program:?} here or on the PATH"),
+            remedy: "give its path, or make it executable (chmod +x)".into(),
+        });
+    }
+    let problem = file.problem.clone();
+    let objective = Command {
+        words: words.to_vec(),
+        mode,
+        timeout: timeout.map(Duration::from_secs_f64),
+        file,
+        surroundings,
+        server: None,
+        served: 0,
+    };
+    Ok(Opened {
+        problem,
+        objective: Box::new(objective),
+        default_x: None,
+        notices: Vec::new(),
+    })
+}
+
+/// Whether a program of that name can be started.
+fn on_path(program: &str) -> bool {
+    let runs = |path: &Path| {
+        path.is_file() && rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok()
+    };
+    if program.contains('/') {
+        return runs(Path::new(program));
+    }
+    std::env::var_os("PATH")
+        .is_some_and(|path| std::env::split_paths(&path).any(|folder| runs(&folder.join(program))))
+}
+
+impl Objective for Command {
+    fn evaluate(&mut self, request: &Request) -> Outcome {
+        let (mut attempt, mut scale, mut ooms, mut transients, mut deaths) =
+            (request.attempt, 1.0, 0, 0, 0);
+        loop {
+            match self.attempt(request, attempt, scale) {
+                Attempt::Value(value) => return Outcome::Value(value),
+                Attempt::Stopped => return Outcome::Stopped,
+                Attempt::Failed(status, reason) => return Outcome::Failed { status, reason },
+                Attempt::Oom(reason) => {
+                    ooms += 1;
+                    if ooms == SCALES {
+                        let reason = format!("out of memory, also at scale {scale:.2}: {reason}");
+                        return Outcome::Failed {
+                            status: Status::Oom,
+                            reason,
+                        };
+                    }
+                    self.log(
+                        request,
+                        &format!(
+                            "out of memory at scale {scale:.2} ({reason}); trying a smaller one"
+                        ),
+                    );
+                    scale *= SHRINK;
+                }
+                Attempt::Transient(reason) => {
+                    let Some(pause) = PAUSES.get(transients) else {
+                        let reason = format!(
+                            "transient failure {} times, the last: {reason}",
+                            transients + 1
+                        );
+                        return Outcome::Failed {
+                            status: Status::Failed,
+                            reason,
+                        };
+                    };
+                    transients += 1;
+                    self.log(
+                        request,
+                        &format!("transient failure ({reason}); again in {pause} s"),
+                    );
+                    if !self.pause(Duration::from_secs_f64(*pause)) {
+                        return Outcome::Stopped;
+                    }
+                }
+                Attempt::ServerDied(reason) => {
+                    deaths += 1;
+                    if deaths == 2 {
+                        return Outcome::Failed {
+                            status: Status::Failed,
+                            reason,
+                        };
+                    }
+                    self.log(request, &format!("{reason}; starting a fresh one"));
+                }
+            }
+            attempt += 1;
+        }
+    }
+
+    fn stop(&mut self) {
+        if let Some(server) = self.server.take() {
+            server.end();
+        }
+    }
+
+    fn describe(&self) -> Description {
+        let environments = match &self.file.problem.environments {
+            bo_bayes::environment::Environments::Finite(finite) => finite.labels().to_vec(),
+            _ => Vec::new(),
+        };
+        Description {
+            kind: "command".into(),
+            environments,
+            hashes: self.file.hashes.clone(),
+            notes: BTreeMap::from([("program".to_owned(), shell_words::join(&self.words))]),
+        }
+    }
+}
+
+impl Command {
+    fn log(&self, request: &Request, text: &str) {
+        (self.surroundings.log)(&format!("evaluation {}: {text}", request.id));
+    }
+
+    /// Waits; false when a stop was asked for.
+    fn pause(&self, time: Duration) -> bool {
+        let end = Instant::now() + time;
+        while Instant::now() < end {
+            if self.surroundings.stop.signal().is_some() {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        true
+    }
+
+    /// The line that asks for `request`.
+    fn question(&self, request: &Request, attempt: u32, scale: f64) -> String {
+        let parameters = self.file.problem.space.parameters();
+        let mut x = Map::new();
+        for ((parameter, choices), value) in parameters
+            .iter()
+            .zip(&self.file.choices)
+            .zip(&request.query.x)
+        {
+            use bo_bayes::space::Domain;
+            let written = match &parameter.domain {
+                Domain::Real { .. } => json!(value),
+                Domain::Integer { .. } => json!(*value as i64),
+                Domain::Categorical { .. } => {
+                    choices.get(*value as usize).cloned().unwrap_or(Value::Null)
+                }
+            };
+            x.insert(parameter.name.clone(), written);
+        }
+        let names = self.file.problem.environments.names();
+        let w: Map<String, Value> = names
+            .iter()
+            .cloned()
+            .zip(request.query.w.iter().map(|w| json!(w)))
+            .collect();
+        // A seed beyond 2^53 would change in programs whose numbers are doubles.
+        let seed = request.seed & ((1 << 53) - 1);
+        let scale = if scale == 1.0 { json!(1) } else { json!(scale) };
+        json!({"id": request.id, "attempt": attempt, "x": x, "w": w, "seed": seed, "scale": scale})
+            .to_string()
+    }
+
+    fn attempt(&mut self, request: &Request, attempt: u32, scale: f64) -> Attempt {
+        let question = self.question(request, attempt, scale);
+        let started = match self.mode {
+            CommandMode::Once => None,
+            CommandMode::Server => self.server.take().filter(Process::is_alive),
+        };
+        let fresh = started.is_none();
+        let mut process = match started.map_or_else(
+            || Process::start(&self.words, self.surroundings.log.clone()),
+            Ok,
+        ) {
+            Ok(process) => process,
+            Err(error) => {
+                return Attempt::Failed(
+                    Status::Failed,
+                    format!("{} does not start: {error}", self.words[0]),
+                );
+            }
+        };
+        if fresh {
+            self.served = 0;
+        }
+        let process_group = process.group();
+        (self.surroundings.started)(Started {
+            id: request.id,
+            attempt,
+            process_group,
+        });
+        process.ask(&question, self.mode == CommandMode::Once);
+        match self.mode {
+            CommandMode::Once => self.hear_once(process, request.id),
+            CommandMode::Server => self.hear_server(process, request.id),
+        }
+    }
+
+    /// Listens until the process has ended; the last answer counts.
+    fn hear_once(&self, mut process: Process, id: u64) -> Attempt {
+        let begin = Instant::now();
+        let mut answer = None;
+        let mut last_line = None;
+        let how = loop {
+            if let Some(end) = self.overdue(begin) {
+                process.end();
+                return end;
+            }
+            match process.hear() {
+                Said::Line(line) => match find_answer(&line, id) {
+                    Some(found) => answer = Some(found),
+                    None => {
+                        (self.surroundings.log)(&line);
+                        last_line = Some(line);
+                    }
+                },
+                Said::Nothing => {}
+                Said::Ended(how) => break how,
+            }
+        };
+        process.end();
+        match answer {
+            // A program that says why and then exits non-zero has said why.
+            Some(Answer::Trouble(trouble, reason)) => troubled(trouble, reason),
+            Some(Answer::Value(value)) if how.success() => Attempt::Value(value),
+            _ if !how.success() => Attempt::Failed(Status::Failed, ended(how)),
+            _ => Attempt::Failed(Status::Failed, no_answer(id, last_line)),
+        }
+    }
+
+    /// Listens until the first answer; the process stays.
+    fn hear_server(&mut self, mut process: Process, id: u64) -> Attempt {
+        let begin = Instant::now();
+        loop {
+            if let Some(end) = self.overdue(begin) {
+                process.end();
+                return end;
+            }
+            match process.hear() {
+                Said::Line(line) => match find_answer(&line, id) {
+                    Some(answer) => {
+                        self.served += 1;
+                        self.server = Some(process);
+                        return match answer {
+                            Answer::Value(value) => Attempt::Value(value),
+                            Answer::Trouble(trouble, reason) => troubled(trouble, reason),
+                        };
+                    }
+                    None => (self.surroundings.log)(&line),
+                },
+                Said::Nothing => {}
+                Said::Ended(how) => {
+                    process.end();
+                    let reason = format!("the server ended before it answered: {}", ended(how));
+                    return match self.served {
+                        0 => Attempt::Failed(Status::Failed, reason),
+                        _ => Attempt::ServerDied(reason),
+                    };
+                }
+            }
+        }
+    }
+
+    /// Whether an attempt that began then has to end now.
+    fn overdue(&self, begin: Instant) -> Option<Attempt> {
+        if self.surroundings.stop.signal().is_some() {
+            return Some(Attempt::Stopped);
+        }
+        let limit = self.timeout.filter(|limit| begin.elapsed() >= *limit)?;
+        let reason = format!(
+            "no answer within {} s; ended with all it had started",
+            limit.as_secs_f64()
+        );
+        Some(Attempt::Failed(Status::Timeout, reason))
+    }
+}
+
+fn troubled(trouble: Trouble, reason: String) -> Attempt {
+    match trouble {
+        Trouble::Oom => Attempt::Oom(reason),
+        Trouble::Transient => Attempt::Transient(reason),
+        Trouble::Invalid => Attempt::Failed(Status::Invalid, reason),
+        Trouble::Other => Attempt::Failed(Status::Failed, reason),
+    }
+}
+
+/// How a process ended, in words.
+fn ended(how: process::End) -> String {
+    match how {
+        process::End::Code(code) => format!("exit code {code}"),
+        process::End::Signal(9) => {
+            "killed by signal 9 (often the kernel, for want of memory)".to_owned()
+        }
+        process::End::Signal(signal) => format!("killed by signal {signal}"),
+    }
+}
+
+fn no_answer(id: u64, last_line: Option<String>) -> String {
+    let said = match last_line {
+        Some(line) => {
+            let shown: String = line.chars().take(80).collect();
+            format!("its last line was: {shown}")
+        }
+        None => "it printed nothing".to_owned(),
+    };
+    format!("no answer: no line like {{\"id\":{id},\"value\":0.5}} on stdout; {said}")
+}
