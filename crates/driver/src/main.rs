@@ -3,8 +3,11 @@
 //! The binary reads the command line, runs one command and turns its end into an exit code.
 
 mod cli;
+mod event;
 mod exit;
 mod objective;
+mod record;
+mod run;
 mod settings;
 
 use std::process::ExitCode;

@@ -1,0 +1,116 @@
+//! A decision and everything it depended on, as a line of `decisions.jsonl`.
+//!
+//! The decision of iteration i is a function of the settings, the observations of all iterations before
+//! it and the model that stands in its line; so it can be repeated, and a resumed run goes on from it.
+
+use serde::{Deserialize, Serialize};
+
+use super::evaluation::same_bits;
+use super::seal::Sealed;
+use crate::event::Seconds;
+
+/// One decision.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DecisionLine {
+    /// The iteration, from 1.
+    pub iteration: u64,
+    /// The evaluation that it asks for.
+    pub id: u64,
+    /// Decision parameters in natural units; a category is the index of its choice.
+    pub x: Vec<f64>,
+    /// Environment variables in natural units.
+    pub w: Vec<f64>,
+    /// Index of the environment in a finite set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<u64>,
+    /// Value of the acquisition there.
+    pub acquisition: f64,
+    /// The model that decided; absent before one could be fitted.
+    pub model: Option<ModelRecord>,
+    /// What would have been recommended just before: the incumbent of the iteration before.
+    /// Absent before anything succeeded.
+    pub incumbent: Option<IncumbentRecord>,
+    /// Anything out of the ordinary: jitter, restarts, a fit that was given up.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub events: Vec<String>,
+    /// Time it took; not part of its identity.
+    #[serde(default)]
+    pub seconds: Seconds,
+}
+
+impl Sealed for DecisionLine {
+    const FORMAT: &'static str = "bo/decision";
+    const VERSION: u32 = 1;
+}
+
+impl DecisionLine {
+    /// What differs between two records of one decision, apart from times; `None` if nothing does.
+    pub fn difference(&self, other: &Self) -> Option<String> {
+        let part = if self.iteration != other.iteration || self.id != other.id {
+            "its number"
+        } else if !agree(self.model.as_ref(), other.model.as_ref(), ModelRecord::agrees) {
+            "the model"
+        } else if !same_bits(&self.x, &other.x) {
+            "x"
+        } else if !same_bits(&self.w, &other.w) || self.environment != other.environment {
+            "w"
+        } else if self.acquisition.to_bits() != other.acquisition.to_bits() {
+            "the acquisition value"
+        } else if !agree(
+            self.incumbent.as_ref(),
+            other.incumbent.as_ref(),
+            IncumbentRecord::agrees,
+        ) {
+            "the incumbent"
+        } else {
+            return None;
+        };
+        Some(format!(
+            "{part} differs: recorded x {:?} w {:?}, computed x {:?} w {:?}",
+            self.x, self.w, other.x, other.w
+        ))
+    }
+}
+
+/// What a decision depends on beside settings and observations, as the optimiser writes it:
+/// hyperparameters, standardisation, when they were last fitted. Numbers survive bit for bit.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ModelRecord(pub serde_json::Value);
+
+impl ModelRecord {
+    /// Equal bit for bit.
+    pub fn agrees(&self, other: &Self) -> bool {
+        // the shortest decimal form tells any two floats apart, also 0 and -0
+        self.0.to_string() == other.0.to_string()
+    }
+}
+
+/// A recommendation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct IncumbentRecord {
+    /// Decision parameters in natural units.
+    pub x: Vec<f64>,
+    /// Risk measure of the posterior mean over all environments, in the user's sign.
+    pub risk: f64,
+    /// Mean of the posterior mean over all environments.
+    pub mean: f64,
+    /// Posterior mean for each environment of a finite set; empty for a continuous law.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub per_environment: Vec<f64>,
+}
+
+impl IncumbentRecord {
+    /// Same recommendation, bit for bit.
+    pub fn agrees(&self, other: &Self) -> bool {
+        same_bits(&self.x, &other.x) && self.risk.to_bits() == other.risk.to_bits()
+    }
+}
+
+fn agree<T>(a: Option<&T>, b: Option<&T>, same: impl Fn(&T, &T) -> bool) -> bool {
+    match (a, b) {
+        (None, None) => true,
+        (Some(a), Some(b)) => same(a, b),
+        _ => false,
+    }
+}

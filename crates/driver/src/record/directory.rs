@@ -1,0 +1,216 @@
+//! The directory of a run: the names of its files, how it begins, and how it is checkpointed.
+//!
+//! [`RunDirectory`] is the only writer; it exists only while the lock is held. Readers use
+//! [`super::History`], which neither locks nor writes.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::attempt::AttemptLine;
+use super::checkpoint::Checkpoint;
+use super::decision::DecisionLine;
+use super::error::RecordError;
+use super::evaluation::EvaluationLine;
+use super::history::History;
+use super::journal::Journal;
+use super::lock::Lock;
+use super::manifest::Manifest;
+use super::memory::MemoryLine;
+use super::replace::{read_limited, replace, sync_folder};
+use super::result::RunResult;
+use super::seal::{Sealed, open, seal};
+
+/// Largest whole file read.
+const LARGEST: u64 = 2 << 30;
+
+/// A run's directory, held for writing.
+#[derive(Debug)]
+pub struct RunDirectory {
+    path: PathBuf,
+    _lock: Lock,
+    /// Finished evaluations.
+    pub evaluations: Journal<EvaluationLine>,
+    /// Decisions.
+    pub decisions: Journal<DecisionLine>,
+    /// Starts of evaluations.
+    pub attempts: Journal<AttemptLine>,
+    /// Memory of iterations.
+    pub memory: Journal<MemoryLine>,
+}
+
+impl RunDirectory {
+    /// Begins a run in `path`, which is created if need be.
+    ///
+    /// # Errors
+    /// [`RecordError::Held`] before [`RecordError::HoldsRun`]; [`RecordError::Io`].
+    pub fn begin(path: &Path, manifest: &Manifest) -> Result<Self, RecordError> {
+        fs::create_dir_all(path).map_err(RecordError::io(path, "create"))?;
+        let lock = Lock::take(path)?;
+        if holds_run(path) {
+            return Err(RecordError::HoldsRun {
+                path: path.to_owned(),
+            });
+        }
+        if let Some(parent) = path.canonicalize().ok().as_deref().and_then(Path::parent) {
+            sync_folder(parent)?;
+        }
+        // the journals before run.json: a directory with run.json is whole
+        let directory = Self::with_lock(path, lock)?.0;
+        write_sealed(&manifest_path(path), manifest)?;
+        Ok(directory)
+    }
+
+    /// Takes a directory that holds a run, mends what a crash left behind, and reads it.
+    ///
+    /// # Errors
+    /// [`RecordError::Held`], [`RecordError::NoRun`], [`RecordError::Damaged`] naming file and line
+    /// where neither the file nor a checkpoint holds what was written.
+    pub fn reopen(path: &Path) -> Result<(Self, History), RecordError> {
+        if !path.is_dir() {
+            return Err(RecordError::NoRun {
+                path: path.to_owned(),
+                missing: "run.json",
+            });
+        }
+        let lock = Lock::take(path)?;
+        if !holds_run(path) {
+            return Err(RecordError::NoRun {
+                path: path.to_owned(),
+                missing: "run.json",
+            });
+        }
+        let mut history = History::read(path)?;
+        history.mend(path)?;
+        let (directory, notices) = Self::with_lock(path, lock)?;
+        history.notices.extend(notices);
+        Ok((directory, history))
+    }
+
+    fn with_lock(path: &Path, lock: Lock) -> Result<(Self, Vec<String>), RecordError> {
+        let mut notices = Vec::new();
+        let (evaluations, _, torn) = Journal::open(&path.join("evaluations.jsonl"))?;
+        notices.extend(torn.map(|torn| torn.to_string()));
+        let (decisions, _, torn) = Journal::open(&path.join("decisions.jsonl"))?;
+        notices.extend(torn.map(|torn| torn.to_string()));
+        let (attempts, _, torn) = Journal::open(&path.join("attempts.jsonl"))?;
+        notices.extend(torn.map(|torn| torn.to_string()));
+        let (memory, _, torn) = Journal::open(&path.join("memory.jsonl"))?;
+        notices.extend(torn.map(|torn| torn.to_string()));
+        let directory = Self {
+            path: path.to_owned(),
+            _lock: lock,
+            evaluations,
+            decisions,
+            attempts,
+            memory,
+        };
+        Ok((directory, notices))
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Replaces `run.json`.
+    ///
+    /// # Errors
+    /// [`RecordError`].
+    pub fn write_manifest(&self, manifest: &Manifest) -> Result<(), RecordError> {
+        write_sealed(&manifest_path(&self.path), manifest)
+    }
+
+    /// Writes `iter_NNN.json` (or `interrupted.json` with `inside` an iteration); returns the file and
+    /// its bytes. `interrupted.json` goes once a whole iteration covers it.
+    ///
+    /// # Errors
+    /// [`RecordError`].
+    pub fn write_checkpoint(
+        &self,
+        checkpoint: &Checkpoint,
+        inside: bool,
+    ) -> Result<(PathBuf, u64), RecordError> {
+        let interrupted = self.path.join("interrupted.json");
+        let file = match checkpoint.iteration {
+            Some(iteration) if !inside => self.path.join(checkpoint_name(iteration)),
+            _ => interrupted.clone(),
+        };
+        let bytes = write_sealed(&file, checkpoint)?;
+        if !inside && interrupted.exists() {
+            fs::remove_file(&interrupted).map_err(RecordError::io(&interrupted, "remove"))?;
+        }
+        Ok((file, bytes))
+    }
+
+    /// Removes the oldest checkpoints so that `keep` remain.
+    ///
+    /// # Errors
+    /// [`RecordError::Io`].
+    pub fn keep_checkpoints(&self, keep: usize) -> Result<(), RecordError> {
+        let files = checkpoint_files(&self.path);
+        for (_, file) in files.iter().take(files.len().saturating_sub(keep.max(1))) {
+            fs::remove_file(file).map_err(RecordError::io(file, "remove"))?;
+        }
+        Ok(())
+    }
+
+    /// Writes `result.json`.
+    ///
+    /// # Errors
+    /// [`RecordError`].
+    pub fn write_result(&self, result: &RunResult) -> Result<(), RecordError> {
+        write_sealed(&self.path.join("result.json"), result).map(|_| ())
+    }
+}
+
+/// Whether a directory holds a run or parts of one.
+pub fn holds_run(path: &Path) -> bool {
+    manifest_path(path).exists()
+        || !checkpoint_files(path).is_empty()
+        || fs::metadata(path.join("evaluations.jsonl")).is_ok_and(|data| data.len() > 0)
+}
+
+/// `run.json` of a directory.
+pub fn manifest_path(path: &Path) -> PathBuf {
+    path.join("run.json")
+}
+
+/// Name of the checkpoint of an iteration.
+pub fn checkpoint_name(iteration: u64) -> String {
+    format!("iter_{iteration:03}.json")
+}
+
+/// Checkpoints of complete iterations in a directory, oldest first.
+pub fn checkpoint_files(path: &Path) -> Vec<(u64, PathBuf)> {
+    let mut files: Vec<(u64, PathBuf)> = fs::read_dir(path)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| {
+            let name = entry.file_name();
+            let digits = name
+                .to_str()?
+                .strip_prefix("iter_")?
+                .strip_suffix(".json")?;
+            Some((digits.parse().ok()?, entry.path()))
+        })
+        .collect();
+    files.sort();
+    files
+}
+
+/// Reads a whole sealed file.
+///
+/// # Errors
+/// [`RecordError`].
+pub fn read_sealed<T: Sealed>(path: &Path) -> Result<T, RecordError> {
+    let bytes = read_limited(path, LARGEST)?;
+    open(&bytes).map_err(|error| RecordError::damaged(path, error))
+}
+
+fn write_sealed<T: Sealed>(path: &Path, value: &T) -> Result<u64, RecordError> {
+    let mut text = seal(value).map_err(|error| RecordError::damaged(path, error))?;
+    text.push('\n');
+    replace(path, text.as_bytes())?;
+    Ok(text.len() as u64)
+}

@@ -1,0 +1,261 @@
+//! What has happened in a run so far, read from its files without touching them.
+//!
+//! The journals are the truth. Where they are damaged or shorter than a checkpoint, the checkpoint
+//! completes them ([`History::mend`] writes that back); where nothing holds a line that once counted, the
+//! run is refused, naming the file and the line.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::attempt::AttemptLine;
+use super::checkpoint::Checkpoint;
+use super::decision::DecisionLine;
+use super::directory::{checkpoint_files, holds_run, manifest_path, read_sealed};
+use super::error::RecordError;
+use super::evaluation::EvaluationLine;
+use super::journal::{self, Contents, Journal};
+use super::manifest::Manifest;
+use super::replace::replace;
+use super::result::RunResult;
+use super::seal::{Sealed, seal};
+
+/// A run so far.
+#[derive(Clone, Debug)]
+pub struct History {
+    /// What was asked for.
+    pub manifest: Manifest,
+    /// Finished evaluations, by id, without gaps.
+    pub evaluations: Vec<EvaluationLine>,
+    /// Decisions, by iteration from 1, without gaps.
+    pub decisions: Vec<DecisionLine>,
+    /// How often each evaluation was started.
+    pub attempts: BTreeMap<u64, u32>,
+    /// The result, if the run was finished.
+    pub result: Option<RunResult>,
+    /// What had to be mended, in words.
+    pub notices: Vec<String>,
+    restored_evaluations: bool,
+    restored_decisions: bool,
+    restored_manifest: bool,
+}
+
+impl History {
+    /// Reads a run. Needs no lock and changes nothing; a line that is being written is not seen.
+    ///
+    /// # Errors
+    /// [`RecordError::NoRun`]; [`RecordError::Damaged`]; [`RecordError::Io`].
+    pub fn read(path: &Path) -> Result<Self, RecordError> {
+        if !holds_run(path) {
+            return Err(RecordError::NoRun {
+                path: path.to_owned(),
+                missing: "run.json",
+            });
+        }
+        let mut notices = Vec::new();
+        let evaluations = journal::read(&path.join("evaluations.jsonl"))?;
+        let decisions = journal::read(&path.join("decisions.jsonl"))?;
+        let saved = newest_checkpoint(path, &mut notices);
+        let manifest_file = manifest_path(path);
+        let (manifest, restored_manifest) = match (read_sealed(&manifest_file), &saved) {
+            (Ok(manifest), _) => (manifest, false),
+            (Err(error), Some((name, checkpoint))) => {
+                notices.push(format!("{error}: restored from {name}"));
+                (checkpoint.run.clone(), true)
+            }
+            (Err(error), None) => return Err(error),
+        };
+        let (evaluations, restored_evaluations) = Restoration {
+            file: &path.join("evaluations.jsonl"),
+            key: |line: &EvaluationLine| line.id,
+            first: 0,
+            what: "evaluation",
+        }
+        .complete(
+            evaluations,
+            saved
+                .as_ref()
+                .map(|(name, saved)| (name.as_str(), saved.evaluations.as_slice())),
+            EvaluationLine::agrees,
+            &mut notices,
+        )?;
+        let (decisions, restored_decisions) = Restoration {
+            file: &path.join("decisions.jsonl"),
+            key: |line: &DecisionLine| line.iteration,
+            first: 1,
+            what: "decision of iteration",
+        }
+        .complete(
+            decisions,
+            saved
+                .as_ref()
+                .map(|(name, saved)| (name.as_str(), saved.decisions.as_slice())),
+            |a, b| a.difference(b).is_none(),
+            &mut notices,
+        )?;
+        let attempts = attempts(&journal::read(&path.join("attempts.jsonl"))?, &mut notices);
+        Ok(Self {
+            manifest,
+            evaluations,
+            decisions,
+            attempts,
+            result: read_sealed(&path.join("result.json")).ok(),
+            notices,
+            restored_evaluations,
+            restored_decisions,
+            restored_manifest,
+        })
+    }
+
+    /// The history that a checkpoint holds.
+    pub fn of_checkpoint(checkpoint: Checkpoint) -> Self {
+        Self {
+            manifest: checkpoint.run,
+            evaluations: checkpoint.evaluations,
+            decisions: checkpoint.decisions,
+            attempts: BTreeMap::new(),
+            result: None,
+            notices: Vec::new(),
+            restored_evaluations: true,
+            restored_decisions: true,
+            restored_manifest: true,
+        }
+    }
+
+    /// Writes back what came from a checkpoint. The caller holds the lock.
+    ///
+    /// # Errors
+    /// [`RecordError`].
+    pub(super) fn mend(&mut self, path: &Path) -> Result<(), RecordError> {
+        if self.restored_evaluations {
+            set_aside(&path.join("evaluations.jsonl"))?;
+            Journal::rewrite(&path.join("evaluations.jsonl"), self.evaluations.iter())?;
+        }
+        if self.restored_decisions {
+            set_aside(&path.join("decisions.jsonl"))?;
+            Journal::rewrite(&path.join("decisions.jsonl"), self.decisions.iter())?;
+        }
+        if self.restored_manifest {
+            set_aside(&manifest_path(path))?;
+            let text = seal(&self.manifest).map_err(|error| RecordError::damaged(path, error))?;
+            replace(&manifest_path(path), (text + "\n").as_bytes())?;
+        }
+        Ok(())
+    }
+}
+
+/// Copies a damaged file beside itself before it is rewritten: nothing is dropped.
+fn set_aside(path: &Path) -> Result<(), RecordError> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".damaged.torn");
+    match std::fs::metadata(path) {
+        Ok(data) if data.len() > 0 => std::fs::copy(path, path.with_file_name(name))
+            .map(|_| ())
+            .map_err(RecordError::io(path, "copy aside")),
+        _ => Ok(()),
+    }
+}
+
+/// The newest checkpoint that can be read, complete iterations or not, with its name; damaged ones are named.
+fn newest_checkpoint(path: &Path, notices: &mut Vec<String>) -> Option<(String, Checkpoint)> {
+    let mut files = checkpoint_files(path);
+    let interrupted = path.join("interrupted.json");
+    if interrupted.exists() {
+        files.push((u64::MAX, interrupted));
+    }
+    for (_, file) in files.into_iter().rev() {
+        match read_sealed::<Checkpoint>(&file) {
+            Ok(checkpoint) => {
+                let name = file
+                    .file_name()
+                    .unwrap_or_default()
+                    .to_string_lossy()
+                    .into_owned();
+                return Some((name, checkpoint));
+            }
+            Err(error) => notices.push(format!("damaged checkpoint passed over: {error}")),
+        }
+    }
+    None
+}
+
+fn attempts(contents: &Contents<AttemptLine>, notices: &mut Vec<String>) -> BTreeMap<u64, u32> {
+    for (line, reason) in &contents.damaged {
+        notices.push(format!("attempts.jsonl line {line}: {reason}; passed over"));
+    }
+    let mut started = BTreeMap::new();
+    for (_, line) in &contents.lines {
+        let next = line.attempt.saturating_add(1);
+        let count = started.entry(line.id).or_insert(0);
+        *count = next.max(*count);
+    }
+    started
+}
+
+/// Completes a journal from a checkpoint.
+struct Restoration<'f, T> {
+    file: &'f Path,
+    key: fn(&T) -> u64,
+    first: u64,
+    what: &'static str,
+}
+
+impl<T: Sealed + Clone> Restoration<'_, T> {
+    fn complete(
+        &self,
+        contents: Contents<T>,
+        saved: Option<(&str, &[T])>,
+        agree: impl Fn(&T, &T) -> bool,
+        notices: &mut Vec<String>,
+    ) -> Result<(Vec<T>, bool), RecordError> {
+        let mut lines: BTreeMap<u64, T> = BTreeMap::new();
+        for (number, line) in contents.lines {
+            match lines.get(&(self.key)(&line)) {
+                Some(first) if !agree(first, &line) => {
+                    let reason = format!(
+                        "line {number}: {} {} stands twice and differs",
+                        self.what,
+                        (self.key)(&line)
+                    );
+                    return Err(RecordError::damaged(self.file, reason));
+                }
+                Some(_) => {}
+                None => {
+                    lines.insert((self.key)(&line), line);
+                }
+            }
+        }
+        let found = lines.len();
+        if let Some((name, saved)) = saved {
+            for line in saved {
+                lines
+                    .entry((self.key)(line))
+                    .or_insert_with(|| line.clone());
+            }
+            if lines.len() > found {
+                notices.push(format!(
+                    "{}: {} of {} lines restored from {name}",
+                    self.file.display(),
+                    lines.len() - found,
+                    lines.len()
+                ));
+            }
+        }
+        let restored = lines.len() > found || !contents.damaged.is_empty();
+        for (expected, key) in (self.first..).zip(lines.keys()) {
+            if *key != expected {
+                let cause = contents
+                    .damaged
+                    .first()
+                    .map_or_else(String::new, |(line, reason)| {
+                        format!("line {line} is damaged ({reason}); ")
+                    });
+                let reason = format!(
+                    "{cause}{} {expected} is missing and no checkpoint holds it",
+                    self.what
+                );
+                return Err(RecordError::damaged(self.file, reason));
+            }
+        }
+        Ok((lines.into_values().collect(), restored))
+    }
+}

@@ -1,0 +1,339 @@
+//! An append-only file of sealed lines that count once they are synced.
+//!
+//! [`Journal::open`] reads what is there. A last line that was cut is moved to `NAME.torn` with a notice;
+//! a damaged line before the last is reported, never skipped in silence. After a failed append the
+//! journal takes no more lines: what reached the disk is found out by reading it again.
+
+use std::fmt;
+use std::fs::{File, OpenOptions};
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::marker::PhantomData;
+use std::path::{Path, PathBuf};
+
+use super::error::RecordError;
+use super::replace::{read_limited, sync_folder};
+use super::seal::{Sealed, open, seal};
+
+/// Largest journal read: far beyond any run, small enough not to end one.
+const LARGEST: u64 = 4 << 30;
+
+/// An open journal of lines of type `T`.
+#[derive(Debug)]
+pub struct Journal<T> {
+    path: PathBuf,
+    file: File,
+    /// Bytes that count; an append that failed is cut back to here.
+    length: u64,
+    broken: bool,
+    lines: PhantomData<T>,
+}
+
+/// Bytes that a cut append left behind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Torn {
+    /// Where they were moved.
+    pub moved_to: PathBuf,
+    /// How many.
+    pub bytes: usize,
+}
+
+impl fmt::Display for Torn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "a line was cut while it was written: its {} bytes were moved to {}",
+            self.bytes,
+            self.moved_to.display()
+        )
+    }
+}
+
+/// What a journal holds.
+#[derive(Debug)]
+pub struct Contents<T> {
+    /// Good lines with their number (from 1).
+    pub lines: Vec<(usize, T)>,
+    /// Damaged lines before the last, with the reason.
+    pub damaged: Vec<(usize, String)>,
+    /// Where the torn tail begins, if there is one.
+    torn_at: Option<usize>,
+    /// The last line is whole but its newline is missing.
+    unended: bool,
+    /// Length in bytes.
+    length: usize,
+}
+
+impl<T: Sealed> Contents<T> {
+    fn parse(bytes: &[u8]) -> Self {
+        let mut contents = Self {
+            lines: Vec::new(),
+            damaged: Vec::new(),
+            torn_at: None,
+            unended: false,
+            length: bytes.len(),
+        };
+        let mut start = 0;
+        for (index, piece) in bytes.split_inclusive(|&byte| byte == b'\n').enumerate() {
+            let end = start + piece.len();
+            let ended = piece.last() == Some(&b'\n');
+            match open::<T>(piece) {
+                Ok(line) => {
+                    contents.lines.push((index + 1, line));
+                    contents.unended = !ended;
+                }
+                Err(_) if end == bytes.len() && !joined(piece) => contents.torn_at = Some(start),
+                Err(reason) => contents.damaged.push((index + 1, reason.to_string())),
+            }
+            start = end;
+        }
+        contents
+    }
+}
+
+/// Two lines whose newline was damaged: not the tail of one cut append.
+fn joined(piece: &[u8]) -> bool {
+    const HEAD: &[u8] = b"{\"format\":";
+    piece
+        .windows(HEAD.len())
+        .filter(|window| *window == HEAD)
+        .count()
+        > 1
+}
+
+/// Reads a journal without touching it; a missing file is empty, a torn tail is left out.
+///
+/// # Errors
+/// [`RecordError::Io`] or [`RecordError::Damaged`] for a file beyond the size limit.
+pub fn read<T: Sealed>(path: &Path) -> Result<Contents<T>, RecordError> {
+    match read_limited(path, LARGEST) {
+        Ok(bytes) => Ok(Contents::parse(&bytes)),
+        Err(RecordError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+            Ok(Contents::parse(&[]))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+impl<T: Sealed> Journal<T> {
+    /// Opens (or creates) a journal and reads it. The torn tail, if any, is moved to `NAME.torn`.
+    /// Damaged lines are left to the caller: see [`Contents::damaged`] and [`Journal::rewrite`].
+    ///
+    /// # Errors
+    /// [`RecordError`].
+    pub fn open(path: &Path) -> Result<(Self, Contents<T>, Option<Torn>), RecordError> {
+        let mut file = OpenOptions::new()
+            .read(true)
+            .append(true)
+            .create(true)
+            .open(path)
+            .map_err(RecordError::io(path, "open"))?;
+        sync_folder(path.parent().unwrap_or(Path::new(".")))?;
+        let contents: Contents<T> = read(path)?;
+        let mut length = contents.length as u64;
+        let mut torn = None;
+        if let Some(at) = contents.torn_at {
+            let mut tail = Vec::new();
+            file.seek(SeekFrom::Start(at as u64))
+                .and_then(|_| file.read_to_end(&mut tail))
+                .map_err(RecordError::io(path, "read"))?;
+            torn = Some(set_aside(path, &tail)?);
+            length = at as u64;
+            file.set_len(length)
+                .and_then(|()| file.sync_all())
+                .map_err(RecordError::io(path, "cut the torn tail of"))?;
+        }
+        let mut journal = Self {
+            path: path.to_owned(),
+            file,
+            length,
+            broken: false,
+            lines: PhantomData,
+        };
+        if contents.unended {
+            journal.write(b"\n")?;
+        }
+        Ok((journal, contents, torn))
+    }
+
+    /// Replaces the whole content, in one step. Used to restore damaged lines.
+    ///
+    /// # Errors
+    /// [`RecordError`].
+    pub fn rewrite<'l>(path: &Path, lines: impl Iterator<Item = &'l T>) -> Result<(), RecordError>
+    where
+        T: 'l,
+    {
+        let mut text = String::new();
+        for line in lines {
+            text.push_str(&sealed(path, line)?);
+            text.push('\n');
+        }
+        super::replace::replace(path, text.as_bytes())
+    }
+
+    /// Appends one line and waits until it is on disk. Only then does it count.
+    ///
+    /// # Errors
+    /// [`RecordError`]; the journal takes no more lines afterwards.
+    pub fn append(&mut self, line: &T) -> Result<(), RecordError> {
+        let mut text = sealed(&self.path, line)?;
+        text.push('\n');
+        self.write(text.as_bytes())
+    }
+
+    /// Appends one line without waiting: for lines that may be lost with the power.
+    ///
+    /// # Errors
+    /// [`RecordError`]; the journal takes no more lines afterwards.
+    pub fn append_unsynced(&mut self, line: &T) -> Result<(), RecordError> {
+        let mut text = sealed(&self.path, line)?;
+        text.push('\n');
+        self.push(text.as_bytes())
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), RecordError> {
+        self.push(bytes)?;
+        if let Err(source) = self.file.sync_all() {
+            self.broken = true;
+            return Err(RecordError::io(&self.path, "sync")(source));
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, bytes: &[u8]) -> Result<(), RecordError> {
+        if self.broken {
+            return Err(RecordError::damaged(
+                &self.path,
+                "an earlier append failed: what is on disk must be read again",
+            ));
+        }
+        if let Err(source) = self.file.write_all(bytes) {
+            self.broken = true;
+            // a partial line would be taken for a torn one; cutting it may fail on the same disk
+            let _ = self.file.set_len(self.length);
+            return Err(RecordError::io(&self.path, "append to")(source));
+        }
+        self.length += bytes.len() as u64;
+        Ok(())
+    }
+}
+
+fn sealed<T: Sealed>(path: &Path, line: &T) -> Result<String, RecordError> {
+    seal(line).map_err(|error| RecordError::damaged(path, error))
+}
+
+/// Appends bytes to `NAME.torn` and waits until they are there.
+fn set_aside(path: &Path, bytes: &[u8]) -> Result<Torn, RecordError> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".torn");
+    let moved_to = path.with_file_name(name);
+    let mut file = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(&moved_to)
+        .map_err(RecordError::io(&moved_to, "open"))?;
+    file.write_all(bytes)
+        .and_then(|()| file.sync_all())
+        .map_err(RecordError::io(&moved_to, "write"))?;
+    sync_folder(moved_to.parent().unwrap_or(Path::new(".")))?;
+    Ok(Torn {
+        moved_to,
+        bytes: bytes.len(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde::{Deserialize, Serialize};
+    use std::fs;
+
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    struct Line {
+        id: u64,
+        value: Option<f64>,
+    }
+
+    impl Sealed for Line {
+        const FORMAT: &'static str = "bo/line";
+        const VERSION: u32 = 1;
+    }
+
+    fn line(id: u64) -> Line {
+        Line {
+            id,
+            value: Some(1.0 / (id as f64 + 3.0)),
+        }
+    }
+
+    fn ids(contents: &Contents<Line>) -> Vec<u64> {
+        contents.lines.iter().map(|(_, line)| line.id).collect()
+    }
+
+    #[test]
+    fn a_journal_cut_at_every_byte_keeps_every_whole_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lines.jsonl");
+        let (mut journal, _, _) = Journal::open(&path).unwrap();
+        (0..4).for_each(|id| journal.append(&line(id)).unwrap());
+        let whole = fs::read(&path).unwrap();
+        let per_line = whole.iter().position(|&b| b == b'\n').unwrap() + 1;
+        for cut in 0..=whole.len() {
+            let path = folder.path().join(format!("cut_{cut}.jsonl"));
+            fs::write(&path, &whole[..cut]).unwrap();
+            let (mut journal, contents, torn) = Journal::<Line>::open(&path).unwrap();
+            assert!(contents.damaged.is_empty());
+            let kept = contents.lines.len();
+            // lines have about the same length; a line counts from its closing brace
+            assert!(
+                kept == (cut + 1) / per_line || kept == cut / per_line,
+                "{cut}"
+            );
+            let moved = torn.map_or(0, |torn| fs::read(torn.moved_to).unwrap().len());
+            let good = fs::read(&path).unwrap();
+            assert!(
+                good.len() + moved == cut || good.len() == cut + 1,
+                "nothing is dropped"
+            );
+            journal.append(&line(9)).unwrap();
+            let (_, contents, torn) = Journal::<Line>::open(&path).unwrap();
+            assert!(torn.is_none() && contents.damaged.is_empty());
+            assert_eq!(contents.lines.len(), kept + 1);
+        }
+    }
+
+    #[test]
+    fn a_damaged_line_in_the_middle_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lines.jsonl");
+        let (mut journal, _, _) = Journal::open(&path).unwrap();
+        (0..3).for_each(|id| journal.append(&line(id)).unwrap());
+        let mut bytes = fs::read(&path).unwrap();
+        let second = bytes.iter().position(|&b| b == b'\n').unwrap() + 20;
+        bytes[second] ^= 1;
+        fs::write(&path, &bytes).unwrap();
+        let (_, contents, torn) = Journal::<Line>::open(&path).unwrap();
+        assert_eq!(ids(&contents), [0, 2]);
+        assert_eq!(contents.damaged[0].0, 2);
+        assert!(torn.is_none());
+        Journal::rewrite(&path, [line(0), line(1), line(2)].iter()).unwrap();
+        assert_eq!(ids(&read(&path).unwrap()), [0, 1, 2]);
+    }
+
+    proptest! {
+        #[test]
+        fn mutated_journals_never_give_a_wrong_line(
+            at in 0_usize..300, byte in any::<u8>(), cut in 0_usize..400,
+        ) {
+            let text: String = (0..3).map(|id| seal(&line(id)).unwrap() + "\n").collect();
+            let mut bytes = text.into_bytes();
+            if let Some(place) = bytes.get_mut(at) { *place = byte; }
+            bytes.truncate(cut);
+            let contents = Contents::<Line>::parse(&bytes);
+            for (_, found) in &contents.lines {
+                prop_assert_eq!(found, &line(found.id));
+            }
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! One process works on a run: a lock that the system releases with the process, and its holder's name.
+
+use std::fmt;
+use std::fs::{File, OpenOptions};
+use std::io::{Read as _, Seek as _, Write as _};
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rustix::fs::{FlockOperation, flock};
+use serde::{Deserialize, Serialize};
+
+use super::error::RecordError;
+
+/// Who works on a run, as written in `lock`. Information only: the system's lock decides.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    /// Its process.
+    pub pid: u32,
+    /// Its machine.
+    pub host: String,
+    /// Since when, in seconds since 1970.
+    pub since: u64,
+}
+
+impl Holder {
+    /// This process.
+    pub fn this() -> Self {
+        let host = rustix::system::uname()
+            .nodename()
+            .to_string_lossy()
+            .into_owned();
+        Self {
+            pid: std::process::id(),
+            host,
+            since: now(),
+        }
+    }
+}
+
+/// Seconds since 1970.
+pub fn now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.pid == 0 {
+            return f.write_str("another process that has not written its name yet");
+        }
+        let minutes = now().saturating_sub(self.since) / 60;
+        write!(
+            f,
+            "process {} on {} (for {minutes} min)",
+            self.pid, self.host
+        )
+    }
+}
+
+/// How long a lock is tried for: a killed process may take a moment to be gone.
+const TRIES: u32 = 25;
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// The held lock; released when dropped or when the process ends, however it ends.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    /// Takes the lock of a run's directory, which must exist.
+    ///
+    /// # Errors
+    /// [`RecordError::Held`] naming the holder; [`RecordError::Io`].
+    pub fn take(folder: &Path) -> Result<Self, RecordError> {
+        let path = folder.join("lock");
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(RecordError::io(&path, "open"))?;
+        let mut tries = 0;
+        while let Err(error) = flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            if error != rustix::io::Errno::WOULDBLOCK {
+                return Err(RecordError::io(&path, "lock")(error.into()));
+            }
+            tries += 1;
+            if tries > TRIES {
+                return Err(RecordError::Held {
+                    path: folder.to_owned(),
+                    holder: named_in(&mut file),
+                });
+            }
+            // a reader that asks for the holder, or a process that is just dying
+            std::thread::sleep(PAUSE);
+        }
+        let text = serde_json::to_string(&Holder::this()).unwrap_or_default();
+        file.set_len(0)
+            .and_then(|()| file.rewind())
+            .and_then(|()| file.write_all(text.as_bytes()))
+            .map_err(RecordError::io(&path, "write"))?;
+        Ok(Self { _file: file })
+    }
+
+    /// Who holds the lock of a run, if anybody does. Never takes or disturbs it for longer than the question.
+    pub fn holder(folder: &Path) -> Option<Holder> {
+        let mut file = File::open(folder.join("lock")).ok()?;
+        match flock(&file, FlockOperation::NonBlockingLockShared) {
+            Ok(()) => None,
+            Err(_) => Some(named_in(&mut file)),
+        }
+    }
+}
+
+fn named_in(file: &mut File) -> Holder {
+    let mut text = String::new();
+    let mut limited = file.take(4096);
+    match limited.read_to_string(&mut text) {
+        Ok(_) => serde_json::from_str(&text).unwrap_or_default(),
+        Err(_) => Holder::default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_second_is_refused_and_told_who_holds_it() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(Lock::holder(folder.path()).is_none());
+        let lock = Lock::take(folder.path()).unwrap();
+        match Lock::take(folder.path()) {
+            Err(RecordError::Held { holder, .. }) => assert_eq!(holder.pid, std::process::id()),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(Lock::holder(folder.path()).unwrap().pid, std::process::id());
+        drop(lock);
+        Lock::take(folder.path()).unwrap();
+    }
+}

@@ -1,0 +1,157 @@
+//! `run.json`: what was asked for, and everything needed to recognise and rebuild it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::seal::Sealed;
+
+/// What a run is. `fixed` and `hashes` may never change in a run, `free` may.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Version of `bo` that began it.
+    pub program: String,
+    /// Seed of every random number.
+    pub seed: u64,
+    /// Iterations asked for (the total).
+    pub iterations: u64,
+    /// `maximize` or `minimize`.
+    pub direction: String,
+    /// Decision parameters, in order.
+    pub x: Vec<ParameterRecord>,
+    /// Environment variables, in order.
+    pub w: Vec<ParameterRecord>,
+    /// The environments of a finite set, in order; empty for a continuous law or none.
+    pub environments: Vec<EnvironmentRecord>,
+    /// `scenes`, `images`, `command` or `problem`.
+    pub objective: String,
+    /// Device in use.
+    pub device: String,
+    /// Settings on which results depend, by name.
+    pub fixed: BTreeMap<String, Value>,
+    /// Settings that may change on resume, by name.
+    pub free: BTreeMap<String, Value>,
+    /// Content hashes by name: images, labels, weights, space.
+    pub hashes: BTreeMap<String, String>,
+    /// Whatever else helps a reader.
+    #[serde(default)]
+    pub notes: BTreeMap<String, Value>,
+}
+
+impl Sealed for Manifest {
+    const FORMAT: &'static str = "bo/run";
+    const VERSION: u32 = 1;
+}
+
+/// A parameter: its name and what values it takes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ParameterRecord {
+    /// Its name.
+    pub name: String,
+    /// What values it takes.
+    #[serde(flatten)]
+    pub range: RangeRecord,
+}
+
+/// The values of a parameter.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum RangeRecord {
+    /// Any number between two.
+    Real {
+        /// Smallest.
+        low: f64,
+        /// Largest.
+        high: f64,
+        /// Searched on a logarithmic scale.
+        #[serde(default)]
+        log: bool,
+    },
+    /// Any whole number between two.
+    Int {
+        /// Smallest.
+        low: i64,
+        /// Largest.
+        high: i64,
+        /// Searched on a logarithmic scale.
+        #[serde(default)]
+        log: bool,
+    },
+    /// One of several; x holds its index.
+    Choice {
+        /// In order.
+        choices: Vec<String>,
+    },
+    /// Normally distributed (environment variables only).
+    Normal {
+        /// Mean.
+        mean: f64,
+        /// Standard deviation.
+        sd: f64,
+    },
+}
+
+/// An environment of a finite set.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EnvironmentRecord {
+    /// Its name: an image's file name, a row's number.
+    pub name: String,
+    /// Its variables, in order.
+    pub w: Vec<f64>,
+    /// Its probability; all sum to 1.
+    pub weight: f64,
+}
+
+impl Manifest {
+    /// x by name, a category as its text, an integer as one: the form in which people read it.
+    pub fn named_x(&self, x: &[f64]) -> BTreeMap<String, Value> {
+        self.x
+            .iter()
+            .zip(x)
+            .map(|(parameter, &value)| (parameter.name.clone(), parameter.shown(value)))
+            .collect()
+    }
+
+    /// Names of settings and hashes on which `other` differs so that it cannot be the same run.
+    pub fn differences(&self, other: &Self) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut check = |name: &str, same: bool| {
+            if !same {
+                found.push(name.to_owned());
+            }
+        };
+        check("seed", self.seed == other.seed);
+        check("direction", self.direction == other.direction);
+        check("objective", self.objective == other.objective);
+        check("space", self.x == other.x);
+        check("w", self.w == other.w);
+        check("environments", self.environments == other.environments);
+        for name in keys(&self.fixed, &other.fixed) {
+            check(name, self.fixed.get(name) == other.fixed.get(name));
+        }
+        for name in keys(&self.hashes, &other.hashes) {
+            check(name, self.hashes.get(name) == other.hashes.get(name));
+        }
+        found
+    }
+}
+
+impl ParameterRecord {
+    fn shown(&self, value: f64) -> Value {
+        match &self.range {
+            RangeRecord::Int { .. } => Value::from(value as i64),
+            RangeRecord::Choice { choices } => choices
+                .get(value as usize)
+                .map_or_else(|| Value::from(value), |choice| Value::from(choice.as_str())),
+            RangeRecord::Real { .. } | RangeRecord::Normal { .. } => Value::from(value),
+        }
+    }
+}
+
+fn keys<'m, V>(a: &'m BTreeMap<String, V>, b: &'m BTreeMap<String, V>) -> Vec<&'m str> {
+    let mut all: Vec<&str> = a.keys().chain(b.keys()).map(String::as_str).collect();
+    all.sort_unstable();
+    all.dedup();
+    all
+}

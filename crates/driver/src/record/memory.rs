@@ -1,0 +1,75 @@
+//! Memory of one iteration, as a line of `memory.jsonl`.
+
+use std::collections::BTreeMap;
+
+use bo_memory::{Bytes, ScopeReport};
+use serde::{Deserialize, Serialize};
+
+use super::seal::Sealed;
+use crate::event::Seconds;
+
+/// Bytes of one iteration, host and device.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MemoryLine {
+    /// The iteration; 0 = initial design.
+    pub iteration: u64,
+    /// In use when it began, at its peak, when it ended.
+    pub before: Bytes,
+    /// See `before`.
+    pub peak: Bytes,
+    /// See `before`.
+    pub after: Bytes,
+    /// Peak by owner of the work.
+    pub owners: BTreeMap<String, Bytes>,
+    /// Bytes held by name at the end.
+    pub held: BTreeMap<String, u64>,
+    /// Change that no name explains; within the tolerance it is no leak.
+    pub unexplained: i64,
+    /// Leaks by owner.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub leaks: BTreeMap<String, u64>,
+    /// Resident bytes at the end; 0 where the system does not tell.
+    pub resident: u64,
+    /// Resident bytes that a deep clean-up after this iteration gave back; absent without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub freed: Option<u64>,
+    /// Where the time of this iteration went.
+    pub seconds: Seconds,
+}
+
+impl Sealed for MemoryLine {
+    const FORMAT: &'static str = "bo/memory";
+    const VERSION: u32 = 1;
+}
+
+impl MemoryLine {
+    /// From a closed scope.
+    pub fn new(iteration: u64, report: &ScopeReport, resident: u64, seconds: Seconds) -> Self {
+        let mut owners: BTreeMap<String, Bytes> = BTreeMap::new();
+        for child in &report.children {
+            let peak = owners.entry(child.owner.clone()).or_default();
+            *peak = peak.max(child.peak);
+        }
+        Self {
+            iteration,
+            before: report.before,
+            peak: report.peak,
+            after: report.after,
+            owners,
+            held: report
+                .held
+                .iter()
+                .map(|held| (held.name.clone(), held.bytes))
+                .collect(),
+            unexplained: report.unexplained,
+            leaks: report
+                .leaks
+                .iter()
+                .map(|leak| (leak.owner.clone(), leak.bytes))
+                .collect(),
+            resident,
+            freed: None,
+            seconds,
+        }
+    }
+}

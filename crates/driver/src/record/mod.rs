@@ -1,0 +1,36 @@
+//! The durable form of a run: what lies in its directory and how it gets there.
+//!
+//! Types of this module are what files hold; they mirror the live types and are never the same. Every
+//! line and every file is sealed ([`seal`]): format, version, CRC. [`Journal`] appends lines that count
+//! once they are synced; [`replace`] writes whole files that appear complete or not at all;
+//! [`RunDirectory`] knows the names; [`Lock`] keeps two processes apart.
+
+mod attempt;
+mod checkpoint;
+mod decision;
+mod directory;
+mod error;
+mod evaluation;
+mod history;
+mod journal;
+mod lock;
+mod manifest;
+mod memory;
+mod replace;
+mod result;
+mod seal;
+
+pub use attempt::AttemptLine;
+pub use checkpoint::Checkpoint;
+pub use decision::{DecisionLine, IncumbentRecord, ModelRecord};
+pub use directory::{RunDirectory, checkpoint_files, checkpoint_name, holds_run, read_sealed};
+pub use error::RecordError;
+pub use evaluation::{EvaluationLine, same_bits};
+pub use history::History;
+pub use journal::{Journal, Torn};
+pub use lock::{Holder, Lock, now};
+pub use manifest::{EnvironmentRecord, Manifest, ParameterRecord, RangeRecord};
+pub use memory::MemoryLine;
+pub use replace::replace;
+pub use result::{HistoryEntry, IncumbentResult, RunResult};
+pub use seal::{Sealed, open, seal};

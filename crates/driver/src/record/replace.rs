@@ -1,0 +1,78 @@
+//! Writes a whole file so that it appears complete or not at all, also across a loss of power.
+//!
+//! Temporary file in the same folder, fsync, rename, fsync of the folder.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::Path;
+
+use super::error::RecordError;
+
+/// Replaces or creates `path` with `bytes`. A reader sees the old content or the new, nothing between.
+///
+/// # Errors
+/// [`RecordError::Io`]; the old content is then still in place, a `.tmp` file may remain.
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), RecordError> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".tmp");
+    let temporary = path.with_file_name(name);
+    let mut file = File::create(&temporary).map_err(RecordError::io(&temporary, "create"))?;
+    file.write_all(bytes)
+        .map_err(RecordError::io(&temporary, "write"))?;
+    file.sync_all()
+        .map_err(RecordError::io(&temporary, "sync"))?;
+    drop(file);
+    fs::rename(&temporary, path).map_err(RecordError::io(path, "rename into place"))?;
+    sync_folder(path.parent().unwrap_or(Path::new(".")))
+}
+
+/// Makes names that were created, renamed or removed in a folder durable.
+///
+/// # Errors
+/// [`RecordError::Io`].
+pub fn sync_folder(folder: &Path) -> Result<(), RecordError> {
+    let folder = if folder.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        folder
+    };
+    let handle = File::open(folder).map_err(RecordError::io(folder, "open"))?;
+    handle.sync_all().map_err(RecordError::io(folder, "sync"))
+}
+
+/// Reads a whole file of at most `limit` bytes.
+///
+/// # Errors
+/// [`RecordError::Io`]; [`RecordError::Damaged`] when it is larger.
+pub fn read_limited(path: &Path, limit: u64) -> Result<Vec<u8>, RecordError> {
+    use std::io::Read as _;
+    let file = File::open(path).map_err(RecordError::io(path, "open"))?;
+    let mut bytes = Vec::new();
+    file.take(limit + 1)
+        .read_to_end(&mut bytes)
+        .map_err(RecordError::io(path, "read"))?;
+    if bytes.len() as u64 > limit {
+        return Err(RecordError::damaged(
+            path,
+            format!("larger than {limit} bytes"),
+        ));
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_is_replaced_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run.json");
+        replace(&path, b"one").unwrap();
+        replace(&path, b"two").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        assert!(read_limited(&path, 2).is_err());
+        assert!(replace(&folder.path().join("missing/run.json"), b"x").is_err());
+    }
+}
