@@ -48,7 +48,11 @@ impl DecisionLine {
     pub fn difference(&self, other: &Self) -> Option<String> {
         let part = if self.iteration != other.iteration || self.id != other.id {
             "its number"
-        } else if !agree(self.model.as_ref(), other.model.as_ref(), ModelRecord::agrees) {
+        } else if !agree(
+            self.model.as_ref(),
+            other.model.as_ref(),
+            ModelRecord::agrees,
+        ) {
             "the model"
         } else if !same_bits(&self.x, &other.x) {
             "x"

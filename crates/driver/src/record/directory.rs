@@ -117,7 +117,7 @@ impl RunDirectory {
     /// # Errors
     /// [`RecordError`].
     pub fn write_manifest(&self, manifest: &Manifest) -> Result<(), RecordError> {
-        write_sealed(&manifest_path(&self.path), manifest)
+        write_sealed(&manifest_path(&self.path), manifest).map(|_| ())
     }
 
     /// Writes `iter_NNN.json` (or `interrupted.json` with `inside` an iteration); returns the file and
