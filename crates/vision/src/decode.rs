@@ -1,1 +1,176 @@
-//! decode
+//! Image files to pixels: jpg, png and bmp, recognised by content.
+//!
+//! The size is read from the header first, so that a file that claims 50,000 x 50,000 pixels is refused
+//! before any memory is taken for it. An EXIF orientation is applied, as viewers and labelling tools do.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::Path;
+
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
+
+/// Largest number of pixels that is decoded: 100 million, 300 MB as RGB.
+pub const PIXEL_LIMIT: u64 = 100_000_000;
+
+/// Why a file gave no pixels.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    /// The file cannot be opened or read.
+    #[error("read: {0}")]
+    Io(#[from] std::io::Error),
+    /// The content is none of the known formats.
+    #[error("recognise the content as jpg, png or bmp")]
+    UnknownFormat,
+    /// More pixels than [`PIXEL_LIMIT`], or none at all.
+    #[error("{width} x {height} pixels are outside 1..={limit}")]
+    Size {
+        /// Columns by the header.
+        width: u32,
+        /// Rows by the header.
+        height: u32,
+        /// Largest allowed number of pixels.
+        limit: u64,
+    },
+    /// The content is damaged.
+    #[error("decode: {0}")]
+    Damaged(#[from] image::ImageError),
+}
+
+/// Decodes the file to 8-bit RGB, upright by its EXIF orientation.
+///
+/// # Errors
+/// See [`DecodeError`]; the size is checked before pixels are allocated.
+pub fn decode(path: &Path) -> Result<RgbImage, DecodeError> {
+    let mut reader = ImageReader::new(BufReader::new(File::open(path)?)).with_guessed_format()?;
+    if !matches!(
+        reader.format(),
+        Some(ImageFormat::Jpeg | ImageFormat::Png | ImageFormat::Bmp)
+    ) {
+        return Err(DecodeError::UnknownFormat);
+    }
+    // our own check of the size comes first and says more than the library's
+    reader.no_limits();
+    let mut decoder = reader.into_decoder()?;
+    let (width, height) = decoder.dimensions();
+    let pixels = u64::from(width) * u64::from(height);
+    if pixels == 0 || pixels > PIXEL_LIMIT {
+        return Err(DecodeError::Size {
+            width,
+            height,
+            limit: PIXEL_LIMIT,
+        });
+    }
+    let mut limits = Limits::no_limits();
+    // up to four channels of 16 bits, once more for the decoder's own rows
+    limits.max_alloc = Some(pixels * 16 + (64 << 20));
+    decoder.set_limits(limits)?;
+    let orientation = decoder.orientation()?;
+    let mut image = DynamicImage::from_decoder(decoder)?;
+    image.apply_orientation(orientation);
+    Ok(image.into_rgb8())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn bmp_header(width: i32, height: i32) -> Vec<u8> {
+        let mut bytes = b"BM".to_vec();
+        bytes.extend(1000u32.to_le_bytes());
+        bytes.extend([0; 4]);
+        bytes.extend(54u32.to_le_bytes());
+        bytes.extend(40u32.to_le_bytes());
+        bytes.extend(width.to_le_bytes());
+        bytes.extend(height.to_le_bytes());
+        bytes.extend(1u16.to_le_bytes());
+        bytes.extend(24u16.to_le_bytes());
+        bytes.extend([0; 24]);
+        bytes
+    }
+
+    /// The chunk IHDR with its checksum, as PNG wants it.
+    fn png_header(width: u32, height: u32) -> Vec<u8> {
+        let mut chunk = b"IHDR".to_vec();
+        chunk.extend(width.to_be_bytes());
+        chunk.extend(height.to_be_bytes());
+        chunk.extend([8, 2, 0, 0, 0]);
+        let mut crc = 0xFFFF_FFFFu32;
+        for &byte in &chunk {
+            crc ^= u32::from(byte);
+            for _ in 0..8 {
+                crc = if crc & 1 == 1 {
+                    (crc >> 1) ^ 0xEDB8_8320
+                } else {
+                    crc >> 1
+                };
+            }
+        }
+        let mut bytes = b"\x89PNG\r\n\x1a\n".to_vec();
+        bytes.extend(13u32.to_be_bytes());
+        bytes.extend(&chunk);
+        bytes.extend((!crc).to_be_bytes());
+        bytes.extend([0, 0, 0, 0]);
+        bytes.extend(b"IDAT");
+        bytes
+    }
+
+    #[test]
+    fn a_header_of_50000_by_50000_is_refused_by_its_size() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, bytes) in [
+            ("huge.bmp", bmp_header(50_000, 50_000)),
+            ("huge.png", png_header(50_000, 50_000)),
+        ] {
+            let path = folder.path().join(name);
+            File::create(&path).unwrap().write_all(&bytes).unwrap();
+            let error = decode(&path).unwrap_err();
+            assert!(
+                matches!(
+                    error,
+                    DecodeError::Size {
+                        width: 50_000,
+                        height: 50_000,
+                        ..
+                    }
+                ),
+                "{name}: {error}"
+            );
+        }
+    }
+
+    #[test]
+    fn png_and_bmp_come_back_exactly_and_names_do_not_matter() {
+        let folder = tempfile::tempdir().unwrap();
+        let image = RgbImage::from_fn(7, 5, |x, y| image::Rgb([x as u8, y as u8, 200]));
+        let png = folder.path().join("a.png");
+        image.save(&png).unwrap();
+        assert_eq!(decode(&png).unwrap(), image);
+        let bmp = folder.path().join("a.bmp");
+        image.save(&bmp).unwrap();
+        assert_eq!(decode(&bmp).unwrap(), image);
+        let misnamed = folder.path().join("really_png.jpg");
+        std::fs::copy(&png, &misnamed).unwrap();
+        assert_eq!(decode(&misnamed).unwrap(), image);
+    }
+
+    #[test]
+    fn text_and_cut_files_are_errors() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = folder.path().join("a.png");
+        std::fs::write(&text, "no image").unwrap();
+        assert!(matches!(decode(&text), Err(DecodeError::UnknownFormat)));
+        let whole = folder.path().join("b.png");
+        RgbImage::from_fn(64, 64, |x, y| image::Rgb([(x * y) as u8, x as u8, y as u8]))
+            .save(&whole)
+            .unwrap();
+        let bytes = std::fs::read(&whole).unwrap();
+        std::fs::write(&whole, &bytes[..bytes.len() / 2]).unwrap();
+        assert!(decode(&whole).is_err());
+        assert!(matches!(
+            decode(&folder.path().join("absent.png")),
+            Err(DecodeError::Io(_))
+        ));
+    }
+}

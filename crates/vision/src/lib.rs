@@ -9,6 +9,7 @@ pub mod contrast;
 pub mod decode;
 pub mod edge;
 pub mod feature;
+pub mod folder;
 pub mod geometry;
 pub mod kept;
 pub mod labels;

@@ -1,0 +1,457 @@
+//! Labelled photographs in folders, as a source of images.
+//!
+//! [`FolderSource::open`] checks every image once (header, size, content, labels), names what it passes over, and
+//! then loads images one at a time. An image and its labels are identified by a BLAKE3 hash.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+
+use crate::decode::{DecodeError, decode};
+use crate::labels::{LabelError, LabelSet};
+use crate::source::{ImageSource, LabelledImage, SourceError, Truth};
+
+/// Images in memory at once while folders are opened.
+const BLOCK: usize = 4;
+/// Names given as examples in a message.
+const EXAMPLES: usize = 3;
+/// Extensions of images that are read.
+const READ: [&str; 4] = ["jpg", "jpeg", "png", "bmp"];
+/// Extensions of images that are not read, worth naming.
+const UNREAD: [&str; 8] = ["tif", "tiff", "webp", "gif", "heic", "jp2", "avif", "dng"];
+
+/// Why no source came of the folders.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// No pair was given.
+    #[error("open images: no folder given")]
+    NoPair,
+    /// The folder cannot be read.
+    #[error("read the image folder {}: {source}", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The folder holds no image.
+    #[error("image folder {}: no jpg, png or bmp file in it", path.display())]
+    NoImages {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The labels cannot be read.
+    #[error(transparent)]
+    Labels(#[from] LabelError),
+    /// Not a single label belongs to an image.
+    #[error(
+        "labels {} match no image of {}: labelled are {labelled} (such as {}), present are {present} (such as {})",
+        labels.display(), images.display(), labelled_examples.join(", "), present_examples.join(", ")
+    )]
+    NoMatch {
+        /// The image folder.
+        images: PathBuf,
+        /// The labels.
+        labels: PathBuf,
+        /// Number of labelled images.
+        labelled: usize,
+        /// Some of their names.
+        labelled_examples: Vec<String>,
+        /// Number of images in the folder.
+        present: usize,
+        /// Some of their names.
+        present_examples: Vec<String>,
+    },
+    /// Every image was passed over.
+    #[error("images: none of {images} is usable: {}", reasons.join("; "))]
+    NoneLeft {
+        /// Number of images seen.
+        images: usize,
+        /// The first few, with reasons.
+        reasons: Vec<String>,
+    },
+}
+
+/// An image or label file that was passed over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Skipped {
+    /// The file.
+    pub path: PathBuf,
+    /// Why, in words.
+    pub reason: String,
+}
+
+impl std::fmt::Display for Skipped {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}: {}", self.path.display(), self.reason)
+    }
+}
+
+/// One usable image.
+#[derive(Clone, Debug)]
+struct Photograph {
+    path: PathBuf,
+    name: String,
+    hash: String,
+    size: (u32, u32),
+    truth: Truth,
+    notes: Vec<String>,
+}
+
+/// Labelled photographs of one or more folders, in the order of the pairs and of the file names.
+#[derive(Clone, Debug)]
+pub struct FolderSource {
+    photographs: Vec<Photograph>,
+}
+
+impl FolderSource {
+    /// Opens pairs of (folder of images, label file or folder). Every image is decoded once to see that it can be.
+    ///
+    /// # Errors
+    /// See [`OpenError`]. An image that cannot be used is not an error but returned with its reason, unless none is left.
+    pub fn open(pairs: &[(PathBuf, PathBuf)]) -> Result<(Self, Vec<Skipped>), OpenError> {
+        if pairs.is_empty() {
+            return Err(OpenError::NoPair);
+        }
+        let mut photographs = Vec::new();
+        let mut skipped = Vec::new();
+        let mut seen = 0;
+        for (images, labels) in pairs {
+            let (set, unread) = LabelSet::open(labels)?;
+            skipped.extend(unread.into_iter().map(|one| Skipped {
+                path: one.path,
+                reason: one.error.to_string(),
+            }));
+            let (files, foreign) = image_files(images)?;
+            skipped.extend(foreign.into_iter().map(|path| Skipped {
+                path,
+                reason: "not jpg, png or bmp".to_owned(),
+            }));
+            seen += files.len();
+            if !files
+                .iter()
+                .any(|file| set.find(&file_name(file)).is_some())
+            {
+                return Err(OpenError::NoMatch {
+                    images: images.clone(),
+                    labels: labels.clone(),
+                    labelled: set.len(),
+                    labelled_examples: set.names().take(EXAMPLES).map(str::to_owned).collect(),
+                    present: files.len(),
+                    present_examples: files
+                        .iter()
+                        .take(EXAMPLES)
+                        .map(|file| file_name(file))
+                        .collect(),
+                });
+            }
+            for block in files.chunks(BLOCK) {
+                let opened: Vec<_> = block
+                    .par_iter()
+                    .map(|file| photograph(file, &set))
+                    .collect();
+                for (path, one) in block.iter().zip(opened) {
+                    match one {
+                        Ok(photograph) => photographs.push(photograph),
+                        Err(reason) => skipped.push(Skipped {
+                            path: path.clone(),
+                            reason,
+                        }),
+                    }
+                }
+            }
+        }
+        if photographs.is_empty() {
+            let mut reasons: Vec<String> = skipped
+                .iter()
+                .take(EXAMPLES)
+                .map(Skipped::to_string)
+                .collect();
+            if skipped.len() > EXAMPLES {
+                reasons.push(format!("and {} more", skipped.len() - EXAMPLES));
+            }
+            return Err(OpenError::NoneLeft {
+                images: seen,
+                reasons,
+            });
+        }
+        distinguish(&mut photographs);
+        Ok((Self { photographs }, skipped))
+    }
+
+    /// Remarks on the labels of usable images, such as a curved line taken as straight.
+    pub fn notes(&self) -> Vec<String> {
+        let of = |photograph: &Photograph| {
+            let name = photograph.name.clone();
+            photograph
+                .notes
+                .clone()
+                .into_iter()
+                .map(move |note| format!("{name}: {note}"))
+        };
+        self.photographs.iter().flat_map(of).collect()
+    }
+
+    /// The file of image `index`.
+    pub fn path(&self, index: usize) -> &Path {
+        &self.photographs[index].path
+    }
+
+    /// The true lines of image `index`, without decoding it.
+    pub fn truth(&self, index: usize) -> &Truth {
+        &self.photographs[index].truth
+    }
+}
+
+impl ImageSource for FolderSource {
+    fn len(&self) -> usize {
+        self.photographs.len()
+    }
+
+    fn name(&self, index: usize) -> &str {
+        &self.photographs[index].name
+    }
+
+    fn content_hash(&self, index: usize) -> &str {
+        &self.photographs[index].hash
+    }
+
+    fn load(&self, index: usize) -> Result<LabelledImage, SourceError> {
+        let photograph = &self.photographs[index];
+        let unreadable = |reason| SourceError::Unreadable {
+            name: photograph.name.clone(),
+            reason,
+        };
+        let pixels = decode(&photograph.path).map_err(|error| match error {
+            DecodeError::Size {
+                width,
+                height,
+                limit,
+            } => SourceError::TooLarge {
+                name: photograph.name.clone(),
+                width,
+                height,
+                limit,
+            },
+            other => unreadable(other.to_string()),
+        })?;
+        if pixels.dimensions() != photograph.size {
+            return Err(unreadable(
+                "its size has changed since the run started".to_owned(),
+            ));
+        }
+        Ok(LabelledImage {
+            pixels,
+            truth: photograph.truth.clone(),
+        })
+    }
+}
+
+/// Checks one image file against the labels.
+fn photograph(path: &Path, set: &LabelSet) -> Result<Photograph, String> {
+    let name = file_name(path);
+    let labels = set.find(&name).ok_or("no labels for it")?;
+    if labels.lines.is_empty() {
+        return Err("its labels hold no line".to_owned());
+    }
+    let size = decode(path)
+        .map_err(|error| error.to_string())?
+        .dimensions();
+    let truth = labels.truth(size.0, size.1).ok_or_else(|| {
+        format!(
+            "all labelled lines lie outside its {} x {} pixels",
+            size.0, size.1
+        )
+    })?;
+    let mut hasher = blake3::Hasher::new();
+    let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
+    hasher
+        .update_reader(file)
+        .map_err(|error| error.to_string())?;
+    hasher.update(&labels.fingerprint());
+    let hash = hasher.finalize().to_hex().to_string();
+    Ok(Photograph {
+        path: path.to_owned(),
+        name,
+        hash,
+        size,
+        truth,
+        notes: labels.notes.clone(),
+    })
+}
+
+/// Images directly in the folder, sorted by name, and files of other image formats.
+fn image_files(folder: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>), OpenError> {
+    let wrap = |source| OpenError::Folder {
+        path: folder.to_owned(),
+        source,
+    };
+    let (mut read, mut unread) = (Vec::new(), Vec::new());
+    for entry in std::fs::read_dir(folder).map_err(wrap)? {
+        let path = entry.map_err(wrap)?.path();
+        let extension = path
+            .extension()
+            .and_then(|extension| extension.to_str())
+            .unwrap_or_default()
+            .to_lowercase();
+        if !path.is_file() {
+            continue;
+        }
+        if READ.contains(&extension.as_str()) {
+            read.push(path);
+        } else if UNREAD.contains(&extension.as_str()) {
+            unread.push(path);
+        }
+    }
+    if read.is_empty() {
+        return Err(OpenError::NoImages {
+            path: folder.to_owned(),
+        });
+    }
+    read.sort();
+    unread.sort();
+    Ok((read, unread))
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default()
+}
+
+/// Puts a number in front of names that occur more than once.
+fn distinguish(photographs: &mut [Photograph]) {
+    let mut uses: BTreeMap<String, usize> = BTreeMap::new();
+    for photograph in photographs.iter() {
+        *uses.entry(photograph.name.clone()).or_default() += 1;
+    }
+    let mut turn: BTreeMap<String, usize> = BTreeMap::new();
+    for photograph in photographs {
+        if uses[&photograph.name] > 1 {
+            let number = turn.entry(photograph.name.clone()).or_default();
+            *number += 1;
+            photograph.name = format!("{number}/{}", photograph.name);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use image::RgbImage;
+
+    use super::*;
+
+    fn save(folder: &Path, name: &str, shade: u8) {
+        RgbImage::from_pixel(100, 80, image::Rgb([shade; 3]))
+            .save(folder.join(name))
+            .unwrap();
+    }
+
+    #[test]
+    fn unusable_images_are_named_and_the_rest_is_loaded() {
+        let (images, labels) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        save(images.path(), "a.png", 10);
+        save(images.path(), "b.bmp", 20);
+        std::fs::write(images.path().join("c.jpg"), "broken").unwrap();
+        save(images.path(), "d.png", 30);
+        save(images.path(), "e.png", 30);
+        std::fs::write(images.path().join("f.tif"), "x").unwrap();
+        for stem in ["a", "b", "c", "z"] {
+            std::fs::write(labels.path().join(format!("{stem}_gt.txt")), "1 2 60 70\n").unwrap();
+        }
+        std::fs::write(labels.path().join("e_gt.txt"), "300 300 400 400\n").unwrap();
+        let pair = (images.path().to_owned(), labels.path().to_owned());
+        let (source, skipped) = FolderSource::open(std::slice::from_ref(&pair)).unwrap();
+        assert_eq!(
+            (0..source.len())
+                .map(|i| source.name(i))
+                .collect::<Vec<_>>(),
+            ["a.png", "b.bmp"]
+        );
+        let reasons: Vec<String> = skipped
+            .iter()
+            .map(|one| format!("{} {}", file_name(&one.path), one.reason))
+            .collect();
+        assert_eq!(
+            reasons,
+            [
+                "f.tif not jpg, png or bmp",
+                "c.jpg recognise the content as jpg, png or bmp",
+                "d.png no labels for it",
+                "e.png all labelled lines lie outside its 100 x 80 pixels",
+            ]
+        );
+        let image = source.load(1).unwrap();
+        assert_eq!(image.pixels.get_pixel(5, 5).0, [20; 3]);
+        assert!(matches!(image.truth, Truth::Segments(_)));
+        let before = source.content_hash(0).to_owned();
+        std::fs::write(labels.path().join("a_gt.txt"), "1 2 60 71\n").unwrap();
+        let (changed, _) = FolderSource::open(&[pair]).unwrap();
+        assert_ne!(changed.content_hash(0), before);
+        assert_eq!(changed.content_hash(1), source.content_hash(1));
+    }
+
+    #[test]
+    fn labels_that_match_nothing_name_both_sides() {
+        let (images, labels) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        std::fs::write(labels.path().join("z_gt.txt"), "1 2 60 70\n").unwrap();
+        let pair = (images.path().to_owned(), labels.path().to_owned());
+        assert!(matches!(
+            FolderSource::open(std::slice::from_ref(&pair)),
+            Err(OpenError::NoImages { .. })
+        ));
+        save(images.path(), "a.png", 10);
+        let message = FolderSource::open(std::slice::from_ref(&pair))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            message.contains("such as z)") && message.contains("such as a.png)"),
+            "{message}"
+        );
+        std::fs::write(labels.path().join("a_gt.txt"), "1 2 60 70\n").unwrap();
+        std::fs::write(images.path().join("a.png"), "broken").unwrap();
+        let message = FolderSource::open(&[pair]).unwrap_err().to_string();
+        assert!(message.contains("none of 1 is usable"), "{message}");
+    }
+
+    #[test]
+    fn names_that_occur_twice_are_told_apart() {
+        let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        for folder in [&one, &two] {
+            save(folder.path(), "a.png", 10);
+            std::fs::write(folder.path().join("a.txt"), "1 2 60 70\n").unwrap();
+        }
+        let pairs: Vec<_> = [&one, &two]
+            .iter()
+            .map(|f| (f.path().to_owned(), f.path().to_owned()))
+            .collect();
+        let (source, _) = FolderSource::open(&pairs).unwrap();
+        assert_eq!((source.name(0), source.name(1)), ("1/a.png", "2/a.png"));
+    }
+
+    #[test]
+    fn shared_data_opens_when_it_is_there() {
+        let root = std::env::var_os("BO_DATA").map_or_else(
+            || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data")),
+            PathBuf::from,
+        );
+        for (set, images, labels) in [
+            ("york_lines", "images", "gt"),
+            ("chessboard_lines", "images", "annotations"),
+            ("lane_lines", "image", "lines"),
+            ("weld_seam", "images", "annotations"),
+        ] {
+            let folder = root.join(set);
+            if !folder.is_dir() {
+                use std::io::Write;
+                let _ = writeln!(std::io::stderr(), "skipped: {} absent", folder.display());
+                continue;
+            }
+            let (source, skipped) =
+                FolderSource::open(&[(folder.join(images), folder.join(labels))]).unwrap();
+            assert!(skipped.is_empty(), "{set}: {skipped:?}");
+            assert!(!source.is_empty());
+        }
+    }
+}
