@@ -40,9 +40,16 @@ pub struct Growth {
     free: Vec<u8>,
     /// Pixels of the current region in the order of joining, as (row, column).
     members: Vec<(u32, u32)>,
+    expanded: usize,
 }
 
 impl Growth {
+    /// Pixels whose neighbours the last call looked at, the measure of its work: at most the pixels
+    /// of the map and its seeds, since a pixel joins once and a seed is expanded once more.
+    pub fn expanded(&self) -> usize {
+        self.expanded
+    }
+
     /// Segments of all regions, in the order of their seeds.
     ///
     /// # Panics
@@ -62,6 +69,7 @@ impl Growth {
                     .map(|logit| u8::from(*logit > settings.threshold)),
             );
         }
+        self.expanded = 0;
         let mut segments = Vec::new();
         for row in (2..height.saturating_sub(3)).step_by(2) {
             for column in (2..width.saturating_sub(3)).step_by(2) {
@@ -107,6 +115,7 @@ impl Growth {
             while next < front {
                 let (row, column) = (self.members[next].0 as usize, self.members[next].1 as usize);
                 next += 1;
+                self.expanded += 1;
                 if row < 2 || row + 2 > height || column < 2 || column + 2 > width {
                     continue;
                 }

@@ -198,10 +198,10 @@ mod tests {
 
     #[test]
     fn an_edge_of_any_direction_is_found_once_and_in_place() {
-        for degrees in [0.0, 3.3, 30.0, 45.0, 71.2, 90.0, 120.0, 177.6] {
+        for degrees in [0.0_f32, 3.3, 30.0, 45.0, 71.2, 90.0, 120.0, 177.6] {
             let found = voters(&edge(degrees));
             assert_eq!(found.len(), 1, "{degrees} degrees: {found:?}");
-            let (sin, cos) = (degrees as f32).to_radians().sin_cos();
+            let (sin, cos) = degrees.to_radians().sin_cos();
             let truth = StraightLine {
                 origin: Point::new(100.0, 80.0),
                 direction: (cos, sin),

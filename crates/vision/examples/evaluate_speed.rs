@@ -1,0 +1,79 @@
+//! Prints how long one evaluation of one image takes from kept edge output, on one core.
+//!
+//! `cargo run --example evaluate_speed`, with or without `--release`. The edge output is the scene's own
+//! map of physical edges, softened, so that no network is needed.
+#![expect(clippy::print_stdout, reason = "a program that prints a table")]
+
+use std::time::Instant;
+
+use bo_vision::pipeline::{LineParameters, PARAMETERS, Scratch, Seen, evaluate};
+use bo_vision::scene::SceneSource;
+use bo_vision::source::{ImageSource, Truth};
+use image::imageops::grayscale;
+
+fn main() {
+    let source = SceneSource::new(6, 0);
+    let mut scratch = Scratch::default();
+    let names = ["defaults", "all pixels", "loose", "strict"];
+    println!("milliseconds per evaluation, 640x480, 4 regions (median of 15)");
+    println!(
+        "{:10} {:>10} {:>10} {:>10} {:>10} {:>8}",
+        "scene", names[0], names[1], names[2], names[3], "voters"
+    );
+    for index in 0..source.len() {
+        let image = source.load(index).expect("generated scenes always load");
+        let grey = grayscale(&image.pixels);
+        let start = Instant::now();
+        let gradient = imageproc::gradients::sobel_gradients(&grey);
+        let logits: Vec<f32> = gradient
+            .pixels()
+            .map(|p| f32::from(p.0[0]) / 12.0 - 8.0)
+            .collect();
+        let seen = Seen::new(&logits, &grey);
+        let preparing = start.elapsed().as_secs_f64() * 1e3;
+        let Truth::Regions(regions) = &image.truth else {
+            continue;
+        };
+        let row: Vec<f64> = settings()
+            .iter()
+            .map(|p| median_ms(&seen, &image.truth, p, &mut scratch))
+            .collect();
+        println!(
+            "{:10} {:10.2} {:10.2} {:10.2} {:10.2} {:8}   {} regions, preparing {preparing:.0} ms",
+            source.name(index),
+            row[0],
+            row[1],
+            row[2],
+            row[3],
+            seen.voters.len(),
+            regions.len()
+        );
+    }
+}
+
+fn settings() -> [LineParameters; 4] {
+    let default = PARAMETERS.map(|parameter| parameter.default);
+    let low = PARAMETERS.map(|parameter| parameter.low);
+    let mut loose = default;
+    (loose[0], loose[1], loose[3], loose[4]) = (-6.0, 0.7, -6.0, 0.7);
+    let mut strict = default;
+    (strict[0], strict[3]) = (3.0, 3.0);
+    [default, low, loose, strict].map(|values| LineParameters::from_values(&values))
+}
+
+fn median_ms(
+    seen: &Seen,
+    truth: &Truth,
+    parameters: &LineParameters,
+    scratch: &mut Scratch,
+) -> f64 {
+    let mut times: Vec<f64> = (0..15)
+        .map(|_| {
+            let start = Instant::now();
+            std::hint::black_box(evaluate(seen, truth, parameters, scratch));
+            start.elapsed().as_secs_f64() * 1e3
+        })
+        .collect();
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
+}
