@@ -21,3 +21,6 @@ pub mod sobol;
 pub mod space;
 pub mod stream;
 pub mod synthetic;
+
+#[cfg(test)]
+mod reference;

@@ -1,19 +1,32 @@
-//! Maximum a posteriori fit of the hyperparameters.
+//! Maximum a posteriori fit of the hyperparameters: several starts, the best optimum wins.
+//!
+//! The first start is the warm one (the previous fit), then the prior mode, then low-discrepancy
+//! draws around it by (seed, iteration). Starts are climbed in parallel and compared in their order,
+//! so that the result does not depend on the number of threads. A start that fails is an event; if
+//! all fail the previous hyperparameters stay, and that is an event too.
 
 use ndarray::{ArrayView1, ArrayView2};
+use rayon::prelude::*;
+use statrs::distribution::{ContinuousCDF, Normal};
 
-use super::{GpError, Hyperparameters, posterior::check_data};
+use super::map::{Evaluated, LogPosterior, Stop, ascend};
+use super::{Evidence, GpError, Hyperparameters, Priors};
 use crate::kernel::KernelKind;
+use crate::stream::{Purpose, sobol_seed};
 
 /// How a fit is made.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FitSettings {
     /// Which correlation.
     pub kind: KernelKind,
+    /// Priors; `None` takes [`Priors::for_dimension`].
+    pub priors: Option<Priors>,
     /// Starting points in all (warm start and prior mode among them), at least 1.
     pub starts: usize,
     /// Most L-BFGS iterations of one start.
     pub max_iterations: u64,
+    /// A start ends with the iteration that gains less than this many nats.
+    pub smallest_gain: f64,
     /// Seed of the run.
     pub seed: u64,
     /// Iteration of the run: with the seed it names the random stream of the starts.
@@ -24,8 +37,10 @@ impl Default for FitSettings {
     fn default() -> Self {
         Self {
             kind: KernelKind::Matern52,
+            priors: None,
             starts: 4,
             max_iterations: 100,
+            smallest_gain: 1e-5,
             seed: 0,
             iteration: 0,
         }
@@ -73,20 +88,216 @@ pub fn fit(
     warm: Option<&Hyperparameters>,
     settings: &FitSettings,
 ) -> Result<Fit, GpError> {
-    check_data(x, y)?;
-    let _ = settings;
     let d = x.ncols();
-    let mode = Hyperparameters {
-        lengthscales: vec![(2.0_f64.sqrt() + 0.5 * (d as f64).ln() - 3.0).exp(); d],
-        outputscale: 1.0,
-        noise: (-5.0_f64).exp(),
-        mean: 0.0,
+    let priors = settings.priors.unwrap_or_else(|| Priors::for_dimension(d));
+    let target = LogPosterior::new(Evidence::new(settings.kind, x, y)?, priors);
+    let warm = warm.filter(|hyper| hyper.check(d).is_ok());
+    let mut points: Vec<Vec<f64>> = Vec::new();
+    points.extend(warm.map(|hyper| target.vector(hyper)));
+    points.push(target.vector(&priors.mode(d)));
+    let seed = sobol_seed(settings.seed, settings.iteration, Purpose::FitStarts);
+    let centre = points[points.len() - 1].clone();
+    for index in 0.. {
+        if points.len() >= settings.starts {
+            break;
+        }
+        points.push(draw(&centre, index, seed));
+    }
+    let stop = Stop {
+        iterations: settings.max_iterations,
+        gain: settings.smallest_gain,
     };
-    let hyper = warm.cloned().unwrap_or(mode);
-    hyper.check(d)?;
-    Ok(Fit {
-        hyper,
-        log_posterior: f64::NEG_INFINITY,
-        events: vec![],
-    })
+    let climbs: Vec<Result<Evaluated, GpError>> = points
+        .par_iter()
+        .map(|start| ascend(&mut target.clone(), start, stop))
+        .collect();
+    Ok(choose(
+        climbs,
+        warm.cloned().unwrap_or_else(|| priors.mode(d)),
+    ))
+}
+
+/// A start near `centre`: independent normal steps of one standard deviation in each logarithm.
+fn draw(centre: &[f64], index: u32, seed: u32) -> Vec<f64> {
+    let normal = Normal::standard();
+    let step = |dimension: usize| {
+        // Sobol points have at most 256 dimensions; further blocks get a seed of their own.
+        let (block, dimension) = ((dimension / 256) as u32, (dimension % 256) as u32);
+        let uniform = f64::from(sobol_burley::sample(
+            index,
+            dimension,
+            seed.wrapping_add(block),
+        ));
+        normal.inverse_cdf(uniform.clamp(1e-6, 1.0 - 1e-6))
+    };
+    centre
+        .iter()
+        .enumerate()
+        .map(|(i, log)| log + step(i))
+        .collect()
+}
+
+/// The best climb, ties to the earlier start; what went wrong becomes events.
+fn choose(climbs: Vec<Result<Evaluated, GpError>>, previous: Hyperparameters) -> Fit {
+    let mut events = Vec::new();
+    let mut best: Option<Evaluated> = None;
+    for (start, climb) in climbs.into_iter().enumerate() {
+        match climb {
+            Ok(found) if best.as_ref().is_none_or(|best| found.value > best.value) => {
+                best = Some(found)
+            }
+            Ok(_) => {}
+            Err(reason) => events.push(FitEvent::StartFailed {
+                start,
+                reason: reason.to_string(),
+            }),
+        }
+    }
+    match best {
+        Some(found) => {
+            if found.jitter > 0.0 {
+                events.push(FitEvent::Jitter {
+                    amount: found.jitter,
+                });
+            }
+            Fit {
+                hyper: found.hyper,
+                log_posterior: found.value,
+                events,
+            }
+        }
+        None => {
+            events.push(FitEvent::KeptPrevious);
+            Fit {
+                hyper: previous,
+                log_posterior: f64::NEG_INFINITY,
+                events,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{Array1, Array2, Axis, array};
+
+    use super::*;
+    use crate::gp::{Posterior, Standardizer};
+
+    fn example(n: usize) -> (Array2<f64>, Array1<f64>) {
+        let x = Array2::from_shape_fn((n, 3), |(i, j)| {
+            f64::from(sobol_burley::sample(i as u32, j as u32, 9))
+        });
+        let y: Array1<f64> = x
+            .rows()
+            .into_iter()
+            .map(|x| (6.0 * x[0]).sin() + 0.5 * x[1])
+            .collect();
+        let scale = Standardizer::from_observations(y.as_slice().unwrap());
+        (x, y.mapv(|y| scale.standardize(y)))
+    }
+
+    #[test]
+    fn finds_which_inputs_matter_and_predicts() {
+        let (x, y) = example(60);
+        let found = fit(x.view(), y.view(), None, &FitSettings::default()).unwrap();
+        let l = &found.hyper.lengthscales;
+        assert!(l[0] < l[1] && l[1] < l[2], "{l:?}");
+        assert!(found.events.is_empty());
+        let part = 40;
+        let known = Posterior::new(
+            KernelKind::Matern52,
+            &found.hyper,
+            x.slice(ndarray::s![..part, ..]).to_owned(),
+            y.slice(ndarray::s![..part]).to_owned(),
+        )
+        .unwrap();
+        let errors = known.mean(x.slice(ndarray::s![part.., ..])) - y.slice(ndarray::s![part..]);
+        assert!(errors.iter().all(|e| e.abs() < 0.1), "{errors:?}");
+    }
+
+    #[test]
+    fn the_same_bits_for_any_number_of_threads() {
+        let (x, y) = example(40);
+        let with = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .build()
+                .unwrap();
+            pool.install(|| fit(x.view(), y.view(), None, &FitSettings::default()).unwrap())
+        };
+        let one = with(1);
+        assert!([2, 3, 8].map(with).iter().all(|fit| *fit == one));
+    }
+
+    #[test]
+    fn degenerate_data_is_no_error() {
+        let settings = FitSettings::default();
+        let cases = [
+            (array![[0.3, 0.4]], array![0.0]),
+            (
+                array![[0.3, 0.4], [0.3, 0.4], [0.3, 0.4]],
+                array![1.0, 1.0, -2.0],
+            ),
+            (
+                array![[0.0, 0.4], [0.0, 0.9], [0.0, 0.1]],
+                array![0.0, 0.0, 0.0],
+            ),
+            (
+                array![[0.0, 0.4], [1e-9, 0.4], [1.0, 0.1]],
+                array![1e3, -1e3, 0.0],
+            ),
+        ];
+        for (x, y) in cases {
+            let found = fit(x.view(), y.view(), None, &settings).unwrap();
+            found.hyper.check(2).unwrap();
+            Posterior::new(KernelKind::Matern52, &found.hyper, x, y).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_warm_start_is_never_lost() {
+        let (x, y) = example(30);
+        let first = fit(
+            x.view(),
+            y.view(),
+            None,
+            &FitSettings {
+                starts: 6,
+                ..FitSettings::default()
+            },
+        )
+        .unwrap();
+        let again = FitSettings {
+            starts: 1,
+            max_iterations: 5,
+            ..FitSettings::default()
+        };
+        let second = fit(x.view(), y.view(), Some(&first.hyper), &again).unwrap();
+        assert!(second.log_posterior >= first.log_posterior - 1e-9);
+    }
+
+    #[test]
+    fn bad_warm_starts_are_passed_over_and_bad_data_refused() {
+        let (x, y) = example(10);
+        let bad = Hyperparameters {
+            lengthscales: vec![1.0],
+            outputscale: 1.0,
+            noise: -1.0,
+            mean: 0.0,
+        };
+        assert!(fit(x.view(), y.view(), Some(&bad), &FitSettings::default()).is_ok());
+        let mut broken = y.clone();
+        broken[3] = f64::NAN;
+        assert!(fit(x.view(), broken.view(), None, &FitSettings::default()).is_err());
+        assert!(
+            fit(
+                x.view(),
+                y.slice_axis(Axis(0), (..4).into()),
+                None,
+                &FitSettings::default()
+            )
+            .is_err()
+        );
+    }
 }

@@ -3,14 +3,21 @@
 //! [`Standardizer`] brings y to mean 0 and variance 1, [`fit()`] finds the hyperparameters of highest
 //! posterior density, [`Posterior`] predicts. Source: Rasmussen and Williams (2006), ch. 2 and 5.
 
+mod evidence;
 mod fit;
 mod hyperparameters;
+mod map;
 mod posterior;
+#[cfg(test)]
+mod prediction;
+mod prior;
 mod standardizer;
 
+pub use evidence::{Evidence, EvidenceGradient};
 pub use fit::{Fit, FitEvent, FitSettings, fit};
 pub use hyperparameters::Hyperparameters;
 pub use posterior::{Posterior, Whitened};
+pub use prior::{LogNormal, Priors};
 pub use standardizer::Standardizer;
 
 use crate::linalg::FactorError;

@@ -267,3 +267,200 @@ pub(super) fn check_data(x: ArrayView2<f64>, y: ArrayView1<f64>) -> Result<(), G
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+
+    use super::*;
+    use crate::reference::{assert_close, golden, matrix, vector};
+
+    fn example() -> Posterior {
+        let x = Array2::from_shape_fn((25, 3), |(i, j)| {
+            f64::from(sobol_burley::sample(i as u32, j as u32, 1))
+        });
+        let y = x
+            .rows()
+            .into_iter()
+            .map(|x| (4.0 * x[0]).cos() + x[1] * x[2])
+            .collect();
+        let hyper = Hyperparameters {
+            lengthscales: vec![0.4, 0.9, 1.5],
+            outputscale: 1.3,
+            noise: 1e-3,
+            mean: 0.2,
+        };
+        Posterior::new(KernelKind::Matern52, &hyper, x, y).unwrap()
+    }
+
+    #[test]
+    fn golden_posterior_and_fantasy() {
+        let Some(file) = golden("gp_matern52.json") else {
+            return;
+        };
+        for case in file["cases"].as_array().unwrap() {
+            let number = |name: &str| case[name].as_f64().unwrap();
+            let hyper = Hyperparameters {
+                lengthscales: vector(&case["lengthscale"]).to_vec(),
+                outputscale: number("outputscale"),
+                noise: number("noise"),
+                mean: number("mean"),
+            };
+            let mut posterior = Posterior::new(
+                KernelKind::Matern52,
+                &hyper,
+                matrix(&case["X"]),
+                vector(&case["Y"]),
+            )
+            .unwrap();
+            let points = matrix(&case["X_test"]);
+            let evidence = posterior.log_marginal_likelihood();
+            assert_close(
+                "evidence",
+                [&evidence],
+                [&number("log_marginal_likelihood")],
+                1e-8,
+            );
+            assert_close(
+                "mean",
+                &posterior.mean(points.view()),
+                &vector(&case["posterior_mean"]),
+                1e-8,
+            );
+            let covariance = posterior.covariance(points.view());
+            assert_close(
+                "covariance",
+                &covariance,
+                &matrix(&case["posterior_cov_noise_free"]),
+                1e-8,
+            );
+            assert_close(
+                "variance",
+                &posterior.variance(points.view()),
+                &covariance.diag(),
+                1e-8,
+            );
+
+            let at = vector(&case["fantasy"]["x"]);
+            let y = case["fantasy"]["y"].as_f64().unwrap();
+            let after = vector(&case["fantasy"]["posterior_mean_after"]);
+            let whitened = posterior.whiten(at.view().insert_axis(Axis(0)));
+            let z = (y - whitened.mean[0]) / (whitened.variance[0] + hyper.noise).sqrt();
+            let moved = posterior.mean(points.view())
+                + z * posterior.fantasy_direction(points.view(), at.view());
+            assert_close("fantasy", &moved, &after, 1e-8);
+            posterior.append(at.view(), y).unwrap();
+            assert_close("appended", &posterior.mean(points.view()), &after, 1e-8);
+        }
+    }
+
+    #[test]
+    fn appending_equals_conditioning_from_the_start() {
+        let whole = example();
+        let (x, y) = (whole.inputs().to_owned(), whole.observations().to_owned());
+        let mut grown = Posterior::new(
+            whole.kind(),
+            whole.hyperparameters(),
+            x.slice(ndarray::s![..20, ..]).to_owned(),
+            y.slice(ndarray::s![..20]).to_owned(),
+        )
+        .unwrap();
+        for i in 20..25 {
+            assert_eq!(grown.append(x.row(i), y[i]).unwrap(), 0.0);
+        }
+        let points = array![[0.1, 0.2, 0.3], [0.9, 0.5, 0.1]];
+        assert_close(
+            "mean",
+            &grown.mean(points.view()),
+            &whole.mean(points.view()),
+            1e-10,
+        );
+        assert_close(
+            "variance",
+            &grown.variance(points.view()),
+            &whole.variance(points.view()),
+            1e-10,
+        );
+    }
+
+    #[test]
+    fn gradients_agree_with_finite_differences() {
+        let posterior = example();
+        let at = array![0.3, 0.6, 0.2];
+        let others = posterior.whiten(array![[0.1, 0.7, 0.9], [0.8, 0.8, 0.1]].view());
+        let (mean, covariance) = (
+            posterior.mean_gradient(at.view()),
+            posterior.covariance_gradient(at.view(), &others),
+        );
+        let h = 1e-5;
+        for d in 0..3 {
+            let moved = |by: f64| {
+                let mut at = at.clone();
+                at[d] += by;
+                at.insert_axis(Axis(0))
+            };
+            let (up, down) = (moved(h), moved(-h));
+            let slope = (posterior.mean(up.view())[0] - posterior.mean(down.view())[0]) / (2.0 * h);
+            assert!(
+                (slope - mean[d]).abs() < 1e-6,
+                "mean: {slope} against {}",
+                mean[d]
+            );
+            let (up, down) = (posterior.whiten(up.view()), posterior.whiten(down.view()));
+            let slope = (posterior.covariance_between(&up, &others)
+                - posterior.covariance_between(&down, &others))
+                / (2.0 * h);
+            assert_close("covariance", &covariance.row(d), &slope.row(0), 1e-6);
+        }
+    }
+
+    #[test]
+    fn duplicates_and_single_rows_are_no_trouble() {
+        let hyper = Hyperparameters {
+            lengthscales: vec![1.0],
+            outputscale: 1.0,
+            noise: 1e-12,
+            mean: 0.0,
+        };
+        let x = array![[0.5], [0.5], [0.5]];
+        let mut posterior = Posterior::new(
+            KernelKind::SquaredExponential,
+            &hyper,
+            x,
+            array![1.0, 1.0, 1.0],
+        )
+        .unwrap();
+        posterior.append(array![0.5].view(), 1.0).unwrap();
+        assert!((posterior.mean(array![[0.5]].view())[0] - 1.0).abs() < 1e-4);
+        let single =
+            Posterior::new(KernelKind::Matern52, &hyper, array![[0.1]], array![0.0]).unwrap();
+        assert!(single.variance(array![[0.1]].view())[0] < 1e-6);
+    }
+
+    #[test]
+    fn bad_data_is_refused_by_name() {
+        let hyper = Hyperparameters {
+            lengthscales: vec![1.0],
+            outputscale: 1.0,
+            noise: 0.1,
+            mean: 0.0,
+        };
+        let new = |x, y| Posterior::new(KernelKind::Matern52, &hyper, x, y).map(|_| ());
+        assert_eq!(new(Array2::zeros((0, 1)), array![]), Err(GpError::Empty));
+        assert!(matches!(
+            new(array![[0.1]], array![f64::NAN]),
+            Err(GpError::Invalid {
+                what: "an observation",
+                ..
+            })
+        ));
+        assert!(matches!(
+            new(array![[0.1, 0.2]], array![1.0]),
+            Err(GpError::Shape { .. })
+        ));
+        assert!(matches!(
+            new(array![[0.1]], array![1.0, 2.0]),
+            Err(GpError::Shape { .. })
+        ));
+    }
+}

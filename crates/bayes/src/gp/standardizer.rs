@@ -65,3 +65,37 @@ impl Standardizer {
         self.shift + self.scale * standardised
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mean_and_deviation_of_what_is_finite() {
+        let found = Standardizer::from_observations(&[1.0, f64::NAN, 3.0, f64::INFINITY, 5.0]);
+        assert_eq!(
+            found,
+            Standardizer {
+                shift: 3.0,
+                scale: 2.0
+            }
+        );
+        assert_eq!(found.restore(found.standardize(1.25)), 1.25);
+    }
+
+    #[test]
+    fn no_spread_means_scale_one() {
+        for y in [&[][..], &[4.0], &[0.1, 0.1, 0.1], &[0.0, 0.0], &[f64::NAN]] {
+            assert_eq!(Standardizer::from_observations(y).scale, 1.0);
+        }
+    }
+
+    #[test]
+    fn any_scale_works() {
+        for factor in [1e-300, 1e-6, 1e6, 1e306] {
+            let found = Standardizer::from_observations(&[factor, 2.0 * factor, 3.0 * factor]);
+            assert!((found.shift / factor - 2.0).abs() < 1e-12);
+            assert!((found.standardize(3.0 * factor) - 1.0).abs() < 1e-12);
+        }
+    }
+}

@@ -106,3 +106,79 @@ impl Kernel {
         scaled
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::linalg::Factor;
+
+    /// What every kernel must pass.
+    fn battery(kind: KernelKind) {
+        let kernel = Kernel::new(kind, &[0.3, 1.1, 4.0], 1.7);
+        let points = Array2::from_shape_fn((40, 3), |(i, j)| {
+            f64::from(sobol_burley::sample(i as u32, j as u32, 3))
+        });
+        let covariance = kernel.matrix(points.view());
+
+        for (i, a) in points.rows().into_iter().enumerate() {
+            assert_eq!(covariance[(i, i)], 1.7, "prior variance on the diagonal");
+            for (j, b) in points.rows().into_iter().enumerate() {
+                assert_eq!(covariance[(i, j)], covariance[(j, i)], "symmetry");
+                assert!(
+                    (covariance[(i, j)] - kernel.value(a, b)).abs() < 1e-13,
+                    "batch against scalar"
+                );
+                assert!(
+                    covariance[(i, j)] <= 1.7 && covariance[(i, j)] >= 0.0,
+                    "bounds"
+                );
+            }
+        }
+
+        assert!(
+            Factor::new(covariance.view()).unwrap().jitter() <= 1e-8,
+            "positive definite"
+        );
+
+        let part = kernel.cross(
+            points.slice(ndarray::s![..7, ..]),
+            points.slice(ndarray::s![5..9, ..]),
+        );
+        assert_eq!(part.dim(), (7, 4));
+        assert_eq!(
+            part[(2, 3)],
+            covariance[(2, 8)],
+            "a part is the part of the whole"
+        );
+
+        let (a, b) = (points.row(4), points.row(9));
+        let gradient = kernel.input_gradient(a, b);
+        for d in 0..3 {
+            let h = 1e-5;
+            let value = |by: f64| {
+                let mut a = a.to_owned();
+                a[d] += by;
+                kernel.value(a.view(), b)
+            };
+            let slope = (value(h) - value(-h)) / (2.0 * h);
+            assert!(
+                (slope - gradient[d]).abs() < 1e-7,
+                "gradient {d}: {slope} against {}",
+                gradient[d]
+            );
+        }
+        assert_eq!(
+            kernel.input_gradient(a, a),
+            Array1::<f64>::zeros(3),
+            "flat at distance zero"
+        );
+
+        let far = Kernel::new(kind, &[1e-3, 1e-3, 1e-3], 1.0).matrix(points.view());
+        assert!(far.iter().all(|k| *k == 0.0 || *k > 1e-200), "no denormals");
+    }
+
+    #[test]
+    fn every_kernel_passes_the_battery() {
+        KernelKind::ALL.into_iter().for_each(battery);
+    }
+}

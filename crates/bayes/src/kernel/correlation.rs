@@ -59,4 +59,19 @@ impl KernelKind {
             (value, slope)
         }
     }
+
+    /// Turns scaled squared distances into correlations, in place, and writes their derivatives with
+    /// respect to them into `slopes` (same length).
+    pub fn correlations_and_slopes(self, r2: &mut [f64], slopes: &mut [f64]) {
+        for (r2, slope) in r2.iter_mut().zip(slopes) {
+            (*r2, *slope) = self.correlation_and_slope(*r2);
+        }
+    }
+
+    /// Turns scaled squared distances into correlations, in place.
+    pub fn correlations(self, r2: &mut [f64]) {
+        for r2 in r2 {
+            *r2 = self.correlation(*r2);
+        }
+    }
 }

@@ -136,6 +136,13 @@ impl Factor {
         self.lower.view()
     }
 
+    /// All columns, one after the other.
+    fn columns(&self) -> &[f64] {
+        self.lower
+            .as_slice_memory_order()
+            .expect("a factor is contiguous")
+    }
+
     /// `log det(K + jitter I)`.
     pub fn log_determinant(&self) -> f64 {
         2.0 * self.lower.diag().iter().map(|d| d.ln()).sum::<f64>()
@@ -148,7 +155,7 @@ impl Factor {
     pub fn half_solve_one(&self, b: ArrayView1<f64>) -> Array1<f64> {
         assert_eq!(b.len(), self.size(), "right-hand side of another size");
         let mut x = b.to_vec();
-        forward(self.lower.view(), &mut x);
+        forward(self.columns(), &mut x);
         x.into()
     }
 
@@ -159,8 +166,8 @@ impl Factor {
     pub fn solve_one(&self, b: ArrayView1<f64>) -> Array1<f64> {
         assert_eq!(b.len(), self.size(), "right-hand side of another size");
         let mut x = b.to_vec();
-        forward(self.lower.view(), &mut x);
-        backward(self.lower.view(), &mut x);
+        forward(self.columns(), &mut x);
+        backward(self.columns(), &mut x);
         x.into()
     }
 
@@ -262,5 +269,110 @@ fn failing_pivot(error: Option<LinalgError>) -> usize {
             return_code,
         })) => usize::try_from(return_code).unwrap_or(1).saturating_sub(1),
         _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+
+    use super::*;
+
+    fn example(n: usize) -> Array2<f64> {
+        let a = Array2::from_shape_fn((n, n), |(i, j)| {
+            ((3 * i + 7 * j * j + i * j) % 11) as f64 / 11.0 - 0.4
+        });
+        a.dot(&a.t()) + Array2::<f64>::eye(n)
+    }
+
+    fn largest(a: &Array2<f64>) -> f64 {
+        a.iter().fold(0.0, |m, v| m.max(v.abs()))
+    }
+
+    #[test]
+    fn factor_solves_and_inverts() {
+        for n in [1, 2, 5, 33] {
+            let matrix = example(n);
+            let factor = Factor::new(matrix.view()).unwrap();
+            assert_eq!(factor.jitter(), 0.0);
+            let lower = factor.lower().to_owned();
+            assert!(largest(&(lower.dot(&lower.t()) - &matrix)) < 1e-12);
+            assert!(largest(&(factor.inverse().dot(&matrix) - Array2::<f64>::eye(n))) < 1e-10);
+            let b = Array2::from_shape_fn((n, 3), |(i, j)| (i + j) as f64);
+            assert!(largest(&(matrix.dot(&factor.solve(b.clone())) - &b)) < 1e-10);
+            let one = factor.solve_one(b.column(1));
+            assert!(
+                largest(&(matrix.dot(&one) - b.column(1)).insert_axis(ndarray::Axis(1))) < 1e-10
+            );
+            let half = factor.half_solve(b.clone());
+            let half_one = factor.half_solve_one(b.column(2));
+            assert!((0..n).all(|i| (half[(i, 2)] - half_one[i]).abs() < 1e-12));
+        }
+    }
+
+    #[test]
+    fn determinant_of_a_known_matrix() {
+        let factor = Factor::new(array![[4.0, 2.0], [2.0, 3.0]].view()).unwrap();
+        assert!((factor.log_determinant() - 8.0_f64.ln()).abs() < 1e-15);
+    }
+
+    #[test]
+    fn appending_equals_factorising_the_whole() {
+        let matrix = example(12);
+        let mut factor = Factor::new(matrix.slice(ndarray::s![..9, ..9])).unwrap();
+        for n in 9..12 {
+            let spent = factor
+                .append(matrix.slice(ndarray::s![n, ..n]), matrix[(n, n)])
+                .unwrap();
+            assert_eq!(spent, 0.0);
+        }
+        let whole = Factor::new(matrix.view()).unwrap();
+        assert!(largest(&(&factor.lower() - &whole.lower())) < 1e-12);
+    }
+
+    #[test]
+    fn singular_matrices_get_jitter_and_say_how_much() {
+        let ones = Array2::<f64>::ones((6, 6));
+        let mut factor = Factor::new(ones.view()).unwrap();
+        assert!(factor.jitter() > 0.0 && factor.jitter() <= 1e-6);
+        factor.append(Array1::ones(6).view(), 1.0).unwrap();
+        assert_eq!(factor.size(), 7);
+    }
+
+    #[test]
+    fn what_cannot_be_factored_is_named() {
+        let indefinite = array![[1.0, 0.0, 0.0], [0.0, 1.0, 2.0], [0.0, 2.0, 1.0]];
+        assert!(matches!(
+            Factor::new(indefinite.view()),
+            Err(FactorError::NotPositiveDefinite {
+                size: 3,
+                pivot: 2,
+                ..
+            })
+        ));
+        let broken = array![[1.0, 0.0], [f64::NAN, 1.0]];
+        assert!(matches!(
+            Factor::new(broken.view()),
+            Err(FactorError::NotFinite {
+                row: 1,
+                column: 0,
+                ..
+            })
+        ));
+        assert!(matches!(
+            Factor::new(Array2::zeros((0, 0)).view()),
+            Err(FactorError::Shape { .. })
+        ));
+        assert!(matches!(
+            Factor::new(Array2::zeros((2, 3)).view()),
+            Err(FactorError::Shape { .. })
+        ));
+        let mut factor = Factor::new(array![[1.0]].view()).unwrap();
+        assert!(factor.append(array![2.0].view(), 1.0).is_err());
+        assert!(matches!(
+            factor.append(array![1.0, 2.0].view(), 1.0),
+            Err(FactorError::RowLength { .. })
+        ));
+        assert_eq!(factor.size(), 1);
     }
 }

@@ -7,4 +7,4 @@ mod factor;
 mod triangular;
 
 pub use factor::{Factor, FactorError, JITTER_LADDER};
-pub use triangular::dot;
+pub use triangular::{backward, dot, forward};

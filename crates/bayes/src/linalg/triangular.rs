@@ -3,8 +3,6 @@
 //! Both directions walk down contiguous columns of a lower factor in Fortran order; sums run in one
 //! fixed order, so that the bits depend on nothing but the input.
 
-use ndarray::ArrayView2;
-
 /// Sum of products `a . b` over the shorter length, in a fixed order of eight partial sums.
 pub fn dot(a: &[f64], b: &[f64]) -> f64 {
     let mut sums = [0.0; 8];
@@ -20,18 +18,11 @@ pub fn dot(a: &[f64], b: &[f64]) -> f64 {
     ((s0 + s4) + (s1 + s5)) + ((s2 + s6) + (s3 + s7)) + rest
 }
 
-fn column<'a>(lower: &'a ArrayView2<'a, f64>, j: usize) -> &'a [f64] {
-    let n = lower.nrows();
-    let all = lower
-        .to_slice_memory_order()
-        .expect("a factor is contiguous in Fortran order");
-    &all[j * n..(j + 1) * n]
-}
-
-/// Solves `L x = b` in place, `L` lower triangular n x n in Fortran order.
-pub(super) fn forward(lower: ArrayView2<f64>, b: &mut [f64]) {
-    for j in 0..b.len() {
-        let l = column(&lower, j);
+/// Solves `L x = b` in place, `L` lower triangular n x n in Fortran order (n = `b.len()`).
+pub fn forward(lower: &[f64], b: &mut [f64]) {
+    let n = b.len();
+    for j in 0..n {
+        let l = &lower[j * n..(j + 1) * n];
         let x = b[j] / l[j];
         b[j] = x;
         for (b, l) in b[j + 1..].iter_mut().zip(&l[j + 1..]) {
@@ -40,10 +31,11 @@ pub(super) fn forward(lower: ArrayView2<f64>, b: &mut [f64]) {
     }
 }
 
-/// Solves `L' x = b` in place, `L` lower triangular n x n in Fortran order.
-pub(super) fn backward(lower: ArrayView2<f64>, b: &mut [f64]) {
-    for j in (0..b.len()).rev() {
-        let l = column(&lower, j);
+/// Solves `L' x = b` in place, `L` lower triangular n x n in Fortran order (n = `b.len()`).
+pub fn backward(lower: &[f64], b: &mut [f64]) {
+    let n = b.len();
+    for j in (0..n).rev() {
+        let l = &lower[j * n..(j + 1) * n];
         b[j] = (b[j] - dot(&l[j + 1..], &b[j + 1..])) / l[j];
     }
 }

@@ -222,3 +222,87 @@ impl TailSet {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::risk::cvar;
+
+    fn direct(a: &[f64], b: &[f64], weights: &[f64], tail: TailMass, z: f64) -> f64 {
+        let values: Vec<f64> = a.iter().zip(b).map(|(a, b)| a + b * z).collect();
+        cvar(&values, weights, tail)
+    }
+
+    #[test]
+    fn two_crossing_lines_by_hand() {
+        // The worst of z and -z is -|z|.
+        let tail = TailMass::new(0.5).unwrap();
+        let found = cvar_of_affine(&[0.0, 0.0], &[1.0, -1.0], &[0.5, 0.5], tail);
+        assert_eq!(found.breakpoints, [0.0]);
+        assert_eq!(found.pieces, [(0.0, 1.0), (0.0, -1.0)]);
+        // Their mean is 0 everywhere.
+        let whole = cvar_of_affine(
+            &[0.0, 0.0],
+            &[1.0, -1.0],
+            &[0.5, 0.5],
+            TailMass::new(1.0).unwrap(),
+        );
+        assert_eq!(whole.pieces, [(0.0, 0.0)]);
+    }
+
+    #[test]
+    fn a_tail_that_never_changes_is_one_piece() {
+        let found = cvar_of_affine(
+            &[0.0, 1.0, 2.0],
+            &[0.3; 3],
+            &[1.0; 3],
+            TailMass::new(0.5).unwrap(),
+        );
+        assert_eq!(found.pieces.len(), 1);
+        assert!((found.value(2.0) - (1.0 / 3.0 + 0.6)).abs() < 1e-15);
+    }
+
+    fn lines() -> impl Strategy<Value = (Vec<f64>, Vec<f64>, Vec<f64>, f64)> {
+        // Coarse grids make ties and parallel lines common.
+        let entry = (
+            prop_oneof![-3.0..3.0, (-2..3_i32).prop_map(f64::from)],
+            prop_oneof![-2.0..2.0, (-2..3_i32).prop_map(f64::from)],
+            prop_oneof![Just(0.0), Just(1.0), 0.01..3.0],
+        );
+        (
+            prop::collection::vec(entry, 1..18),
+            prop_oneof![0.01..1.0, Just(1.0), Just(1e-6), Just(0.5)],
+        )
+            .prop_map(|(entries, tail)| {
+                let a = entries.iter().map(|e| e.0).collect();
+                let b = entries.iter().map(|e| e.1).collect();
+                let mut weights: Vec<f64> = entries.iter().map(|e| e.2).collect();
+                if weights.iter().sum::<f64>() <= 0.0 {
+                    weights[0] = 1.0;
+                }
+                (a, b, weights, tail)
+            })
+    }
+
+    proptest! {
+        #[test]
+        fn equals_the_cvar_at_every_z((a, b, weights, tail) in lines(), zs in prop::collection::vec(-8.0..8.0, 12)) {
+            let tail = TailMass::new(tail).unwrap();
+            let found = cvar_of_affine(&a, &b, &weights, tail);
+            prop_assert_eq!(found.pieces.len(), found.breakpoints.len() + 1);
+            prop_assert!(found.breakpoints.windows(2).all(|w| w[0] < w[1]));
+            prop_assert!(found.pieces.windows(2).all(|w| w[0].1 >= w[1].1), "concave");
+            for z in zs.into_iter().chain(found.breakpoints.iter().copied()).chain([0.0, -1e3, 1e3]) {
+                let expected = direct(&a, &b, &weights, tail, z);
+                prop_assert!((found.value(z) - expected).abs() < 1e-10 * (1.0 + z.abs()), "at {}: {} against {}", z, found.value(z), expected);
+            }
+            let mut bounded = PiecewiseLinear::default();
+            TailSet::new(&a, &weights, tail).follow(&b, (-2.0, 3.0), &mut Vec::new(), &mut bounded);
+            for z in [-2.0, -0.7, 0.0, 1.3, 3.0] {
+                prop_assert!((bounded.value(z) - direct(&a, &b, &weights, tail, z)).abs() < 1e-10);
+            }
+        }
+    }
+}
