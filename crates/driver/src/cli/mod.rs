@@ -1,5 +1,6 @@
 //! The command line: one file per command.
 
+mod init;
 mod run;
 
 use std::process::ExitCode;
@@ -26,6 +27,8 @@ struct Cli {
 enum Command {
     /// Runs an optimisation
     Run(run::RunArgs),
+    /// Writes commented examples of bo.toml and space.toml
+    Init(init::InitArgs),
 }
 
 /// Runs the command named on the command line.
@@ -41,6 +44,7 @@ pub fn main() -> ExitCode {
     };
     let end = match cli.command {
         Command::Run(args) => run::main(args),
+        Command::Init(args) => init::main(&args),
     };
     match end {
         Ok(()) => ExitCode::SUCCESS,

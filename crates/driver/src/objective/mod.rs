@@ -7,20 +7,26 @@
 
 mod breaker;
 mod command;
+mod device;
+mod images;
 mod problem;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-use bo_bayes::optimizer::{Problem, Query};
+use bo_bayes::optimizer::Problem;
+use bo_vision::folder::FolderSource;
+use bo_vision::scene::SceneSource;
 use serde::{Deserialize, Serialize};
 
 use crate::exit::Failure;
+use crate::run::StopFlag;
 use crate::settings::{ObjectiveSettings, Settings};
 
+pub use bo_bayes::optimizer::Query;
 pub use breaker::Breaker;
+pub use images::LineImages;
 
 /// One evaluation to be done.
 #[derive(Clone, Debug, PartialEq)]
@@ -83,30 +89,6 @@ pub struct Description {
     pub notes: BTreeMap<String, String>,
 }
 
-/// Set by a signal; everything that may take long looks at it.
-#[derive(Clone, Debug, Default)]
-pub struct StopFlag(Arc<AtomicUsize>);
-
-impl StopFlag {
-    /// Asks for a stop on behalf of `signal`.
-    pub fn raise(&self, signal: usize) {
-        self.0.store(signal, Ordering::SeqCst);
-    }
-
-    /// The number of the signal that asked for a stop, if one did.
-    pub fn signal(&self) -> Option<usize> {
-        match self.0.load(Ordering::SeqCst) {
-            0 => None,
-            signal => Some(signal),
-        }
-    }
-
-    /// What `signal_hook::flag::register_usize` sets.
-    pub fn inner(&self) -> Arc<AtomicUsize> {
-        self.0.clone()
-    }
-}
-
 /// A program started for an evaluation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Started {
@@ -149,13 +131,52 @@ pub struct Opened {
 /// Input that cannot be used ([`Failure::Input`], [`Failure::Setting`]), or a device that cannot.
 pub fn open(settings: &Settings, surroundings: Surroundings) -> Result<Opened, Failure> {
     match &settings.study().objective {
-        ObjectiveSettings::Problem(name) => problem::open(name),
+        ObjectiveSettings::Problem(name) => {
+            device::choose(settings.means())?;
+            problem::open(name)
+        }
         ObjectiveSettings::Command { words, mode, space } => {
+            device::choose(settings.means())?;
             command::open(words, *mode, space, settings.means().timeout, surroundings)
         }
         ObjectiveSettings::Scenes { .. } | ObjectiveSettings::Images(_) => {
-            Err(Failure::unexpected("images", "not built in yet"))
+            let (images, notices) = open_images(settings, surroundings)?;
+            Ok(images.into_opened(notices))
         }
+    }
+}
+
+/// Opens the labelled images that the settings name, with notices for the user.
+///
+/// # Errors
+/// As [`open`]; [`Failure::Unexpected`] if the objective is none of images.
+pub fn open_images(
+    settings: &Settings,
+    surroundings: Surroundings,
+) -> Result<(LineImages, Vec<String>), Failure> {
+    match &settings.study().objective {
+        ObjectiveSettings::Scenes { count, seed } => {
+            let source = SceneSource::new(*count, *seed);
+            LineImages::open("scenes", Box::new(source), settings, surroundings)
+        }
+        ObjectiveSettings::Images(pairs) => {
+            let pairs: Vec<(PathBuf, PathBuf)> = pairs
+                .iter()
+                .map(|pair| (pair.images.clone(), pair.labels.clone()))
+                .collect();
+            let (source, skipped) =
+                FolderSource::open(&pairs).map_err(|error| images::refused(&error))?;
+            let mut notices = images::skipped(&skipped);
+            notices.extend(source.notes());
+            let (images, more) =
+                LineImages::open("images", Box::new(source), settings, surroundings)?;
+            notices.extend(more);
+            Ok((images, notices))
+        }
+        _ => Err(Failure::unexpected(
+            "opening images",
+            "the objective of this run is not made of images",
+        )),
     }
 }
 

@@ -194,7 +194,7 @@ impl Command {
     fn pause(&self, time: Duration) -> bool {
         let end = Instant::now() + time;
         while Instant::now() < end {
-            if self.surroundings.stop.signal().is_some() {
+            if self.surroundings.stop.asked().is_some() {
                 return false;
             }
             std::thread::sleep(Duration::from_millis(20));
@@ -336,7 +336,7 @@ impl Command {
 
     /// Whether an attempt that began then has to end now.
     fn overdue(&self, begin: Instant) -> Option<Attempt> {
-        if self.surroundings.stop.signal().is_some() {
+        if self.surroundings.stop.asked().is_some() {
             return Some(Attempt::Stopped);
         }
         let limit = self.timeout.filter(|limit| begin.elapsed() >= *limit)?;

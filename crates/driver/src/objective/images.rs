@@ -1,0 +1,341 @@
+//! Labelled images as environments: x are the eight line parameters, w six features of an image, the value is
+//! its LP_r.
+//!
+//! Central type: [`LineImages`]. Images are decoded one at a time; what the network says of an image is computed
+//! once and kept in a bounded store, in the form from which scores are always computed. Only the labels and
+//! the features of all images are held.
+
+use std::collections::BTreeMap;
+
+use bo_bayes::environment::{Environments, Finite};
+use bo_bayes::optimizer::{Direction, Problem};
+use bo_bayes::space::{Parameter, Space};
+use bo_vision::contrast;
+use bo_vision::edge::{EdgeModel, EdgeNetwork};
+use bo_vision::feature;
+use bo_vision::folder::{OpenError, Skipped};
+use bo_vision::kept::{KeptKey, KeptStore};
+use bo_vision::pipeline::{self, LineParameters, PARAMETERS, Scratch, Seen};
+use bo_vision::score::LineScore;
+use bo_vision::source::{ImageSource, SourceError, Truth};
+use rayon::prelude::*;
+
+use super::{Description, Objective, Opened, Outcome, Request, Status, Surroundings, device};
+use crate::exit::Failure;
+use crate::settings::{Origin, Settings};
+
+/// Labelled images that can be scored.
+pub struct LineImages {
+    kind: &'static str,
+    source: Box<dyn ImageSource>,
+    /// Those of the source that can be used.
+    images: Vec<Image>,
+    network: Box<dyn EdgeNetwork>,
+    store: KeptStore,
+    scratch: Scratch,
+    surroundings: Surroundings,
+}
+
+/// What is held of an image: everything but its pixels.
+struct Image {
+    /// Index in the source.
+    index: usize,
+    truth: Truth,
+    features: [f64; 6],
+}
+
+/// Why an image has no score.
+#[derive(Debug, thiserror::Error)]
+pub enum ScoreError {
+    /// It is gone or no longer decodes.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The network failed.
+    #[error(transparent)]
+    Edge(#[from] bo_vision::edge::EdgeError),
+}
+
+impl LineImages {
+    /// Looks at every image once: labels and features stay, pixels do not. Images that do not decode are
+    /// left out, with a notice each.
+    ///
+    /// # Errors
+    /// A network that does not load, a cache folder that cannot be written, no image left.
+    pub fn open(
+        kind: &'static str,
+        source: Box<dyn ImageSource>,
+        settings: &Settings,
+        surroundings: Surroundings,
+    ) -> Result<(Self, Vec<String>), Failure> {
+        let chosen = device::choose(settings.means())?;
+        let mut notices: Vec<String> = chosen.notice.into_iter().collect();
+        let network = network(settings, &chosen.device)?;
+        let cache = surroundings.cache.clone();
+        let budget = usize::try_from(settings.means().host_memory_mb << 20).unwrap_or(usize::MAX);
+        let store = KeptStore::open(&cache, budget).map_err(|error| {
+            Failure::input(
+                &cache,
+                error,
+                "give --cache DIR a folder that can be written",
+            )
+        })?;
+        let looked: Vec<Result<Image, SourceError>> = (0..source.len())
+            .into_par_iter()
+            .map(|index| {
+                let image = source.load(index)?;
+                Ok(Image {
+                    index,
+                    truth: image.truth,
+                    features: feature::environment_features(&image.pixels),
+                })
+            })
+            .collect();
+        let (mut images, mut unreadable) = (Vec::with_capacity(looked.len()), 0);
+        for image in looked {
+            match image {
+                Ok(image) => images.push(image),
+                Err(error) => {
+                    unreadable += 1;
+                    notices.push(format!("skipped: {error}"));
+                }
+            }
+        }
+        if unreadable > 0 {
+            notices.push(format!(
+                "{unreadable} of {} images skipped as unreadable",
+                source.len()
+            ));
+        }
+        if images.is_empty() {
+            return Err(Failure::Setting {
+                key: kind.into(),
+                origin: Origin::Flag(format!("--{kind}")),
+                reason: format!(
+                    "none of {} images can be used: {}",
+                    source.len(),
+                    notices.join("; ")
+                ),
+                remedy: "give images that decode and have labels".into(),
+            });
+        }
+        let scratch = Scratch::default();
+        Ok((
+            Self {
+                kind,
+                source,
+                images,
+                network,
+                store,
+                scratch,
+                surroundings,
+            },
+            notices,
+        ))
+    }
+
+    /// Number of usable images.
+    pub fn len(&self) -> usize {
+        self.images.len()
+    }
+
+    /// Names of the usable images, in order.
+    pub fn names(&self) -> Vec<String> {
+        self.images
+            .iter()
+            .map(|image| self.source.name(image.index).to_owned())
+            .collect()
+    }
+
+    /// Score of usable image `number` at the eight parameters `x`.
+    ///
+    /// # Errors
+    /// The image no longer loads, or the network fails on it.
+    ///
+    /// # Panics
+    /// If `number` is not below [`Self::len`] or x has not eight values.
+    pub fn score(&mut self, number: usize, x: &[f64]) -> Result<LineScore, ScoreError> {
+        let image = &self.images[number];
+        let key = KeptKey {
+            content: self.source.content_hash(image.index).to_owned(),
+            network: self.network.fingerprint().to_owned(),
+            preprocessing: contrast::VERSION.to_owned(),
+        };
+        let (source, network) = (&self.source, &self.network);
+        let kept = self.store.get_or_compute(&key, || {
+            let pixels = source.load(image.index)?.pixels;
+            let enhanced = contrast::enhance(&pixels);
+            let map = network.logits(&enhanced)?;
+            Ok::<_, ScoreError>(Seen::new(
+                &map.logits,
+                &image::imageops::grayscale(&enhanced),
+            ))
+        })?;
+        if let Some(warning) = &kept.warning {
+            (self.surroundings.log)(&warning.to_string());
+        }
+        let values: &[f64; 8] = x
+            .try_into()
+            .expect("the space of line parameters has eight of them");
+        let parameters = LineParameters::from_values(values);
+        Ok(pipeline::evaluate(
+            &kept.seen,
+            &image.truth,
+            &parameters,
+            &mut self.scratch,
+        ))
+    }
+
+    /// The problem these images pose: eight parameters, an environment for each image.
+    fn problem(&self) -> Problem {
+        let parameters = PARAMETERS
+            .iter()
+            .map(|p| Parameter::real(p.name, p.low, p.high))
+            .collect();
+        let raw: Vec<[f64; 6]> = self.images.iter().map(|image| image.features).collect();
+        let points = feature::scaled(&raw)
+            .iter()
+            .map(|point| point.to_vec())
+            .collect();
+        let names = feature::FEATURE_NAMES.map(str::to_owned).to_vec();
+        Problem {
+            space: Space::new(parameters)
+                .expect("the ranges of the line parameters are constants and sound"),
+            environments: Environments::Finite(
+                Finite::new(names, points, None, Some(self.names()))
+                    .expect("there is an image, and scaled features are finite"),
+            ),
+            direction: Direction::Maximize,
+        }
+    }
+
+    /// As an objective.
+    pub fn into_opened(self, notices: Vec<String>) -> Opened {
+        let default_x = Some(PARAMETERS.iter().map(|p| p.default).collect());
+        Opened {
+            problem: self.problem(),
+            objective: Box::new(self),
+            default_x,
+            notices,
+        }
+    }
+}
+
+/// Why folders gave no source, as what the user should mend.
+pub fn refused(error: &OpenError) -> Failure {
+    let key = match error {
+        OpenError::Labels(_) | OpenError::NoMatch { .. } => "labels",
+        _ => "images",
+    };
+    Failure::Setting {
+        key: key.into(),
+        origin: Origin::Flag(format!("--{key}")),
+        reason: error.to_string(),
+        remedy: match key {
+            "labels" => {
+                "give --labels the file or folder with labels of these images, named like them"
+            }
+            _ => "give --images a folder of jpg, png or bmp files with labels",
+        }
+        .into(),
+    }
+}
+
+/// Images named in full in the notices; the rest are counted.
+const NAMED: usize = 10;
+
+/// Notices about what was passed over: the first ones by name, and a count.
+pub fn skipped(skipped: &[Skipped]) -> Vec<String> {
+    let mut notices: Vec<String> = skipped
+        .iter()
+        .take(NAMED)
+        .map(|one| format!("skipped {one}"))
+        .collect();
+    match skipped.len() {
+        0 => {}
+        1 => notices.push("1 file skipped".into()),
+        count if count > NAMED => {
+            notices.push(format!("and {} more; {count} files skipped", count - NAMED))
+        }
+        count => notices.push(format!("{count} files skipped")),
+    }
+    notices
+}
+
+/// The network that the settings name.
+fn network(
+    settings: &Settings,
+    device: &candle_core::Device,
+) -> Result<Box<dyn EdgeNetwork>, Failure> {
+    let study = settings.study();
+    let refuse = |key: &str, error: bo_vision::edge::EdgeError| Failure::Setting {
+        key: key.into(),
+        origin: Origin::Flag(format!("--{key}")),
+        reason: error.to_string(),
+        remedy: "leave out --edge-model and --weights to take the network that ships".into(),
+    };
+    let model: EdgeModel = match &study.edge_model {
+        Some(name) => name.parse().map_err(|error| refuse("edge-model", error))?,
+        None => EdgeModel::default(),
+    };
+    let key = if study.weights.is_some() {
+        "weights"
+    } else {
+        "edge-model"
+    };
+    model
+        .load(study.weights.as_deref(), device)
+        .map_err(|error| refuse(key, error))
+}
+
+impl Objective for LineImages {
+    fn evaluate(&mut self, request: &Request) -> Outcome {
+        let failed = |reason: String| Outcome::Failed {
+            status: Status::Failed,
+            reason,
+        };
+        match request.query.environment {
+            Some(number) if number < self.len() => match self.score(number, &request.query.x) {
+                Ok(score) => Outcome::Value(score.lp),
+                Err(error) => failed(error.to_string()),
+            },
+            other => failed(format!(
+                "environment {other:?} is none of the {} images",
+                self.len()
+            )),
+        }
+    }
+
+    fn stop(&mut self) {}
+
+    fn describe(&self) -> Description {
+        let names = self.names();
+        let content = self
+            .images
+            .iter()
+            .map(|image| self.source.content_hash(image.index).to_owned());
+        let mut hashes: BTreeMap<String, String> = names
+            .iter()
+            .map(|name| format!("image {name}"))
+            .zip(content)
+            .collect();
+        hashes.insert(
+            format!("weights of {}", self.network.name()),
+            self.network.fingerprint().to_owned(),
+        );
+        hashes.insert("preprocessing".to_owned(), contrast::VERSION.to_owned());
+        Description {
+            kind: self.kind.to_owned(),
+            environments: names,
+            hashes,
+            notes: BTreeMap::new(),
+        }
+    }
+
+    fn holds(&self) -> Vec<(String, u64)> {
+        vec![("kept edge output".to_owned(), self.store.bytes() as u64)]
+    }
+
+    fn deep_clean(&mut self) {
+        self.store.release();
+    }
+}
