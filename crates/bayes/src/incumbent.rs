@@ -1,1 +1,227 @@
 //! The incumbent: the x whose risk of the posterior mean over all judging environments is best.
+//!
+//! [`RiskSurface`] is that risk as a function of x. Scaled squared distances add up over their x and w
+//! parts, and the w part does not depend on x: it is computed once, so a value costs one correlation
+//! per (observation, environment) pair and no solve.
+
+use crate::acquisition::pool;
+use crate::environment::EnvironmentSet;
+use crate::gp::Posterior;
+use crate::kernel::KernelKind;
+use crate::maximize::{Effort, Slope};
+use crate::risk::RiskMeasure;
+use crate::space::Space;
+use rayon::prelude::*;
+
+/// Risk of the posterior mean over a set of environments, as a function of encoded x.
+#[derive(Clone, Debug)]
+pub struct RiskSurface<'a> {
+    risk: RiskMeasure,
+    masses: &'a [f64],
+    kind: KernelKind,
+    prior_mean: f64,
+    outputscale: f64,
+    /// 1 / lengthscale of each encoded x dimension.
+    scales: Vec<f64>,
+    /// Scaled x parts of the observed inputs, n x dx.
+    inputs: Vec<f64>,
+    /// `K^-1 (y - m)`, n.
+    weights: Vec<f64>,
+    /// Scaled squared w distances, n x environments.
+    apart: Vec<f64>,
+}
+
+impl<'a> RiskSurface<'a> {
+    /// Precomputes the w part. `dx` is the encoded dimension of x.
+    pub fn new(
+        posterior: &Posterior,
+        dx: usize,
+        environments: &'a EnvironmentSet,
+        risk: RiskMeasure,
+    ) -> Self {
+        let hyper = posterior.hyperparameters();
+        let scales: Vec<f64> = hyper.lengthscales.iter().map(|l| l.recip()).collect();
+        let (sx, sw) = scales.split_at(dx);
+        let mut inputs = Vec::with_capacity(posterior.len() * dx);
+        let mut apart = Vec::with_capacity(posterior.len() * environments.len());
+        for row in posterior.inputs().rows() {
+            inputs.extend(row.iter().zip(sx).map(|(v, s)| v * s));
+            let own: Vec<f64> = row.iter().skip(dx).copied().collect();
+            apart.extend(environments.encoded.iter().map(|w| {
+                let parts = w
+                    .iter()
+                    .zip(&own)
+                    .zip(sw)
+                    .map(|((a, b), s)| ((a - b) * s).powi(2));
+                parts.sum::<f64>()
+            }));
+        }
+        Self {
+            risk,
+            masses: &environments.masses,
+            kind: posterior.kind(),
+            prior_mean: hyper.mean,
+            outputscale: hyper.outputscale,
+            scales: sx.to_vec(),
+            inputs,
+            weights: posterior.weights().to_vec(),
+            apart,
+        }
+    }
+
+    /// Posterior mean at encoded `x` in each environment.
+    pub fn means(&self, x: &[f64]) -> Vec<f64> {
+        let n = self.masses.len();
+        let mut sums = vec![0.0; n];
+        for (i, alpha) in self.weights.iter().enumerate() {
+            let near = self.distance(i, x);
+            let apart = &self.apart[i * n..][..n];
+            for (sum, apart) in sums.iter_mut().zip(apart) {
+                *sum += alpha * self.kind.correlation(near + apart);
+            }
+        }
+        sums.iter()
+            .map(|s| self.prior_mean + self.outputscale * s)
+            .collect()
+    }
+
+    /// Risk at encoded `x`, in standardised units, to be maximised.
+    pub fn value(&self, x: &[f64]) -> f64 {
+        self.risk.evaluate(&self.means(x), self.masses)
+    }
+
+    /// Risk and its gradient with respect to encoded `x` (a subgradient at kinks).
+    pub fn slope(&self, x: &[f64]) -> Slope {
+        let means = self.means(x);
+        let shares = self.risk.tail_weights(&means, self.masses);
+        let active: Vec<(usize, f64)> = shares
+            .iter()
+            .copied()
+            .enumerate()
+            .filter(|(_, q)| *q != 0.0)
+            .collect();
+        let (n, dx) = (self.masses.len(), x.len());
+        let mut gradient = vec![0.0; dx];
+        for (i, alpha) in self.weights.iter().enumerate() {
+            let near = self.distance(i, x);
+            let apart = &self.apart[i * n..][..n];
+            let fall: f64 = active
+                .iter()
+                .map(|(j, q)| q * self.kind.correlation_and_slope(near + apart[*j]).1)
+                .sum();
+            let factor = 2.0 * self.outputscale * alpha * fall;
+            let row = &self.inputs[i * dx..][..dx];
+            for (((g, v), o), s) in gradient.iter_mut().zip(x).zip(row).zip(&self.scales) {
+                *g += factor * (v * s - o) * s;
+            }
+        }
+        (self.risk.evaluate(&means, self.masses), gradient)
+    }
+
+    fn distance(&self, i: usize, x: &[f64]) -> f64 {
+        let row = &self.inputs[i * x.len()..][..x.len()];
+        row.iter()
+            .zip(x)
+            .zip(&self.scales)
+            .map(|((o, v), s)| (v * s - o).powi(2))
+            .sum()
+    }
+}
+
+/// Sobol points looked at.
+const SOBOL: usize = 256;
+/// Points climbed from.
+const CLIMBED: usize = 5;
+/// Environments above which the first look uses a spread of them only.
+const SCREENED: usize = 64;
+
+/// The unit x of best risk over `judging`, with its risk: the best few of every observed x, 256 Sobol
+/// points, points around the best observed ones and around the incumbent before (`previous`), each
+/// climbed to its local maximum. With more than 64 environments the first look is at every
+/// k-th of them, at most 64; the climbs and the final comparison are always over all.
+pub fn search(
+    space: &Space,
+    posterior: &Posterior,
+    judging: &EnvironmentSet,
+    risk: RiskMeasure,
+    observed: &[Vec<f64>],
+    previous: Option<&[f64]>,
+    sobol_seed: u32,
+) -> (Vec<f64>, f64) {
+    let dx = space.encoded_dimension();
+    let encode = |unit: &[f64]| {
+        let mut out = Vec::with_capacity(dx);
+        space.encode_unit_into(unit, &mut out);
+        out
+    };
+    let surface = RiskSurface::new(posterior, dx, judging, risk);
+    let few = thinned(judging);
+    let screen = match &few {
+        Some(few) => RiskSurface::new(posterior, dx, few, risk),
+        None => surface.clone(),
+    };
+    let quick = |unit: &[f64]| screen.value(&encode(unit));
+    let centres: Vec<Vec<f64>> = pool::best(observed.to_vec(), 2, quick)
+        .into_iter()
+        .map(|(u, _)| u)
+        .chain(previous.map(<[f64]>::to_vec))
+        .collect();
+    let around = centres.iter().flat_map(|c| {
+        pool::around(space, c, 0.1, 0, 16, sobol_seed)
+            .into_iter()
+            .chain([c.clone()])
+    });
+    let first_look = pool::distinct(
+        observed
+            .iter()
+            .cloned()
+            .chain(around)
+            .chain(pool::spread(space, 0, SOBOL, sobol_seed)),
+    );
+    let starts = pool::best(first_look, 4 * CLIMBED, quick);
+    let mut best: Option<(Vec<f64>, f64)> = None;
+    let starts = apart(starts.into_iter().map(|(u, _)| u), CLIMBED);
+    let starts = pool::distinct(previous.map(<[f64]>::to_vec).into_iter().chain(starts));
+    let climbed: Vec<(Vec<f64>, f64)> = starts
+        .par_iter()
+        .map(|start| pool::climb(space, start, Effort::default(), |e| surface.slope(e)))
+        .collect();
+    for (unit, value) in climbed {
+        if best.as_ref().is_none_or(|(_, v)| value > *v) {
+            best = Some((unit, value));
+        }
+    }
+    best.expect("there is at least one Sobol point to climb from")
+}
+
+/// The first points, best first, that differ by at least 0.05 in some coordinate from those before;
+/// `n` of them at most.
+fn apart(points: impl Iterator<Item = Vec<f64>>, n: usize) -> Vec<Vec<f64>> {
+    let mut kept: Vec<Vec<f64>> = Vec::new();
+    for p in points {
+        let far = |q: &Vec<f64>| q.iter().zip(&p).any(|(a, b)| (a - b).abs() >= 0.05);
+        if kept.len() < n && kept.iter().all(far) {
+            kept.push(p);
+        }
+    }
+    kept
+}
+
+/// Every k-th environment such that at most [`SCREENED`] are left; `None` if that is all of them.
+fn thinned(all: &EnvironmentSet) -> Option<EnvironmentSet> {
+    let stride = all.len().div_ceil(SCREENED);
+    (stride > 1).then(|| {
+        let rows = (0..all.len()).step_by(stride);
+        let masses: Vec<f64> = rows.clone().map(|r| all.masses[r]).collect();
+        let total: f64 = masses.iter().sum();
+        let uniform = 1.0 / masses.len() as f64;
+        EnvironmentSet {
+            encoded: rows.clone().map(|r| all.encoded[r].clone()).collect(),
+            environments: rows.map(|r| all.environments[r].clone()).collect(),
+            masses: masses
+                .iter()
+                .map(|m| if total > 0.0 { m / total } else { uniform })
+                .collect(),
+        }
+    })
+}

@@ -15,6 +15,7 @@ pub mod gp;
 pub mod incumbent;
 pub mod kernel;
 pub mod linalg;
+pub mod maximize;
 pub mod optimizer;
 pub mod risk;
 pub mod sobol;

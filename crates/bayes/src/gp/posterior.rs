@@ -105,6 +105,11 @@ impl Posterior {
         self.y.view()
     }
 
+    /// `alpha = K^-1 (y - mean)`, n: the posterior mean is `mean + k(points, X) alpha`.
+    pub fn weights(&self) -> ArrayView1<'_, f64> {
+        self.alpha.view()
+    }
+
     /// What the factorisation had to add to the diagonal (0 in the ordinary case).
     pub fn jitter(&self) -> f64 {
         self.factor.jitter()

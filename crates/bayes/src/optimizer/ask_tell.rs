@@ -1,14 +1,17 @@
 //! [`Optimizer`]: initial design, tell, refit, incumbent, decide.
 
+use super::model::{self, Data, Model};
 use super::{
-    Decision, Event, FitReport, Incumbent, ModelState, Observation, Outcome, Problem, Query,
-    Settings,
+    AcquisitionKind, Decision, Event, FitReport, Incumbent, ModelState, Observation, Outcome,
+    Problem, Query, Settings, schedule,
 };
+use crate::acquisition::{Situation, Taken, pool, rho_kg, space_filling};
 use crate::design;
-use crate::environment::{EnvironmentError, Environments};
+use crate::environment::{Environment, EnvironmentError, EnvironmentSet, Environments};
+use crate::gp::{self, FitSettings, GpError, Hyperparameters, Standardizer};
+use crate::incumbent::{self, RiskSurface};
 use crate::space::SpaceError;
-use crate::stream::{Purpose, stream};
-use rand::RngExt as _;
+use crate::stream::{Purpose, sobol_seed};
 use thiserror::Error;
 
 /// Why the optimiser refused.
@@ -59,7 +62,18 @@ pub enum Error {
     /// Nothing was observed successfully yet, so nothing can be recommended.
     #[error("no successful observation yet: tell one first")]
     NothingObserved,
+    /// A recorded state that does not belong to the observations told.
+    #[error("recorded model state does not fit: {reason}")]
+    State {
+        /// Why.
+        reason: String,
+    },
 }
+
+/// Starting points of a fit that continues an earlier one (that one among them).
+const WARM_STARTS: usize = 3;
+/// Starting points of a fit without an earlier one.
+const COLD_STARTS: usize = 5;
 
 /// Ask/tell optimiser of one problem.
 #[derive(Clone, Debug)]
@@ -68,7 +82,12 @@ pub struct Optimizer {
     settings: Settings,
     /// In the order of their ids.
     observations: Vec<Observation>,
+    /// Their (x, environment) pairs.
+    taken: Taken,
+    judging: EnvironmentSet,
     state: Option<ModelState>,
+    /// The model of `state`; absent before the first refit and where it failed.
+    model: Option<Model>,
 }
 
 impl Optimizer {
@@ -90,11 +109,15 @@ impl Optimizer {
             }
         }
         problem.environments.check_look(settings.n_w)?;
+        let judging = problem.environments.judging(settings.seed);
         Ok(Self {
             problem,
             settings,
             observations: Vec::new(),
+            taken: Taken::default(),
+            judging,
             state: None,
+            model: None,
         })
     }
 
@@ -154,74 +177,289 @@ impl Optimizer {
         match self.observations.binary_search_by_key(id, |o| o.id) {
             Ok(_) => Err(Error::Repeated { id: *id }),
             Err(at) => {
+                let Query { x, environment, w } = query;
+                self.taken.insert(
+                    x,
+                    &Environment {
+                        index: *environment,
+                        w: w.clone(),
+                    },
+                );
                 self.observations.insert(at, observation);
                 Ok(())
             }
         }
     }
 
-    /// Brings the model up to date with what was told. A pure function of problem, settings,
-    /// observations, the state before and `iteration`.
+    /// Brings the model up to date with what was told: hyperparameters are fitted anew or kept (see
+    /// the schedule in the [module documentation](super)), observations enter the posterior, the incumbent
+    /// is searched. A pure function of problem, settings, observations, the state before and
+    /// `iteration`. With fewer than two successes there is no model, which is an event.
     ///
     /// # Errors
-    /// None yet; a fit that fails is an event, not an error.
-    pub fn refit(&mut self, _iteration: u64) -> Result<FitReport, Error> {
-        let observations = self.successes().count();
-        self.state = Some(ModelState {
-            fitted_at: observations,
-        });
-        Ok(FitReport {
-            observations,
-            refitted: true,
+    /// None today: numerical trouble is an event. Kept fallible for what is to come.
+    pub fn refit(&mut self, iteration: u64) -> Result<FitReport, Error> {
+        let data = Data::new(&self.problem, &self.observations);
+        let mut report = FitReport {
+            observations: data.len(),
+            refitted: false,
+            log_posterior: None,
             events: Vec::new(),
-        })
+        };
+        if data.len() < 2 {
+            report.events.push(Event::NoModel {
+                successes: data.len(),
+            });
+            self.model = None;
+            return Ok(report);
+        }
+        let before = self.model.take();
+        let kept = self
+            .state
+            .clone()
+            .filter(|s| !self.is_due(s, &data, before.as_ref()));
+        let (hyper, standardizer, fitted_at) = match kept {
+            Some(s) => (s.hyper, s.standardizer, s.fitted_at),
+            None => self.fit(&data, iteration, &mut report),
+        };
+        let kind = self.settings.kernel;
+        let model = Model::new(&data, kind, &hyper, standardizer, fitted_at, before);
+        let model = match model {
+            Ok(model) => model,
+            Err(e) => {
+                report.events.push(Event::NoFactor {
+                    reason: e.to_string(),
+                });
+                return Ok(report);
+            }
+        };
+        if model.posterior.jitter() > 0.0 {
+            report.events.push(Event::Jitter {
+                amount: model.posterior.jitter(),
+            });
+        }
+        let previous = self
+            .state
+            .as_ref()
+            .map(|s| self.problem.space.to_unit(&s.incumbent));
+        let (incumbent, _) = incumbent::search(
+            &self.problem.space,
+            &model.posterior,
+            &self.judging,
+            self.settings.risk,
+            &self.observed_units(),
+            previous.as_deref(),
+            sobol_seed(self.settings.seed, iteration, Purpose::Incumbent),
+        );
+        self.state = Some(ModelState {
+            hyper,
+            standardizer,
+            fitted_at,
+            observed: self.observations.len(),
+            incumbent: self.problem.space.from_unit(&incumbent),
+        });
+        self.model = Some(model);
+        Ok(report)
     }
 
-    /// The x to recommend now: best risk of the posterior mean over all judging environments.
+    fn is_due(&self, state: &ModelState, data: &Data, before: Option<&Model>) -> bool {
+        if schedule::due_by_number(state.fitted_at, data.len()) {
+            return true;
+        }
+        // The model before the newest observations: at hand, or rebuilt after a resume.
+        let known = state.observed.min(self.observations.len());
+        let old = Data::new(&self.problem, &self.observations[..known]);
+        let fresh = data.inputs.slice(ndarray::s![old.len().., ..]);
+        let rebuilt;
+        let model = match before {
+            Some(model) => model,
+            None => {
+                match self.condition(state, known) {
+                    Ok(model) => rebuilt = model,
+                    Err(_) => return true,
+                }
+                &rebuilt
+            }
+        };
+        schedule::surprised(
+            &model.posterior,
+            state.standardizer,
+            fresh,
+            &data.values[old.len()..],
+        )
+    }
+
+    /// Fits hyperparameters, or keeps the last good ones with an event.
+    fn fit(
+        &self,
+        data: &Data,
+        iteration: u64,
+        report: &mut FitReport,
+    ) -> (Hyperparameters, Standardizer, usize) {
+        let standardizer = Standardizer::from_observations(&data.values);
+        let values: ndarray::Array1<f64> = data
+            .values
+            .iter()
+            .map(|v| standardizer.standardize(*v))
+            .collect();
+        let warm = self.state.as_ref().map(|s| &s.hyper);
+        let settings = FitSettings {
+            kind: self.settings.kernel,
+            starts: if warm.is_some() {
+                WARM_STARTS
+            } else {
+                COLD_STARTS
+            },
+            seed: self.settings.seed,
+            iteration,
+            ..FitSettings::default()
+        };
+        let hyper = match gp::fit(data.inputs.view(), values.view(), warm, &settings) {
+            Ok(fit) => {
+                report.refitted = true;
+                report.log_posterior = Some(fit.log_posterior);
+                report
+                    .events
+                    .extend(fit.events.into_iter().map(Event::from));
+                fit.hyper
+            }
+            Err(e) => {
+                report.events.push(Event::KeptHyperparameters {
+                    reason: e.to_string(),
+                });
+                warm.cloned()
+                    .unwrap_or_else(|| fallback(data.inputs.ncols()))
+            }
+        };
+        (hyper, standardizer, data.len())
+    }
+
+    /// The model of `state` on the first `known` observations.
+    fn condition(&self, state: &ModelState, known: usize) -> Result<Model, GpError> {
+        let known = known.min(self.observations.len());
+        let data = Data::new(&self.problem, &self.observations[..known]);
+        let ModelState {
+            hyper,
+            standardizer,
+            fitted_at,
+            ..
+        } = state;
+        Model::new(
+            &data,
+            self.settings.kernel,
+            hyper,
+            *standardizer,
+            *fitted_at,
+            None,
+        )
+    }
+
+    /// The x to recommend now: best risk of the posterior mean over all judging environments, as found
+    /// by the last [`Self::refit`]. Without a model: the best single observation, as it is.
     ///
     /// # Errors
     /// [`Error::NothingObserved`].
     pub fn incumbent(&self) -> Result<Incumbent, Error> {
         let sign = self.problem.direction.sign();
-        let (observation, value) = self
-            .successes()
-            .max_by(|a, b| (sign * a.1).total_cmp(&(sign * b.1)))
-            .ok_or(Error::NothingObserved)?;
-        let n = self.problem.environments.judging(self.settings.seed).len();
+        let (Some(model), Some(state)) = (&self.model, &self.state) else {
+            let (observation, value) = self
+                .successes()
+                .max_by(|a, b| (sign * a.1).total_cmp(&(sign * b.1)))
+                .ok_or(Error::NothingObserved)?;
+            return Ok(Incumbent {
+                x: observation.query.x.clone(),
+                risk: value,
+                mean: value,
+                per_environment: vec![value; self.judging.len()],
+            });
+        };
+        let dx = self.problem.space.encoded_dimension();
+        let risk = self.settings.risk;
+        let surface = RiskSurface::new(&model.posterior, dx, &self.judging, risk);
+        let means = surface.means(&self.problem.space.encode(&state.incumbent));
+        let restore = |v: f64| sign * model.standardizer.restore(v);
         Ok(Incumbent {
-            x: observation.query.x.clone(),
-            risk: value,
-            mean: value,
-            per_environment: vec![value; n],
+            x: state.incumbent.clone(),
+            risk: restore(risk.evaluate(&means, &self.judging.masses)),
+            mean: restore(crate::risk::mean(&means, &self.judging.masses)),
+            per_environment: means.into_iter().map(restore).collect(),
         })
     }
 
-    /// The next (x, w). A pure function of problem, settings, model and `iteration`.
+    /// The next (x, w). A pure function of problem, settings, observations, model and `iteration`.
     ///
     /// # Errors
     /// Settings that no longer fit the problem (never after [`Self::new`]).
     pub fn decide(&self, iteration: u64) -> Result<Decision, Error> {
-        let mut random = stream(self.settings.seed, iteration, Purpose::RandomSearch);
-        let unit: Vec<f64> = (0..self.problem.space.dimension())
-            .map(|_| random.random::<f64>())
-            .collect();
-        let set = self.problem.environments.decision_set(
-            self.settings.n_w,
-            self.settings.seed,
-            iteration,
-        )?;
-        let environment = set.environments[random.random_range(0..set.len())].clone();
+        let Settings { seed, n_w, .. } = self.settings;
+        let space = &self.problem.space;
+        let set = self
+            .problem
+            .environments
+            .decision_set(n_w, seed, iteration)?;
+        let mut events = Vec::new();
+        let (chosen, acquisition) = match (self.settings.acquisition, &self.model, &self.state) {
+            (AcquisitionKind::Random, ..) => (
+                space_filling::random(space, &self.judging, &self.taken, seed, iteration),
+                0.0,
+            ),
+            (AcquisitionKind::RhoKg, Some(model), Some(state)) => {
+                let data = Data::new(&self.problem, &self.observations);
+                let posterior = model.believing(&data.failed);
+                let situation = Situation {
+                    space,
+                    posterior: &posterior,
+                    environments: &set,
+                    risk: self.settings.risk,
+                    incumbent: &space.to_unit(&state.incumbent),
+                    observed: &self.observed_units(),
+                    taken: &self.taken,
+                    seed,
+                    iteration,
+                };
+                match rho_kg::choose(&situation) {
+                    Some(c) => {
+                        let pair = (
+                            space.from_unit(&c.x),
+                            set.environments[c.environment].clone(),
+                        );
+                        (Some(pair), c.value * model.standardizer.scale)
+                    }
+                    None => (
+                        space_filling::first_free(space, &self.judging, &self.taken),
+                        0.0,
+                    ),
+                }
+            }
+            (AcquisitionKind::RhoKg, ..) => {
+                events.push(Event::NoModel {
+                    successes: self.successes().count(),
+                });
+                let tried: Vec<_> = self
+                    .observations
+                    .iter()
+                    .map(|o| model::encode(&self.problem, o))
+                    .collect();
+                let e = &self.problem.environments;
+                let pair =
+                    space_filling::farthest(space, e, &set, &tried, &self.taken, (seed, iteration));
+                (pair, 0.0)
+            }
+        };
+        let (x, environment) = chosen.unwrap_or_else(|| {
+            events.push(Event::Exhausted);
+            let none = Taken::default();
+            space_filling::random(space, &self.judging, &none, seed, iteration)
+                .expect("without taken pairs the first draw is free")
+        });
         let query = Query {
-            x: self.problem.space.from_unit(&unit),
+            x,
             environment: environment.index,
             w: environment.w,
         };
-        let events = vec![Event::NoModel {
-            successes: self.successes().count(),
-        }];
         Ok(Decision {
             query,
-            acquisition: 0.0,
+            acquisition,
             events,
         })
     }
@@ -231,9 +469,38 @@ impl Optimizer {
         self.state.as_ref()
     }
 
-    /// Puts back the state recorded with a decision; tell the observations first.
-    pub fn restore(&mut self, state: ModelState) {
+    /// Puts back the state recorded with a decision; tell the observations first. The model is the one
+    /// that decision was made with, on the first `state.observed` observations.
+    ///
+    /// # Errors
+    /// [`Error::State`] if the state does not fit the observations told.
+    pub fn restore(&mut self, state: ModelState) -> Result<(), Error> {
+        let fault = |reason: String| Error::State { reason };
+        self.problem
+            .space
+            .check(&state.incumbent)
+            .map_err(|e| fault(e.to_string()))?;
+        if state.observed > self.observations.len() {
+            let told = self.observations.len();
+            return Err(fault(format!(
+                "it knows {} observations, {told} are told",
+                state.observed
+            )));
+        }
+        let model = self
+            .condition(&state, state.observed)
+            .map_err(|e| fault(e.to_string()))?;
+        self.model = Some(model);
         self.state = Some(state);
+        Ok(())
+    }
+
+    /// Unit points of the x observed, without repeats.
+    fn observed_units(&self) -> Vec<Vec<f64>> {
+        pool::distinct(
+            self.successes()
+                .map(|(o, _)| self.problem.space.to_unit(&o.query.x)),
+        )
     }
 
     fn successes(&self) -> impl Iterator<Item = (&Observation, f64)> {
@@ -241,5 +508,15 @@ impl Optimizer {
             Outcome::Value(v) => Some((o, v)),
             Outcome::Failed => None,
         })
+    }
+}
+
+/// Hyperparameters for data that no fit accepts and no earlier fit covers: smooth, a tenth of noise.
+fn fallback(inputs: usize) -> Hyperparameters {
+    Hyperparameters {
+        lengthscales: vec![0.5 * (inputs as f64).sqrt(); inputs],
+        outputscale: 1.0,
+        noise: 0.01,
+        mean: 0.0,
     }
 }

@@ -1,5 +1,6 @@
 //! What the optimiser had to do that a user should know of; part of the record of a decision.
 
+use crate::gp::FitEvent;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -22,6 +23,13 @@ pub enum Event {
         /// Why.
         reason: String,
     },
+    /// One start of the fit ended without a usable optimum; another one served.
+    FitStart {
+        /// Index of the start.
+        start: usize,
+        /// Why.
+        reason: String,
+    },
     /// The kernel matrix needed jitter on its diagonal.
     Jitter {
         /// How much was added, in units of the standardised variance.
@@ -29,6 +37,18 @@ pub enum Event {
     },
     /// Every (x, environment) pair has been evaluated; the choice repeats one.
     Exhausted,
+}
+
+impl From<FitEvent> for Event {
+    fn from(event: FitEvent) -> Self {
+        match event {
+            FitEvent::StartFailed { start, reason } => Self::FitStart { start, reason },
+            FitEvent::KeptPrevious => Self::KeptHyperparameters {
+                reason: "no start reached an optimum".into(),
+            },
+            FitEvent::Jitter { amount } => Self::Jitter { amount },
+        }
+    }
 }
 
 impl fmt::Display for Event {
@@ -48,6 +68,9 @@ impl fmt::Display for Event {
                     f,
                     "model could not be factorised ({reason}): space-filling point"
                 )
+            }
+            Self::FitStart { start, reason } => {
+                write!(f, "start {start} of the fit failed: {reason}")
             }
             Self::Jitter { amount } => write!(f, "jitter {amount:.1e} added to the kernel matrix"),
             Self::Exhausted => f.write_str("every (x, environment) pair is evaluated: a repeat"),

@@ -6,7 +6,9 @@
 
 mod ask_tell;
 mod event;
+mod model;
 mod problem;
+mod schedule;
 mod settings;
 mod state;
 

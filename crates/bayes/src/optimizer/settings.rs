@@ -1,6 +1,8 @@
 //! Settings of an optimisation, and what they mean for what a decision looks at.
 
 use crate::environment::Look;
+use crate::kernel::KernelKind;
+use crate::risk::{RiskMeasure, TailMass};
 use std::fmt;
 
 /// Which rule chooses the next (x, w).
@@ -21,20 +23,27 @@ pub struct Settings {
     pub initial_w: usize,
     /// Environments a decision looks at.
     pub n_w: Look,
+    /// What is maximised over x.
+    pub risk: RiskMeasure,
     /// Rule for decisions.
     pub acquisition: AcquisitionKind,
+    /// Correlation of the surrogate.
+    pub kernel: KernelKind,
     /// Seed of every random stream.
     pub seed: u64,
 }
 
 impl Default for Settings {
-    /// 5 x 3 initial evaluations, decisions over 3 environments by the knowledge gradient, seed 0.
+    /// 5 x 3 initial evaluations, CVaR of the worst tenth, decisions over 3 environments by the knowledge
+    /// gradient, Matern 5/2, seed 0.
     fn default() -> Self {
         Self {
             n_initial: 5,
             initial_w: 3,
             n_w: Look::Count(3),
+            risk: RiskMeasure::Cvar(TailMass::new(0.1).expect("0.1 is in (0, 1]")),
             acquisition: AcquisitionKind::RhoKg,
+            kernel: KernelKind::Matern52,
             seed: 0,
         }
     }

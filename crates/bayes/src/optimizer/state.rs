@@ -1,13 +1,22 @@
 //! What a fit leaves behind, and what the optimiser answers.
 
 use super::{Event, Query};
+use crate::gp::{Hyperparameters, Standardizer};
 use serde::{Deserialize, Serialize};
 
 /// What later decisions depend on besides the observations. Recorded with each decision, bit for bit.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelState {
-    /// Successful observations when the hyperparameters were last refitted.
+    /// Hyperparameters in use, on standardised values.
+    pub hyper: Hyperparameters,
+    /// Shift and scale of the values (sign turned to be maximised) in use.
+    pub standardizer: Standardizer,
+    /// Successful observations, in the order of ids, when both were last fitted.
     pub fitted_at: usize,
+    /// Observations of any outcome, in the order of ids, that the model knows.
+    pub observed: usize,
+    /// Decision parameters of the incumbent of this model, in natural units.
+    pub incumbent: Vec<f64>,
 }
 
 /// What [`super::Optimizer::refit`] did.
@@ -17,6 +26,8 @@ pub struct FitReport {
     pub observations: usize,
     /// Whether hyperparameters were fitted anew (otherwise the observations were only appended).
     pub refitted: bool,
+    /// Log posterior density of the hyperparameters fitted, in nats; `None` without a fit.
+    pub log_posterior: Option<f64>,
     /// Events of the fit.
     pub events: Vec<Event>,
 }

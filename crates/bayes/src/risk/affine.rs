@@ -109,6 +109,12 @@ impl TailSet {
         self.cvar
     }
 
+    /// Slope at z = 0 of the CVaR of `intercepts[j] + slopes[j] z`: with [`Self::cvar`] a line that lies
+    /// nowhere below that concave function.
+    pub fn slope(&self, slopes: &[f64]) -> f64 {
+        self.filled.iter().zip(slopes).map(|(q, b)| q * b).sum()
+    }
+
     /// Writes the CVaR of `intercepts[j] + slopes[j] z` into `out`, exact for z within `range`
     /// (which contains 0, ends may be infinite); beyond it the outermost pieces are prolonged, which
     /// overestimates. A range of (-9, 9) loses nothing under a standard normal z in f64.

@@ -190,6 +190,20 @@ impl Space {
         out
     }
 
+    /// Real parameters as (position in a unit point, position in an encoded point); the two
+    /// coordinates are the same number.
+    pub fn real_axes(&self) -> Vec<(usize, usize)> {
+        let mut encoded = 0;
+        let mut axes = Vec::new();
+        for (unit, p) in self.parameters.iter().enumerate() {
+            if !p.domain.is_discrete() {
+                axes.push((unit, encoded));
+            }
+            encoded += p.domain.encoded_len();
+        }
+        axes
+    }
+
     /// Number of points if no parameter is real (`None` if one is, or beyond 2^53).
     pub fn size(&self) -> Option<u64> {
         self.parameters

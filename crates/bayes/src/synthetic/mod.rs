@@ -1,1 +1,177 @@
-//! Test problems with known optimum and known risk.
+//! Test problems with known optimum and known risk, by name: `--problem` and the regret experiments.
+//!
+//! [`Synthetic`] carries the domain, the environments with their weights, the noise, the function and
+//! its true risk. Everything is to be maximised.
+
+mod branin;
+mod hartmann;
+mod marzat;
+
+use crate::environment::{EnvironmentSet, Environments};
+use crate::optimizer::{Direction, Problem, Query};
+use crate::risk::RiskMeasure;
+use crate::space::{Parameter, Space};
+use crate::stream::{Purpose, stream};
+use rand::RngExt as _;
+use statrs::distribution::{ContinuousCDF, Normal};
+
+/// Names [`by_name`] knows.
+pub const NAMES: [&str; 5] = [
+    "branin11",
+    "branin_williams",
+    "marzat6",
+    "hartmann6",
+    "hartmann42",
+];
+
+/// A test problem.
+#[derive(Clone, Debug)]
+pub struct Synthetic {
+    name: &'static str,
+    environments: Environments,
+    /// Environments that define the true risk.
+    truth: EnvironmentSet,
+    parameters: Vec<Parameter>,
+    tail: f64,
+    noise: f64,
+    f: fn(&[f64], &[f64]) -> f64,
+    optimum: (f64, &'static [f64]),
+}
+
+/// The problem of this name:
+///
+/// | name | x | w | tail mass |
+/// | --- | --- | --- | --- |
+/// | `branin11` | 1 | uniform on [0, 1] | 0.3 |
+/// | `branin_williams` | 2 | 12 weighted, noise of deviation 10 | 0.3 |
+/// | `marzat6` | 4 | 216 on a grid in 3 variables | 0.25 |
+/// | `hartmann6` | 6 | none | 1 |
+/// | `hartmann42` | 4 | 2 variables of Hartmann 6, uniform | 0.3 |
+pub fn by_name(name: &str) -> Option<Synthetic> {
+    match name {
+        "branin11" => Some(branin::one_and_one()),
+        "branin_williams" => Some(branin::williams()),
+        "marzat6" => Some(marzat::six()),
+        "hartmann6" => Some(hartmann::six()),
+        "hartmann42" => Some(hartmann::four_and_two()),
+        _ => None,
+    }
+}
+
+impl Synthetic {
+    /// Its name.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Space, environments and direction.
+    pub fn problem(&self) -> Problem {
+        let space = Space::new(self.parameters.clone()).expect("the parameters above are valid");
+        let environments = self.environments.clone();
+        Problem {
+            space,
+            environments,
+            direction: Direction::Maximize,
+        }
+    }
+
+    /// Tail mass that belongs to the known optimum.
+    pub fn tail(&self) -> f64 {
+        self.tail
+    }
+
+    /// Standard deviation of the noise that belongs to the problem (0: none).
+    pub fn noise(&self) -> f64 {
+        self.noise
+    }
+
+    /// Known best CVaR at [`Self::tail`] and where it is reached (natural units).
+    pub fn optimum(&self) -> (f64, &'static [f64]) {
+        self.optimum
+    }
+
+    /// The function without noise at natural (x, w).
+    pub fn value(&self, x: &[f64], w: &[f64]) -> f64 {
+        (self.f)(x, w)
+    }
+
+    /// The value of evaluation `id`: with `deviation` x a normal number that depends on (seed, id) only.
+    pub fn observe(&self, query: &Query, deviation: f64, seed: u64, id: u64) -> f64 {
+        let value = self.value(&query.x, &query.w);
+        if deviation == 0.0 {
+            return value;
+        }
+        let u: f64 = stream(seed, id, Purpose::SyntheticNoise).random();
+        // Strictly inside (0, 1), where the inverse is finite.
+        let u = u.mul_add(1.0 - 2f64.powi(-52), 2f64.powi(-53));
+        value + deviation * Normal::standard().inverse_cdf(u)
+    }
+
+    /// True risk of natural `x`: over all environments of a finite set exactly, over a midpoint grid of
+    /// a continuous law.
+    pub fn true_risk(&self, x: &[f64], risk: RiskMeasure) -> f64 {
+        let values: Vec<f64> = self
+            .truth
+            .environments
+            .iter()
+            .map(|e| self.value(x, &e.w))
+            .collect();
+        risk.evaluate(&values, &self.truth.masses)
+    }
+}
+
+/// Midpoints of `n` equal cells per variable, the last running fastest, in [0, 1].
+fn midpoints(variables: u32, n: usize) -> Vec<Vec<f64>> {
+    (0..n.pow(variables))
+        .map(|k| {
+            (0..variables)
+                .rev()
+                .map(|v| ((k / n.pow(v)) % n) as f64)
+                .map(|c| (c + 0.5) / n as f64)
+                .collect()
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::risk::TailMass;
+
+    #[test]
+    fn the_known_optimum_is_reached_there_and_nowhere_exceeded() {
+        for name in NAMES {
+            let p = by_name(name).unwrap();
+            let risk = RiskMeasure::Cvar(TailMass::new(p.tail()).unwrap());
+            let (best, at) = p.optimum();
+            let there = p.true_risk(at, risk);
+            assert!(
+                (there - best).abs() < 2e-3 * best.abs().max(1.0),
+                "{name}: {there} {best}"
+            );
+            let space = p.problem().space;
+            for k in 0..200 {
+                let x = space.from_unit(&crate::sobol::point(k, space.dimension(), 1));
+                assert!(p.true_risk(&x, risk) <= best + 1e-3, "{name} at {x:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn noise_depends_on_seed_and_id_only() {
+        let p = by_name("branin_williams").unwrap();
+        let q = Query {
+            x: vec![0.2, 0.3],
+            environment: Some(0),
+            w: vec![0.2, 0.25],
+        };
+        assert_eq!(p.observe(&q, 10.0, 1, 5), p.observe(&q, 10.0, 1, 5));
+        assert_ne!(p.observe(&q, 10.0, 1, 5), p.observe(&q, 10.0, 1, 6));
+        let n = 4000;
+        let noise: Vec<f64> = (0..n)
+            .map(|i| p.observe(&q, 10.0, 1, i) - p.value(&q.x, &q.w))
+            .collect();
+        let sd = (noise.iter().map(|e| e * e).sum::<f64>() / n as f64).sqrt();
+        assert!((sd - 10.0).abs() < 0.5, "{sd}");
+    }
+}

@@ -1,0 +1,161 @@
+//! Finite sets of decisions x to compare and to start from, as unit points of the space.
+//!
+//! All points are snapped to the space; [`distinct`] drops repeats by their exact natural values.
+
+use crate::maximize::{Effort, Slope, ascend};
+use crate::sobol;
+use crate::space::Space;
+
+/// `n` scrambled Sobol points, from number `first` on.
+pub fn spread(space: &Space, first: u64, n: usize, seed: u32) -> Vec<Vec<f64>> {
+    (first..first + n as u64)
+        .map(|k| {
+            let mut u = sobol::point(k, space.dimension(), seed);
+            space.snap_unit(&mut u);
+            u
+        })
+        .collect()
+}
+
+/// `n` points around `centre`: uniform steps of at most `radius` per coordinate, reflected at the
+/// bounds. In every other point each coordinate moves with probability one half only, so that
+/// searches along few axes are among them. A discrete coordinate moves by at least one value when its
+/// step asks for more than half of one.
+pub fn around(
+    space: &Space,
+    centre: &[f64],
+    radius: f64,
+    first: u64,
+    n: usize,
+    seed: u32,
+) -> Vec<Vec<f64>> {
+    let d = space.dimension();
+    (first..first + n as u64)
+        .map(|k| {
+            let mut u: Vec<f64> = (0..d)
+                .map(|i| {
+                    let step = radius * (2.0 * sobol::coordinate(k, i, seed) - 1.0);
+                    let stays = k % 2 == 1 && d > 1 && sobol::coordinate(k, d + i, seed) < 0.5;
+                    let moved = (centre[i] + if stays { 0.0 } else { step }).abs();
+                    if moved > 1.0 { 2.0 - moved } else { moved }
+                })
+                .collect();
+            space.snap_unit(&mut u);
+            u
+        })
+        .collect()
+}
+
+/// Drops repeats, keeping the first of each.
+pub fn distinct(points: impl IntoIterator<Item = Vec<f64>>) -> Vec<Vec<f64>> {
+    let mut seen = std::collections::BTreeSet::new();
+    points
+        .into_iter()
+        .filter(|p| seen.insert(p.iter().map(|v| v.to_bits()).collect::<Vec<_>>()))
+        .collect()
+}
+
+/// The `n` points of highest value (not-a-number counts lowest), best first, ties in order.
+pub fn best(
+    points: Vec<Vec<f64>>,
+    n: usize,
+    value: impl Fn(&[f64]) -> f64 + Sync,
+) -> Vec<(Vec<f64>, f64)> {
+    use rayon::prelude::*;
+    let values: Vec<f64> = points.par_iter().map(|p| value(p)).collect();
+    let mut ranked: Vec<_> = points
+        .into_iter()
+        .zip(values)
+        .map(|(p, v)| (p, if v.is_nan() { f64::NEG_INFINITY } else { v }))
+        .collect();
+    ranked.sort_by(|a, b| b.1.total_cmp(&a.1));
+    ranked.truncate(n);
+    ranked
+}
+
+/// Climbs from a unit point: gradient ascent over the real parameters, then the best single step of
+/// a discrete one, as long as that helps. `f` takes an *encoded* point and gives value and gradient
+/// with respect to it. Returns unit point and value.
+pub fn climb(
+    space: &Space,
+    start: &[f64],
+    effort: Effort,
+    f: impl Fn(&[f64]) -> Slope,
+) -> (Vec<f64>, f64) {
+    let axes = space.real_axes();
+    let mut unit = start.to_vec();
+    let mut value = f64::NEG_INFINITY;
+    // Each round ends higher than the last, so a few suffice; the bound only guards the time.
+    for _ in 0..50 {
+        let encode = |reals: &[f64], unit: &[f64]| {
+            let mut unit = unit.to_vec();
+            axes.iter().zip(reals).for_each(|((u, _), r)| unit[*u] = *r);
+            let mut encoded = Vec::with_capacity(space.encoded_dimension());
+            space.encode_unit_into(&unit, &mut encoded);
+            (unit, encoded)
+        };
+        let reals: Vec<f64> = axes.iter().map(|(u, _)| unit[*u]).collect();
+        let (reals, reached) = ascend(&reals, effort, |r| {
+            let (value, gradient) = f(&encode(r, &unit).1);
+            (value, axes.iter().map(|(_, e)| gradient[*e]).collect())
+        });
+        unit = encode(&reals, &unit).0;
+        value = f64::max(value, reached);
+        let step = space
+            .neighbours(&unit)
+            .into_iter()
+            .map(|next| {
+                let mut encoded = Vec::new();
+                space.encode_unit_into(&next, &mut encoded);
+                let v = f(&encoded).0;
+                (next, v)
+            })
+            .filter(|(_, v)| *v > value)
+            .max_by(|a, b| a.1.total_cmp(&b.1));
+        match step {
+            Some((next, v)) => (unit, value) = (next, v),
+            None => break,
+        }
+    }
+    (unit, value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::space::Parameter;
+
+    #[test]
+    fn climbing_solves_reals_integers_and_categories_together() {
+        let space = Space::new(vec![
+            Parameter::real("r", 0.0, 1.0),
+            Parameter::integer("k", 0, 9),
+            Parameter::categorical("c", ["a", "b", "c"]),
+        ])
+        .unwrap();
+        let f = |e: &[f64]| {
+            let value = -(e[0] - 0.3).powi(2) - (e[1] - 0.75).powi(2) + 0.1 * e[4];
+            (
+                value,
+                vec![-2.0 * (e[0] - 0.3), -2.0 * (e[1] - 0.75), 0.0, 0.0, 0.1],
+            )
+        };
+        let start = space.to_unit(&[0.9, 1.0, 0.0]);
+        let (best, _) = climb(&space, &start, Effort::default(), f);
+        let natural = space.from_unit(&best);
+        assert!((natural[0] - 0.3).abs() < 1e-5);
+        assert_eq!(&natural[1..], [7.0, 2.0]);
+    }
+
+    #[test]
+    fn points_around_stay_within_radius_and_box() {
+        let space = Space::new(vec![
+            Parameter::real("a", 0.0, 1.0),
+            Parameter::real("b", 0.0, 1.0),
+        ])
+        .unwrap();
+        for p in around(&space, &[0.02, 0.5], 0.1, 0, 50, 1) {
+            assert!(p[0] >= 0.0 && p[0] <= 0.12 && (p[1] - 0.5).abs() <= 0.1);
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! Choosing the next (x, environment) by the exact knowledge gradient.
+//!
+//! The comparison set A is, in this order and without repeats: the incumbent; maxima of the risk of
+//! the posterior mean over the decision's environments, climbed to from the best observed and Sobol
+//! points; the best observed x by that risk; points around the incumbent at radii 0.2, 0.1, 0.05 and
+//! 0.02; the best of 128 Sobol points. At most 64, fewer where there are many environments (A x W is
+//! kept below 4,096 points). A candidate's own x always belongs to the comparison too.
+//!
+//! Candidates are x of the same kinds, each with every environment of the decision; the best few are
+//! refined around themselves in shrinking boxes.
+
+use super::knowledge_gradient::KnowledgeGradient;
+use super::{Choice, Situation, pool};
+use crate::incumbent::RiskSurface;
+use crate::maximize::Effort;
+use crate::stream::{Purpose, sobol_seed};
+
+/// Most members of A.
+const COMPARED: usize = 64;
+/// Most points of A x W.
+const COMPARED_POINTS: usize = 4096;
+/// Candidates x in the first pass.
+const CANDIDATES: usize = 96;
+/// Most candidate (x, environment) pairs in the first pass.
+const CANDIDATE_PAIRS: usize = 4096;
+/// Radii of points around the incumbent.
+const RADII: [f64; 4] = [0.2, 0.1, 0.05, 0.02];
+/// Pairs refined.
+const REFINED: usize = 4;
+/// Rounds of refinement, halving the box.
+const ROUNDS: u32 = 5;
+
+/// The pair of highest knowledge gradient that is not taken; `None` if all candidates are.
+pub fn choose(s: &Situation<'_>) -> Option<Choice> {
+    let seed = sobol_seed(s.seed, s.iteration, Purpose::Candidates);
+    let dx = s.space.encoded_dimension();
+    let surface = RiskSurface::new(s.posterior, dx, s.environments, s.risk);
+    let encode = |unit: &[f64]| s.encode(unit);
+    let risk = |unit: &[f64]| surface.value(&encode(unit));
+
+    let observed = pool::best(s.observed.to_vec(), 24, risk);
+    let sobol = pool::best(pool::spread(s.space, 0, 128, seed), 16, risk);
+    let starts = pool::distinct(
+        observed
+            .iter()
+            .take(3)
+            .chain(sobol.iter().take(3))
+            .map(|(u, _)| u.clone()),
+    );
+    let maxima = starts.iter().map(|u| {
+        pool::climb(
+            s.space,
+            u,
+            Effort {
+                steps: 15,
+                shortest: 1e-4,
+            },
+            |e| surface.slope(e),
+        )
+        .0
+    });
+    let near = |count: usize, first: u64| {
+        RADII
+            .iter()
+            .enumerate()
+            .flat_map(|(k, r)| {
+                pool::around(s.space, s.incumbent, *r, first + 64 * k as u64, count, seed)
+            })
+            .collect::<Vec<_>>()
+    };
+    let compared = (COMPARED_POINTS / s.environments.len()).clamp(8, COMPARED);
+    let mut a = pool::distinct(
+        std::iter::once(s.incumbent.to_vec())
+            .chain(maxima)
+            .chain(observed.iter().map(|(u, _)| u.clone()))
+            .chain(near(4, 0))
+            .chain(sobol.iter().map(|(u, _)| u.clone())),
+    );
+    a.truncate(compared);
+    let kg = KnowledgeGradient::new(
+        s.posterior,
+        s.environments,
+        s.risk,
+        &a.iter().map(|u| encode(u)).collect::<Vec<_>>(),
+    );
+
+    let mut xs = pool::distinct(
+        a.iter()
+            .take(24)
+            .cloned()
+            .chain(near(6, 16))
+            .chain(pool::spread(s.space, 128, CANDIDATES, seed)),
+    );
+    xs.truncate((CANDIDATE_PAIRS / s.environments.len()).clamp(16, CANDIDATES));
+    let mut best = ranked(s, &kg, xs);
+    best.truncate(REFINED);
+    for round in 0..ROUNDS {
+        let radius = 0.1 * 0.5_f64.powi(round as i32);
+        let around: Vec<_> = best
+            .iter()
+            .flat_map(|c| {
+                pool::around(s.space, &c.x, radius, 1000 + 16 * u64::from(round), 8, seed)
+            })
+            .collect();
+        let mut all = ranked(s, &kg, pool::distinct(around));
+        all.append(&mut best);
+        all.sort_by(|a, b| b.value.total_cmp(&a.value));
+        all.truncate(REFINED);
+        best = all;
+    }
+    best.into_iter().next()
+}
+
+/// The best free pair of each x, best first.
+fn ranked(s: &Situation<'_>, kg: &KnowledgeGradient<'_>, xs: Vec<Vec<f64>>) -> Vec<Choice> {
+    let encoded: Vec<Vec<f64>> = xs.iter().map(|u| s.encode(u)).collect();
+    let values = kg.at_all(&encoded);
+    let mut choices: Vec<Choice> = xs
+        .into_iter()
+        .zip(values)
+        .filter_map(|(x, values)| {
+            let pairs = values
+                .into_iter()
+                .enumerate()
+                .filter(|(j, v)| !v.is_nan() && s.is_free(&x, *j));
+            let (environment, value) =
+                pairs.max_by(|a, b| a.1.total_cmp(&b.1).then(b.0.cmp(&a.0)))?;
+            Some(Choice {
+                x,
+                environment,
+                value,
+            })
+        })
+        .collect();
+    choices.sort_by(|a, b| b.value.total_cmp(&a.value));
+    choices
+}

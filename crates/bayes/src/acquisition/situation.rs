@@ -1,0 +1,88 @@
+//! What an acquisition sees of a run when it chooses, and what it answers.
+
+use crate::environment::{Environment, EnvironmentSet};
+use crate::gp::Posterior;
+use crate::risk::RiskMeasure;
+use crate::space::Space;
+use std::collections::BTreeSet;
+
+/// (x, environment) pairs that need no further evaluation, by their exact values.
+#[derive(Clone, Debug, Default)]
+pub struct Taken(BTreeSet<(Vec<u64>, Option<usize>, Vec<u64>)>);
+
+impl Taken {
+    /// Adds natural x with an environment.
+    pub fn insert(&mut self, x: &[f64], environment: &Environment) {
+        self.0.insert(Self::key(x, environment));
+    }
+
+    /// Whether the pair is there.
+    pub fn contains(&self, x: &[f64], environment: &Environment) -> bool {
+        self.0.contains(&Self::key(x, environment))
+    }
+
+    fn key(x: &[f64], e: &Environment) -> (Vec<u64>, Option<usize>, Vec<u64>) {
+        // Adding 0 makes -0 and 0 one.
+        let bits = |v: &[f64]| v.iter().map(|v| (v + 0.0).to_bits()).collect();
+        (
+            bits(x),
+            e.index,
+            if e.index.is_some() {
+                Vec::new()
+            } else {
+                bits(&e.w)
+            },
+        )
+    }
+}
+
+/// Everything a choice depends on.
+#[derive(Clone, Copy, Debug)]
+pub struct Situation<'a> {
+    /// Decision space.
+    pub space: &'a Space,
+    /// Model, standardised; failed and pending points believed at their mean.
+    pub posterior: &'a Posterior,
+    /// Environments this decision looks at.
+    pub environments: &'a EnvironmentSet,
+    /// Measure to be maximised.
+    pub risk: RiskMeasure,
+    /// Unit point of the incumbent.
+    pub incumbent: &'a [f64],
+    /// Unit points of the observed x, without repeats.
+    pub observed: &'a [Vec<f64>],
+    /// Pairs not to be chosen again.
+    pub taken: &'a Taken,
+    /// Seed of the run.
+    pub seed: u64,
+    /// Iteration of the decision.
+    pub iteration: u64,
+}
+
+impl Situation<'_> {
+    /// Encoding of a unit point.
+    pub fn encode(&self, unit: &[f64]) -> Vec<f64> {
+        let mut out = Vec::with_capacity(self.space.encoded_dimension());
+        self.space.encode_unit_into(unit, &mut out);
+        out
+    }
+
+    /// Whether unit x with environment `j` of the decision's set may be chosen.
+    pub fn is_free(&self, unit: &[f64], j: usize) -> bool {
+        !self.taken.contains(
+            &self.space.from_unit(unit),
+            &self.environments.environments[j],
+        )
+    }
+}
+
+/// What an acquisition chose.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Choice {
+    /// Unit point.
+    pub x: Vec<f64>,
+    /// Position in the decision's environment set.
+    pub environment: usize,
+    /// Value of the acquisition, standardised.
+    pub value: f64,
+}

@@ -1,0 +1,129 @@
+//! The surrogate of one moment: observations as the Gaussian process sees them, conditioned.
+//!
+//! A pure function of (problem, observations in the order of ids, hyperparameters, how many
+//! observations were there at the fit): the first `fitted_at` successes are factorised at once and
+//! the later ones appended one by one, so that a model rebuilt on resume has the same bits as one
+//! that grew.
+
+use super::{Observation, Outcome, Problem};
+use crate::gp::{GpError, Hyperparameters, Posterior, Standardizer};
+use crate::kernel::KernelKind;
+use ndarray::{Array1, Array2, ArrayView1};
+
+/// Successful observations, encoded.
+#[derive(Clone, Debug)]
+pub(super) struct Data {
+    /// Ids, ascending.
+    pub ids: Vec<u64>,
+    /// n x (encoded x, encoded w).
+    pub inputs: Array2<f64>,
+    /// Values turned to be maximised, n.
+    pub values: Vec<f64>,
+    /// Encoded inputs of failed observations.
+    pub failed: Vec<Vec<f64>>,
+}
+
+/// Encoded (x, w) of an observation.
+pub(super) fn encode(problem: &Problem, observation: &Observation) -> Vec<f64> {
+    let mut row = problem.space.encode(&observation.query.x);
+    row.extend(problem.environments.encode(&observation.query.w));
+    row
+}
+
+impl Data {
+    pub(super) fn new(problem: &Problem, observations: &[Observation]) -> Self {
+        let sign = problem.direction.sign();
+        let d = problem.space.encoded_dimension() + problem.environments.encoded_dimension();
+        let (mut ids, mut rows, mut values, mut failed) = (vec![], vec![], vec![], vec![]);
+        for o in observations {
+            let row = encode(problem, o);
+            match o.outcome {
+                Outcome::Value(v) => {
+                    ids.push(o.id);
+                    rows.extend(row);
+                    values.push(sign * v);
+                }
+                Outcome::Failed => failed.push(row),
+            }
+        }
+        let inputs = Array2::from_shape_vec((ids.len(), d), rows)
+            .expect("every row has the encoded dimensions of x and w");
+        Self {
+            ids,
+            inputs,
+            values,
+            failed,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.ids.len()
+    }
+}
+
+/// A conditioned surrogate.
+#[derive(Clone, Debug)]
+pub(super) struct Model {
+    pub posterior: Posterior,
+    pub standardizer: Standardizer,
+    pub fitted_at: usize,
+    ids: Vec<u64>,
+}
+
+impl Model {
+    /// Conditions on `data`, growing `before` where that gives the same bits for less work.
+    pub(super) fn new(
+        data: &Data,
+        kind: KernelKind,
+        hyper: &Hyperparameters,
+        standardizer: Standardizer,
+        fitted_at: usize,
+        before: Option<Self>,
+    ) -> Result<Self, GpError> {
+        let grown = before.filter(|m| {
+            m.fitted_at == fitted_at
+                && m.standardizer == standardizer
+                && m.posterior.hyperparameters() == hyper
+                && data.ids.starts_with(&m.ids)
+        });
+        let mut model = match grown {
+            Some(model) => model,
+            None => {
+                let first = fitted_at.clamp(1, data.len().max(1)).min(data.len());
+                let inputs = data.inputs.slice(ndarray::s![..first, ..]).to_owned();
+                let values: Array1<f64> = data.values[..first]
+                    .iter()
+                    .map(|v| standardizer.standardize(*v))
+                    .collect();
+                let posterior = Posterior::new(kind, hyper, inputs, values)?;
+                Self {
+                    posterior,
+                    standardizer,
+                    fitted_at,
+                    ids: data.ids[..first].to_vec(),
+                }
+            }
+        };
+        for i in model.ids.len()..data.len() {
+            model
+                .posterior
+                .append(data.inputs.row(i), standardizer.standardize(data.values[i]))?;
+            model.ids.push(data.ids[i]);
+        }
+        Ok(model)
+    }
+
+    /// The posterior with points at which nothing is to be learned any more (failed, or decided but
+    /// not yet evaluated), each believed to return its posterior mean: the mean stays, the variance
+    /// falls. A point that cannot be appended is left out.
+    pub(super) fn believing(&self, points: &[Vec<f64>]) -> Posterior {
+        let mut posterior = self.posterior.clone();
+        for p in points {
+            let point = ArrayView1::from(&p[..]);
+            let mean = posterior.mean(point.insert_axis(ndarray::Axis(0)))[0];
+            // Unchanged when refused, which is what leaving it out means.
+            let _refused = posterior.append(point, mean);
+        }
+        posterior
+    }
+}

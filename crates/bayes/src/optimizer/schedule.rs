@@ -1,0 +1,56 @@
+//! When hyperparameters are fitted anew.
+//!
+//! Up to [`ALWAYS`] observations: every time. Above, a fit costs seconds and one observation rarely
+//! moves it, so it waits until the data have grown by a twentieth, or until the model was surprised:
+//! the mean squared standardised error of its predictions of the observations appended since the last
+//! fit exceeds [`SURPRISE`] (1 is what a right model expects).
+
+use crate::gp::{Posterior, Standardizer};
+use ndarray::ArrayView2;
+
+/// Observations up to which every refit is a full one.
+pub(super) const ALWAYS: usize = 300;
+/// Mean squared standardised prediction error that asks for a fit.
+pub(super) const SURPRISE: f64 = 4.0;
+
+/// Whether `n` observations, of which `fitted_at` were there at the last fit, are due for a fit by
+/// their number alone.
+pub(super) fn due_by_number(fitted_at: usize, n: usize) -> bool {
+    n <= ALWAYS || n < fitted_at || 20 * n >= 21 * fitted_at
+}
+
+/// Whether the predictions of new observations (`inputs`, values to be maximised) were off.
+pub(super) fn surprised(
+    posterior: &Posterior,
+    standardizer: Standardizer,
+    inputs: ArrayView2<f64>,
+    values: &[f64],
+) -> bool {
+    if values.is_empty() {
+        return false;
+    }
+    let set = posterior.whiten(inputs);
+    let noise = posterior.hyperparameters().noise;
+    let errors = values
+        .iter()
+        .zip(&set.mean)
+        .zip(&set.variance)
+        .map(|((v, m), variance)| (standardizer.standardize(*v) - m).powi(2) / (variance + noise));
+    errors.sum::<f64>() / values.len() as f64 > SURPRISE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_data_are_refitted_after_a_twentieth_more() {
+        assert!(due_by_number(299, 300));
+        assert!(!due_by_number(400, 419));
+        assert!(due_by_number(400, 420));
+        assert!(
+            due_by_number(400, 390),
+            "observations told anew, out of order"
+        );
+    }
+}
