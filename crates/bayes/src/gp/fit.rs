@@ -38,7 +38,7 @@ impl Default for FitSettings {
         Self {
             kind: KernelKind::Matern52,
             priors: None,
-            starts: 4,
+            starts: 8,
             max_iterations: 100,
             smallest_gain: 1e-5,
             seed: 0,

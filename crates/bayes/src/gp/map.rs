@@ -15,6 +15,8 @@ use super::{Evidence, GpError, Hyperparameters, Priors};
 
 /// Logarithms beyond this are never evaluated: no scale of interest lies there.
 const LARGEST_LOG: f64 = 20.0;
+/// Largest first step in any logarithm.
+const FIRST_STEP: f64 = 0.5;
 /// Pairs of steps that L-BFGS remembers.
 const MEMORY: usize = 10;
 
@@ -38,10 +40,6 @@ pub(super) struct Evaluated {
 impl LogPosterior {
     pub(super) fn new(evidence: Evidence, priors: Priors) -> Self {
         Self { evidence, priors }
-    }
-
-    pub(super) fn observations(&self) -> usize {
-        self.evidence.len()
     }
 
     /// The vector of `hyper`; its mean is left out.
@@ -130,8 +128,13 @@ pub(super) fn ascend(
     stop: Stop,
 ) -> Result<Evaluated, GpError> {
     let first = target.evaluate(start)?;
-    // Per observation: the first step of L-BFGS is the gradient itself.
-    let scale = (target.observations() as f64).recip();
+    // The first step of L-BFGS is the gradient itself: half a unit of logarithm at most, or a scale
+    // would be thrown to where the evidence is flat and the climb ends at nothing.
+    let steepest = first
+        .gradient
+        .iter()
+        .fold(FIRST_STEP, |m, g| m.max(g.abs()));
+    let scale = FIRST_STEP / steepest;
     let climb = RefCell::new(Climb {
         target,
         scale,

@@ -342,7 +342,7 @@ mod tests {
             assert_close(
                 "variance",
                 &posterior.variance(points.view()),
-                &covariance.diag(),
+                covariance.diag(),
                 1e-8,
             );
 
@@ -415,7 +415,7 @@ mod tests {
             let slope = (posterior.covariance_between(&up, &others)
                 - posterior.covariance_between(&down, &others))
                 / (2.0 * h);
-            assert_close("covariance", &covariance.row(d), &slope.row(0), 1e-6);
+            assert_close("covariance", covariance.row(d), slope.row(0), 1e-6);
         }
     }
 

@@ -54,7 +54,9 @@ fn score(
     ((squares / n).sqrt(), density / n)
 }
 
-fn splits() -> Option<Vec<(Value, Array2<f64>, Array1<f64>)>> {
+type Split = (Value, Array2<f64>, Array1<f64>);
+
+fn splits() -> Option<Vec<Split>> {
     let file = golden("prediction_splits.json")?;
     let splits = file["splits"].as_array().unwrap().iter();
     splits
@@ -75,7 +77,6 @@ fn indices(value: &Value) -> Vec<usize> {
 }
 
 #[test]
-#[ignore = "priors not settled yet"]
 fn golden_prediction_splits() {
     let Some(splits) = splits() else { return };
     let mut gaps = Vec::new();
