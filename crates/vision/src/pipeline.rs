@@ -1,11 +1,14 @@
 //! From what is kept of an image and the eight parameters to lines and their score.
 //!
-//! [`detect`] is the whole of what depends on the parameters; [`Seen`] is the whole of what does
+//! [`see`] makes of an image what is kept, once; [`detect`] is the whole of what depends on the parameters; [`Seen`] is the whole of what does
 //! not. Order: orientation, region growing for two presets, voters, filters, weighted line fit.
 
 use half::f16;
-use image::GrayImage;
+use image::imageops::grayscale;
+use image::{GrayImage, RgbImage};
 
+use crate::contrast::enhance;
+use crate::edge::{EdgeError, EdgeNetwork};
 use crate::geometry::{Point, Rect, Segment};
 use crate::line::{
     Ballot, FitSettings, Voter, along_longer_axis, fit_line, inside, near_centre, voters,
@@ -135,6 +138,16 @@ pub struct DetectedLine {
     pub segment: Segment,
     /// Index of the region it was fitted in; `None` where all segments of the image are returned.
     pub region: Option<usize>,
+}
+
+/// What is kept of an image: contrast enhancement, the network's edge logits, and the voters.
+///
+/// # Errors
+/// As [`EdgeNetwork::logits`].
+pub fn see(rgb: &RgbImage, network: &dyn EdgeNetwork) -> Result<Seen, EdgeError> {
+    let enhanced = enhance(rgb);
+    let edges = network.logits(&enhanced)?;
+    Ok(Seen::new(&edges.logits, &grayscale(&enhanced)))
 }
 
 /// The working memory of detection: reused from image to image, grown to the largest region seen.
