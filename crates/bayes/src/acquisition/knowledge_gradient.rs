@@ -20,8 +20,8 @@ use rayon::prelude::*;
 /// Risk at one x' as a function of z.
 ///
 /// CVaR, worst case (CVaR of a tail smaller than every mass) and mean (tail mass 1) are followed
-/// exactly. The quantile and mean minus deviations are interpolated linearly between 37 nodes on
-/// [-9, 9], half a deviation apart: an error far below the model's own.
+/// exactly. The quantile and mean minus deviations are interpolated linearly between 85 nodes
+/// on [-9, 9], an eighth apart where |z| < 4: the error stays below one per cent of the gain.
 #[derive(Clone, Debug)]
 enum Curve {
     Tail(TailSet),
@@ -81,7 +81,13 @@ impl Curve {
                 };
                 out.breakpoints.clear();
                 out.pieces.clear();
-                let nodes: Vec<f64> = (0..=36).map(|k| -REACH + 0.5 * f64::from(k)).collect();
+                let far = (0..10).map(|k| -REACH + 0.5 * f64::from(k));
+                let near = (0..=64).map(|k| -4.0 + 0.125 * f64::from(k));
+                let nodes: Vec<f64> = far
+                    .clone()
+                    .chain(near)
+                    .chain(far.rev().map(|z| -z))
+                    .collect();
                 let values: Vec<f64> = nodes.iter().map(|z| at(*z)).collect();
                 for k in 1..nodes.len() {
                     let slope = (values[k] - values[k - 1]) / (nodes[k] - nodes[k - 1]);
@@ -229,4 +235,160 @@ pub(crate) fn joint(xs: &[Vec<f64>], environments: &EnvironmentSet) -> Array2<f6
         }
     }
     rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::environment::Environment;
+    use crate::gp::Hyperparameters;
+    use crate::kernel::KernelKind;
+    use crate::sobol;
+    use crate::stream::{Purpose, stream};
+    use proptest::prelude::*;
+    use statrs::distribution::{ContinuousCDF, Normal};
+
+    fn posterior(n: usize, seed: u32, noise: f64, lengthscale: f64) -> Posterior {
+        let x = Array2::from_shape_fn((n, 3), |(i, d)| sobol::coordinate(i as u64, d, seed));
+        let y = (0..n)
+            .map(|i| (7.0 * x[[i, 0]] + 3.0 * x[[i, 1]] * x[[i, 2]]).sin())
+            .collect();
+        let hyper = Hyperparameters {
+            lengthscales: vec![lengthscale; 3],
+            outputscale: 1.3,
+            noise,
+            mean: 0.1,
+        };
+        Posterior::new(KernelKind::Matern52, &hyper, x, y).unwrap()
+    }
+
+    fn environments(n: usize, seed: u32) -> EnvironmentSet {
+        let encoded: Vec<Vec<f64>> = (0..n as u64)
+            .map(|k| vec![sobol::coordinate(k, 7, seed)])
+            .collect();
+        let raw: Vec<f64> = (0..n as u64)
+            .map(|k| 0.1 + sobol::coordinate(k, 8, seed))
+            .collect();
+        let total: f64 = raw.iter().sum();
+        EnvironmentSet {
+            environments: encoded
+                .iter()
+                .map(|w| Environment {
+                    index: None,
+                    w: w.clone(),
+                })
+                .collect(),
+            encoded,
+            masses: raw.iter().map(|w| w / total).collect(),
+        }
+    }
+
+    /// The definition, sample by sample, with its standard error.
+    fn monte_carlo(
+        posterior: &Posterior,
+        w: &EnvironmentSet,
+        risk: RiskMeasure,
+        xs: &[Vec<f64>],
+        at: (&[f64], usize),
+        samples: usize,
+    ) -> (f64, f64) {
+        let all: Vec<Vec<f64>> = xs.iter().cloned().chain([at.0.to_vec()]).collect();
+        let points = joint(&all, w);
+        let candidate: Vec<f64> = at.0.iter().chain(&w.encoded[at.1]).copied().collect();
+        let mean = posterior.mean(points.view());
+        let b = posterior.fantasy_direction(points.view(), ArrayView1::from(&candidate[..]));
+        let mut random = stream(5, 0, Purpose::PosteriorSamples);
+        let (mut sum, mut squares) = (0.0, 0.0);
+        let normal = Normal::standard();
+        for _ in 0..samples {
+            let z = normal.inverse_cdf(random.random::<f64>().max(1e-300));
+            let values: Vec<f64> = mean.iter().zip(&b).map(|(m, b)| m + b * z).collect();
+            let risks: Vec<f64> = values
+                .chunks(w.len())
+                .map(|v| risk.evaluate(v, &w.masses))
+                .collect();
+            let gain = risks.iter().copied().fold(f64::NEG_INFINITY, f64::max) - risks[0];
+            sum += gain;
+            squares += gain * gain;
+        }
+        let n = samples as f64;
+        (sum / n, ((squares / n - (sum / n).powi(2)) / n).sqrt())
+    }
+
+    /// Incumbent first: the best of a few x by risk.
+    fn comparison(posterior: &Posterior, w: &EnvironmentSet, risk: RiskMeasure) -> Vec<Vec<f64>> {
+        let mut xs: Vec<Vec<f64>> = (0..6).map(|k| sobol::point(k, 2, 77)).collect();
+        let value = |x: &Vec<f64>| {
+            let means = posterior.mean(joint(std::slice::from_ref(x), w).view());
+            risk.evaluate(&means.to_vec(), &w.masses)
+        };
+        xs.sort_by(|a, b| value(b).total_cmp(&value(a)));
+        xs
+    }
+
+    #[test]
+    fn the_exact_value_agrees_with_monte_carlo() {
+        let w = environments(5, 3);
+        let p = posterior(9, 4, 0.01, 0.4);
+        let cvar = |a: f64| RiskMeasure::Cvar(TailMass::new(a).unwrap());
+        let cases = [
+            (cvar(0.3), 1_000_000),
+            (cvar(0.05), 100_000),
+            (cvar(1.0), 100_000),
+            (RiskMeasure::Mean, 100_000),
+            (RiskMeasure::Worst, 100_000),
+            (RiskMeasure::Var(TailMass::new(0.4).unwrap()), 100_000),
+            (RiskMeasure::MeanDeviation { k: 1.5 }, 100_000),
+        ];
+        for (risk, samples) in cases {
+            let xs = comparison(&p, &w, risk);
+            let kg = KnowledgeGradient::new(&p, &w, risk, &xs);
+            // The candidate of most gain among a few.
+            let pairs = (0..16).flat_map(|k| {
+                let x = sobol::point(k, 2, 5);
+                let values = kg.at(&x);
+                values
+                    .into_iter()
+                    .enumerate()
+                    .map(move |(j, v)| (x.clone(), j, v))
+            });
+            let (x, j, exact) = pairs.max_by(|a, b| a.2.total_cmp(&b.2)).unwrap();
+            let (estimate, error) = monte_carlo(&p, &w, risk, &xs, (&x, j), samples);
+            // Interpolated curves may be off by their own error.
+            let slack = if matches!(risk, RiskMeasure::Var(_)) {
+                2e-3
+            } else {
+                1e-4
+            };
+            assert!(
+                (exact - estimate).abs() < 4.0 * error + slack * estimate,
+                "{risk:?}: {exact} against {estimate} +- {error}"
+            );
+            assert!(exact > 1e-4, "{risk:?}: a case with something to gain");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(96))]
+        #[test]
+        fn the_value_is_never_negative_nor_infinite(
+            n in 1_usize..15,
+            seed in 0_u32..1000,
+            noise in prop::sample::select(vec![1e-8, 1e-3, 1.0]),
+            lengthscale in prop::sample::select(vec![0.01, 0.3, 30.0]),
+            alpha in prop::sample::select(vec![1e-3, 0.1, 0.33, 1.0]),
+            count in 1_usize..9,
+        ) {
+            let w = environments(count, seed);
+            let p = posterior(n, seed, noise, lengthscale);
+            let risk = RiskMeasure::Cvar(TailMass::new(alpha).unwrap());
+            let xs: Vec<Vec<f64>> = (0..5).map(|k| sobol::point(k, 2, seed)).collect();
+            let kg = KnowledgeGradient::new(&p, &w, risk, &xs);
+            for k in 0..4 {
+                for value in kg.at(&sobol::point(k, 2, seed ^ 1)) {
+                    prop_assert!(value >= 0.0 && value.is_finite(), "{value}");
+                }
+            }
+        }
+    }
 }
