@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use crate::record::RecordError;
 use crate::settings::Origin;
 
 /// An expected end of `bo` that is not success.
@@ -145,6 +146,61 @@ impl Failure {
             reason: reason.to_string(),
         }
     }
+}
+
+impl From<RecordError> for Failure {
+    fn from(error: RecordError) -> Self {
+        match error {
+            RecordError::Io {
+                path,
+                action,
+                source,
+            } => Self::unexpected(format!("{}: {action}", path.display()), source),
+            RecordError::Damaged { path, reason } => Self::unusable(
+                &path,
+                reason,
+                "restore the file from a copy, or go on from a checkpoint: bo resume RUN/iter_NNN.json --out NEW",
+            ),
+            RecordError::NoRun { path, missing } => Self::unusable(
+                &path,
+                format!("no run here ({missing} is missing)"),
+                format!("to begin one: bo run --out {}", path.display()),
+            ),
+            RecordError::HoldsRun { path } => Self::HoldsRun {
+                elsewhere: free_beside(&path),
+                out: path,
+            },
+            RecordError::Held { path, holder } => Self::Held {
+                out: path,
+                holder: holder.to_string(),
+            },
+            RecordError::Differs {
+                path,
+                iteration,
+                reason,
+            } => Self::unusable(
+                &path,
+                format!("iteration {iteration}: {reason}; nothing was changed"),
+                format!(
+                    "to go on from an earlier checkpoint elsewhere: bo resume {}/iter_NNN.json --out NEW",
+                    path.display()
+                ),
+            ),
+        }
+    }
+}
+
+/// A directory beside `path` that does not exist: its name with the first free number.
+pub fn free_beside(path: &Path) -> PathBuf {
+    let name = path
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    (2..)
+        .map(|number| path.with_file_name(format!("{name}_{number}")))
+        .find(|candidate| !candidate.exists())
+        .unwrap_or_else(|| path.with_file_name(format!("{name}_new")))
 }
 
 fn signal_name(signal: i32) -> String {

@@ -86,6 +86,29 @@ impl RunDirectory {
         Ok((directory, history))
     }
 
+    /// Makes a directory that holds what a checkpoint holds.
+    ///
+    /// # Errors
+    /// As [`RunDirectory::reopen`].
+    pub fn restore(path: &Path, checkpoint: &Checkpoint) -> Result<(Self, History), RecordError> {
+        Self::restore_history(path, &History::of_checkpoint(checkpoint.clone()))
+    }
+
+    /// Makes a directory that holds a history, `run.json` last: without it the work is begun anew.
+    ///
+    /// # Errors
+    /// As [`RunDirectory::reopen`].
+    pub fn restore_history(path: &Path, history: &History) -> Result<(Self, History), RecordError> {
+        fs::create_dir_all(path).map_err(RecordError::io(path, "create"))?;
+        {
+            let _lock = Lock::take(path)?;
+            Journal::rewrite(&path.join("evaluations.jsonl"), history.evaluations.iter())?;
+            Journal::rewrite(&path.join("decisions.jsonl"), history.decisions.iter())?;
+            write_sealed(&manifest_path(path), &history.manifest)?;
+        }
+        Self::reopen(path)
+    }
+
     fn with_lock(path: &Path, lock: Lock) -> Result<(Self, Vec<String>), RecordError> {
         let mut notices = Vec::new();
         let (evaluations, _, torn) = Journal::open(&path.join("evaluations.jsonl"))?;

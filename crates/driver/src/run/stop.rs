@@ -1,15 +1,27 @@
-//! Why a run ended before its last iteration, and the flag by which it is asked to.
+//! How a run ended, and the flag by which it is asked to.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering::SeqCst};
 
 use serde::Serialize;
 
-/// Why a run stopped. Reaches the summary, the record and the exit code.
+use crate::exit::Failure;
+use crate::record::RunResult;
+
+/// How a run ended without a failure of ours.
+#[derive(Clone, Debug, PartialEq)]
+pub enum End {
+    /// All iterations are done.
+    Complete(RunResult),
+    /// Earlier, with everything saved.
+    Stopped(Stop),
+}
+
+/// Why a run stopped before its last iteration. Reaches the summary, the record and the exit code.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "stop", rename_all = "snake_case")]
 pub enum Stop {
-    /// A signal, with everything saved.
+    /// A signal.
     Signal {
         /// Its number.
         signal: i32,
@@ -23,14 +35,31 @@ pub enum Stop {
     },
 }
 
+impl Stop {
+    /// With its exit code.
+    pub fn failure(&self, out: &std::path::Path) -> Failure {
+        match self {
+            Self::Signal { signal } => Failure::Stopped {
+                signal: *signal,
+                out: out.to_owned(),
+            },
+            Self::KeepsFailing { count, reason } => Failure::KeepsFailing {
+                count: *count,
+                reason: reason.clone(),
+                out: out.to_owned(),
+            },
+        }
+    }
+}
+
 /// Asks a run to stop. Clones share it; objectives watch it while they wait.
 #[derive(Clone, Debug, Default)]
 pub struct StopFlag(Arc<AtomicI32>);
 
 impl StopFlag {
-    /// Asks for a stop because of a signal.
-    pub fn ask(&self, signal: i32) {
-        self.0.store(signal, SeqCst);
+    /// Asks for a stop because of a signal; returns whether it was the first.
+    pub fn ask(&self, signal: i32) -> bool {
+        self.0.compare_exchange(0, signal, SeqCst, SeqCst).is_ok()
     }
 
     /// The signal, once there was one.

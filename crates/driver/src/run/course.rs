@@ -1,0 +1,71 @@
+//! The loop: it owns only the order of things. Each step stands in [`super::step`].
+
+use super::session::{Halt, Session};
+use super::stop::{End, Stop};
+use crate::event::{Level, RunEvent};
+use crate::exit::Failure;
+
+impl Session<'_> {
+    /// Runs to the last iteration, or until something stops it; whatever happens, all that counts is
+    /// on disk.
+    ///
+    /// # Errors
+    /// A [`Failure`] of ours or of the system; a stop is not one, see [`End`].
+    pub fn course(mut self) -> Result<End, Failure> {
+        let outcome = self.iterations();
+        self.objective.stop();
+        match outcome {
+            Ok(()) => self.finish(),
+            Err(Halt::Stop(stop)) => self.save_stop(stop),
+            Err(Halt::Failure(failure)) => Err(failure),
+        }
+    }
+
+    fn iterations(&mut self) -> Result<(), Halt> {
+        if self.complete().is_none() {
+            let scope = self.ledger.scope("initial design");
+            for (id, query) in (0..).zip(self.optimizer.initial_design()) {
+                let evaluation = self.evaluate(&scope, id, 0, &query)?;
+                self.tell(&scope, evaluation)?;
+            }
+            self.refit(&scope, 0)?;
+            self.conclude(scope, 0)?;
+        }
+        for iteration in self.next_iteration()..=self.schedule.iterations {
+            let scope = self.ledger.scope("iteration");
+            let (id, query) = self.decide(&scope, iteration)?;
+            let evaluation = self.evaluate(&scope, id, iteration, &query)?;
+            self.tell(&scope, evaluation)?;
+            self.refit(&scope, iteration)?;
+            self.conclude(scope, iteration)?;
+        }
+        Ok(())
+    }
+
+    fn next_iteration(&self) -> u64 {
+        self.complete().map_or(1, |complete| complete + 1)
+    }
+
+    fn finish(mut self) -> Result<End, Failure> {
+        self.settle()?;
+        let complete = self.complete().unwrap_or(0);
+        if complete % self.schedule.checkpoint_every != 0 {
+            self.save_checkpoint(complete)?;
+        }
+        let result = self.result();
+        self.directory.write_result(&result)?;
+        self.emit(&RunEvent::Finished(result.clone()));
+        Ok(End::Complete(result))
+    }
+
+    fn save_stop(mut self, stop: Stop) -> Result<End, Failure> {
+        if !self.replaying() {
+            let checkpoint = self.checkpoint(true)?;
+            self.settle()?;
+            let (file, _) = self.directory.write_checkpoint(&checkpoint, true)?;
+            self.notice(Level::Info, format!("saved {}", file.display()));
+        }
+        self.emit(&RunEvent::Stopped(stop.clone()));
+        Ok(End::Stopped(stop))
+    }
+}

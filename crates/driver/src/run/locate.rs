@@ -1,0 +1,128 @@
+//! Finds what `bo resume PATH` means: a run, one of its checkpoints, or a checkpoint on its own.
+
+use std::path::{Path, PathBuf};
+
+use crate::exit::Failure;
+use crate::record::{
+    Checkpoint, History, RecordError, RunDirectory, checkpoint_files, holds_run, read_sealed,
+};
+
+/// A run to go on with, held by this process.
+#[derive(Debug)]
+pub struct Located {
+    /// Its directory.
+    pub directory: RunDirectory,
+    /// What it holds.
+    pub history: History,
+    /// From where it goes on.
+    pub base: Base,
+}
+
+/// From where a run goes on.
+#[derive(Debug)]
+pub enum Base {
+    /// The last recorded decision.
+    Last,
+    /// A checkpoint; decisions recorded beyond it are computed again and must agree.
+    Checkpoint(Box<Checkpoint>),
+}
+
+/// Finds and holds the run that `path` names; with `fork`, a new directory that goes on from there.
+///
+/// # Errors
+/// [`Failure::Held`]; [`Failure::Unusable`] with the command for the newest good checkpoint where the
+/// one named is damaged; [`Failure::HoldsRun`] where `fork` holds a run.
+pub fn locate(path: &Path, fork: Option<&Path>) -> Result<Located, Failure> {
+    if path.is_dir() {
+        return match fork {
+            None => {
+                let (directory, history) = RunDirectory::reopen(path)?;
+                Ok(Located {
+                    directory,
+                    history,
+                    base: Base::Last,
+                })
+            }
+            Some(new) => forked(new, History::read(path)?),
+        };
+    }
+    if !path.exists() {
+        return Err(Failure::unusable(
+            path,
+            "there is no such run or checkpoint",
+            "name a run's directory or one of its iter_NNN.json",
+        ));
+    }
+    let folder = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    };
+    let checkpoint: Checkpoint =
+        read_sealed(path).map_err(|error| damaged(path, &folder, &error))?;
+    if let Some(new) = fork {
+        return forked(new, History::of_checkpoint(checkpoint));
+    }
+    let alone = !folder.join("run.json").exists() && !folder.join("evaluations.jsonl").exists();
+    if alone {
+        let (directory, history) = RunDirectory::restore(&folder, &checkpoint)?;
+        return Ok(Located {
+            directory,
+            history,
+            base: Base::Checkpoint(Box::new(checkpoint)),
+        });
+    }
+    let (directory, history) = RunDirectory::reopen(&folder)?;
+    let differences = history.manifest.differences(&checkpoint.run);
+    if !differences.is_empty() {
+        return Err(Failure::unusable(
+            path,
+            format!(
+                "belongs to another run than {} ({} differ)",
+                folder.display(),
+                differences.join(", ")
+            ),
+            format!(
+                "to go on with it elsewhere: bo resume {} --out NEW",
+                path.display()
+            ),
+        ));
+    }
+    Ok(Located {
+        directory,
+        history,
+        base: Base::Checkpoint(Box::new(checkpoint)),
+    })
+}
+
+/// A new directory that holds a history.
+fn forked(new: &Path, history: History) -> Result<Located, Failure> {
+    if holds_run(new) {
+        return Err(Failure::from(RecordError::HoldsRun {
+            path: new.to_owned(),
+        }));
+    }
+    let (directory, history) = RunDirectory::restore_history(new, &history)?;
+    Ok(Located {
+        directory,
+        history,
+        base: Base::Last,
+    })
+}
+
+fn damaged(path: &Path, folder: &Path, error: &RecordError) -> Failure {
+    let good = checkpoint_files(folder)
+        .into_iter()
+        .rev()
+        .map(|(_, file)| file)
+        .find(|file| file != path && read_sealed::<Checkpoint>(file).is_ok());
+    let remedy = match (good, holds_run(folder) && folder.join("run.json").exists()) {
+        (Some(good), _) => format!("the newest good one: bo resume {}", good.display()),
+        (None, true) => format!("the run itself: bo resume {}", folder.display()),
+        (None, false) => "there is no other checkpoint beside it".to_owned(),
+    };
+    let reason = match error {
+        RecordError::Damaged { reason, .. } => format!("damaged: {reason}"),
+        other => other.to_string(),
+    };
+    Failure::unusable(path, reason, remedy)
+}

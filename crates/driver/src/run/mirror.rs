@@ -1,0 +1,85 @@
+//! Between the live types of the optimiser and the types that files hold.
+
+use bo_bayes::optimizer::{self, ModelState, Observation};
+
+use crate::exit::Failure;
+use crate::objective::{Outcome, Query, Status};
+use crate::record::{EvaluationLine, IncumbentRecord, ModelRecord};
+
+/// Longest list of environments that is written for an incumbent; a continuous law is judged on more.
+const SHOWN_ENVIRONMENTS: usize = 1000;
+
+/// The optimiser's query as the objective takes it.
+pub fn query(query: &optimizer::Query) -> Query {
+    Query {
+        x: query.x.clone(),
+        environment: query.environment,
+        w: query.w.clone(),
+    }
+}
+
+/// A recorded evaluation as the optimiser is told of it.
+pub fn observation(line: &EvaluationLine) -> Observation {
+    Observation {
+        id: line.id,
+        iteration: line.iteration,
+        query: optimizer::Query {
+            x: line.x.clone(),
+            environment: line.environment.and_then(|row| usize::try_from(row).ok()),
+            w: line.w.clone(),
+        },
+        outcome: line
+            .value
+            .map_or(optimizer::Outcome::Failed, optimizer::Outcome::Value),
+    }
+}
+
+/// Value, status and reason as recorded. A value that is no number is a failure, whoever sent it.
+pub fn outcome(outcome: &Outcome) -> Option<(Option<f64>, &'static str, Option<String>)> {
+    match outcome {
+        Outcome::Value(value) if value.is_finite() => Some((Some(*value), "ok", None)),
+        Outcome::Value(value) => {
+            Some((None, "invalid", Some(format!("the objective gave {value}"))))
+        }
+        Outcome::Failed { status, reason } => Some((None, name(*status), Some(reason.clone()))),
+        Outcome::Stopped => None,
+    }
+}
+
+fn name(status: Status) -> &'static str {
+    match status {
+        Status::Oom => "oom",
+        Status::Timeout => "timeout",
+        Status::Invalid => "invalid",
+        // a failure never counts as a value
+        Status::Failed | Status::Ok => "failed",
+    }
+}
+
+/// The model state as recorded.
+pub fn model(state: Option<&ModelState>) -> Result<Option<ModelRecord>, Failure> {
+    state
+        .map(|state| serde_json::to_value(state).map(ModelRecord))
+        .transpose()
+        .map_err(|error| Failure::unexpected("recording the model", error))
+}
+
+/// A recorded model state.
+pub fn state(record: &ModelRecord) -> Result<ModelState, serde_json::Error> {
+    serde_json::from_value(record.0.clone())
+}
+
+/// The incumbent as recorded.
+pub fn incumbent(incumbent: &optimizer::Incumbent) -> IncumbentRecord {
+    let shown = incumbent.per_environment.len() <= SHOWN_ENVIRONMENTS;
+    IncumbentRecord {
+        x: incumbent.x.clone(),
+        risk: incumbent.risk,
+        mean: incumbent.mean,
+        per_environment: if shown {
+            incumbent.per_environment.clone()
+        } else {
+            Vec::new()
+        },
+    }
+}

@@ -1,0 +1,216 @@
+//! Everything the loop works with, and what it has reached.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use bo_bayes::optimizer::Optimizer;
+use bo_memory::Ledger;
+
+use super::stop::{Stop, StopFlag};
+use super::{Schedule, Setup, mirror};
+use crate::event::{Level, Reporter, RunEvent, Seconds};
+use crate::exit::Failure;
+use crate::objective::{Breaker, Objective};
+use crate::record::{
+    Checkpoint, DecisionLine, EvaluationLine, History, HistoryEntry, IncumbentRecord,
+    IncumbentResult, Manifest, RecordError, RunDirectory, RunResult,
+};
+
+/// Why the loop leaves an iteration.
+#[derive(Debug)]
+pub enum Halt {
+    /// It was asked to, or the objective keeps failing: everything is saved.
+    Stop(Stop),
+    /// It cannot go on.
+    Failure(Failure),
+}
+
+impl<E: Into<Failure>> From<E> for Halt {
+    fn from(error: E) -> Self {
+        Self::Failure(error.into())
+    }
+}
+
+/// A run under way.
+pub struct Session<'r> {
+    pub(super) optimizer: Optimizer,
+    pub(super) objective: Box<dyn Objective>,
+    pub(super) schedule: Schedule,
+    pub(super) stop: StopFlag,
+    pub(super) directory: RunDirectory,
+    pub(super) reporter: &'r mut dyn Reporter,
+    pub(super) ledger: Ledger,
+    pub(super) breaker: Breaker,
+    /// `run.json`; `changed` until it is written.
+    pub(super) manifest: Manifest,
+    pub(super) changed: bool,
+    /// On disk and not reached yet.
+    pub(super) ahead: Ahead,
+    /// Each decision found ahead is computed and compared.
+    pub(super) verify: bool,
+    /// Reached, in order.
+    pub(super) evaluations: Vec<EvaluationLine>,
+    /// Reached, in order.
+    pub(super) decisions: Vec<DecisionLine>,
+    /// After each complete iteration, from 0.
+    pub(super) incumbents: Vec<Option<IncumbentRecord>>,
+    /// Time of this iteration and of the whole run.
+    pub(super) seconds: Seconds,
+    pub(super) total: Seconds,
+    pub(super) begun: Instant,
+    /// Bytes of the reached lines and of what the optimiser was told.
+    pub(super) kept_bytes: u64,
+}
+
+/// What the record holds beyond the point that was reached.
+#[derive(Debug, Default)]
+pub struct Ahead {
+    /// By id.
+    pub evaluations: BTreeMap<u64, EvaluationLine>,
+    /// By iteration.
+    pub decisions: BTreeMap<u64, DecisionLine>,
+    /// Starts so far, by id.
+    pub attempts: BTreeMap<u64, u32>,
+}
+
+impl<'r> Session<'r> {
+    /// A run from its beginning; `history` is empty for a new one.
+    pub fn new(
+        setup: Setup,
+        directory: RunDirectory,
+        history: Option<History>,
+        reporter: &'r mut dyn Reporter,
+    ) -> Self {
+        let mut session = Self {
+            optimizer: setup.optimizer,
+            objective: setup.objective,
+            schedule: setup.schedule,
+            stop: setup.stop,
+            directory,
+            reporter,
+            ledger: Ledger::new(),
+            breaker: Breaker::default(),
+            manifest: setup.manifest,
+            changed: false,
+            ahead: Ahead::default(),
+            verify: false,
+            evaluations: Vec::new(),
+            decisions: Vec::new(),
+            incumbents: Vec::new(),
+            seconds: Seconds::default(),
+            total: Seconds::default(),
+            begun: Instant::now(),
+            kept_bytes: 0,
+        };
+        if let Some(history) = history {
+            session.changed = history.manifest != session.manifest;
+            session.ahead = Ahead {
+                evaluations: history
+                    .evaluations
+                    .into_iter()
+                    .map(|line| (line.id, line))
+                    .collect(),
+                decisions: history
+                    .decisions
+                    .into_iter()
+                    .map(|line| (line.iteration, line))
+                    .collect(),
+                attempts: history.attempts,
+            };
+        }
+        session
+    }
+
+    /// Last complete iteration; `None` before the initial design is complete.
+    pub fn complete(&self) -> Option<u64> {
+        (self.incumbents.len() as u64).checked_sub(1)
+    }
+
+    /// Tells reporters.
+    pub fn emit(&mut self, event: &RunEvent) {
+        self.reporter.event(event);
+    }
+
+    /// Tells reporters one line.
+    pub fn notice(&mut self, level: Level, message: String) {
+        self.emit(&RunEvent::Notice { level, message });
+    }
+
+    /// # Errors
+    /// [`Halt::Stop`] once a stop was asked for.
+    pub fn check_stop(&self) -> Result<(), Halt> {
+        match self.stop.asked() {
+            Some(signal) => Err(Halt::Stop(Stop::Signal { signal })),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether everything so far was found on disk: nothing may be changed yet.
+    pub fn replaying(&self) -> bool {
+        self.verify && !self.ahead.decisions.is_empty()
+    }
+
+    /// Writes a changed `run.json`, once the replay has shown that the run may go on.
+    ///
+    /// # Errors
+    /// [`RecordError`].
+    pub fn settle(&mut self) -> Result<(), RecordError> {
+        if self.changed && !self.replaying() {
+            self.directory.write_manifest(&self.manifest)?;
+            self.changed = false;
+        }
+        Ok(())
+    }
+
+    /// The checkpoint of the last complete iteration, with what lies beyond it if `inside` one.
+    ///
+    /// # Errors
+    /// When the model cannot be written as JSON.
+    pub fn checkpoint(&self, inside: bool) -> Result<Checkpoint, Failure> {
+        let mut evaluations = self.evaluations.clone();
+        let mut decisions = self.decisions.clone();
+        if inside {
+            evaluations.extend(self.ahead.evaluations.values().cloned());
+            decisions.extend(self.ahead.decisions.values().cloned());
+        }
+        let complete = self.complete();
+        Ok(Checkpoint {
+            iteration: complete,
+            run: self.manifest.clone(),
+            evaluations,
+            decisions,
+            model: match complete {
+                Some(_) => mirror::model(self.optimizer.state())?,
+                None => None,
+            },
+            incumbent: self.incumbents.last().cloned().flatten(),
+        })
+    }
+
+    /// The result as it stands.
+    pub fn result(&self) -> RunResult {
+        let named = |incumbent: &IncumbentRecord| self.manifest.named_x(&incumbent.x);
+        let last = self.incumbents.last().and_then(Option::as_ref);
+        RunResult {
+            incumbent: last.map(|incumbent| IncumbentResult {
+                x: named(incumbent),
+                risk: incumbent.risk,
+                mean: incumbent.mean,
+                per_environment: incumbent.per_environment.clone(),
+            }),
+            history: (0..)
+                .zip(&self.incumbents)
+                .skip(1)
+                .filter_map(|(iteration, incumbent)| {
+                    incumbent.as_ref().map(|incumbent| HistoryEntry {
+                        iteration,
+                        x: named(incumbent),
+                        risk: incumbent.risk,
+                    })
+                })
+                .collect(),
+            evaluations: self.evaluations.len() as u64,
+            seconds: self.total,
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! What a run needs before it touches the disk, and how it describes itself there.
+
+use std::collections::BTreeMap;
+
+use bo_bayes::environment::{Environments, Marginal};
+use bo_bayes::optimizer::{self, Direction, Optimizer, Problem};
+use bo_bayes::space::{Domain, Scale};
+use serde_json::Value;
+
+use super::StopFlag;
+use crate::exit::Failure;
+use crate::objective::{Description, Objective};
+use crate::record::{EnvironmentRecord, Manifest, ParameterRecord, RangeRecord};
+use crate::settings::{Keep, RawSettings, Settings};
+
+/// When a run saves and cleans up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Schedule {
+    /// Decisions in all.
+    pub iterations: u64,
+    /// A checkpoint after every so many iterations; at least 1.
+    pub checkpoint_every: u64,
+    /// A deep clean-up after every so many iterations; at least 1.
+    pub deep_clean_every: u64,
+    /// Checkpoints that stay.
+    pub keep: Keep,
+}
+
+/// A run before its directory.
+pub struct Setup {
+    /// Chooses.
+    pub optimizer: Optimizer,
+    /// Answers.
+    pub objective: Box<dyn Objective>,
+    /// What `run.json` will say.
+    pub manifest: Manifest,
+    /// When to save.
+    pub schedule: Schedule,
+    /// Asks the run to stop; the objective watches the same.
+    pub stop: StopFlag,
+}
+
+impl Setup {
+    /// Puts checked settings, the problem and its objective together.
+    ///
+    /// # Errors
+    /// [`Failure::Setting`]-like refusals of the optimiser: more environments asked for than there are.
+    pub fn new(
+        settings: &Settings,
+        problem: Problem,
+        choices: optimizer::Settings,
+        objective: Box<dyn Objective>,
+        stop: StopFlag,
+    ) -> Result<Self, Failure> {
+        let manifest = manifest(settings, &problem, &objective.describe())?;
+        let means = settings.means();
+        Ok(Self {
+            optimizer: Optimizer::new(problem, choices)
+                .map_err(|error| Failure::unexpected("setting up the optimiser", error))?,
+            objective,
+            manifest,
+            schedule: Schedule {
+                iterations: settings.study().iterations,
+                checkpoint_every: means.checkpoint_every.max(1),
+                deep_clean_every: means.deep_clean_every.max(1),
+                keep: means.keep_checkpoints,
+            },
+            stop,
+        })
+    }
+}
+
+/// What `run.json` says about a run.
+///
+/// # Errors
+/// When the settings cannot be written as JSON.
+pub fn manifest(
+    settings: &Settings,
+    problem: &Problem,
+    description: &Description,
+) -> Result<Manifest, Failure> {
+    let raw = RawSettings::from(settings.clone());
+    let all = fields(&raw)?;
+    let mut free = fields(&raw.only_means())?;
+    let mut fixed = all;
+    fixed.retain(|name, _| !free.contains_key(name) && name != "out" && name != "iterations");
+    free.remove("iterations");
+    let mut notes: BTreeMap<String, Value> = BTreeMap::new();
+    for (name, value) in &description.notes {
+        notes.insert(
+            name.clone(),
+            serde_json::to_value(value).unwrap_or_default(),
+        );
+    }
+    Ok(Manifest {
+        program: env!("CARGO_PKG_VERSION").to_owned(),
+        seed: settings.study().seed,
+        iterations: settings.study().iterations,
+        direction: match problem.direction {
+            Direction::Maximize => "maximize".to_owned(),
+            Direction::Minimize => "minimize".to_owned(),
+        },
+        x: problem.space.parameters().iter().map(parameter).collect(),
+        w: variables(&problem.environments),
+        environments: environments(&problem.environments, &description.environments),
+        objective: description.kind.clone(),
+        device: settings.means().device.to_string(),
+        fixed,
+        free,
+        hashes: description.hashes.clone(),
+        notes,
+    })
+}
+
+/// Settings that are written, by name.
+fn fields(raw: &RawSettings) -> Result<BTreeMap<String, Value>, Failure> {
+    let value = serde_json::to_value(raw)
+        .map_err(|error| Failure::unexpected("writing the settings", error))?;
+    let Value::Object(fields) = value else {
+        return Ok(BTreeMap::new());
+    };
+    Ok(fields
+        .into_iter()
+        .filter(|(_, value)| !value.is_null())
+        .collect())
+}
+
+fn parameter(parameter: &bo_bayes::space::Parameter) -> ParameterRecord {
+    ParameterRecord {
+        name: parameter.name.clone(),
+        range: match &parameter.domain {
+            Domain::Real { low, high, scale } => RangeRecord::Real {
+                low: *low,
+                high: *high,
+                log: *scale == Scale::Log,
+            },
+            Domain::Integer { low, high, scale } => RangeRecord::Int {
+                low: *low,
+                high: *high,
+                log: *scale == Scale::Log,
+            },
+            Domain::Categorical { choices } => RangeRecord::Choice {
+                choices: choices.clone(),
+            },
+        },
+    }
+}
+
+fn variables(environments: &Environments) -> Vec<ParameterRecord> {
+    match environments {
+        Environments::None => Vec::new(),
+        Environments::Finite(finite) => {
+            let range = |column: usize| {
+                let values = finite.points().iter().map(|point| point[column]);
+                RangeRecord::Real {
+                    low: values.clone().fold(f64::INFINITY, f64::min),
+                    high: values.fold(f64::NEG_INFINITY, f64::max),
+                    log: false,
+                }
+            };
+            let named = finite.names().iter().enumerate();
+            named
+                .map(|(column, name)| ParameterRecord {
+                    name: name.clone(),
+                    range: range(column),
+                })
+                .collect()
+        }
+        Environments::Continuous(continuous) => continuous
+            .names()
+            .iter()
+            .zip(continuous.marginals())
+            .map(|(name, marginal)| ParameterRecord {
+                name: name.clone(),
+                range: match marginal {
+                    Marginal::Uniform { low, high } => RangeRecord::Real {
+                        low: *low,
+                        high: *high,
+                        log: false,
+                    },
+                    Marginal::Normal { mean, sd } => RangeRecord::Normal {
+                        mean: *mean,
+                        sd: *sd,
+                    },
+                },
+            })
+            .collect(),
+    }
+}
+
+fn environments(environments: &Environments, names: &[String]) -> Vec<EnvironmentRecord> {
+    let Environments::Finite(finite) = environments else {
+        return Vec::new();
+    };
+    finite
+        .points()
+        .iter()
+        .zip(finite.weights())
+        .enumerate()
+        .map(|(row, (w, &weight))| EnvironmentRecord {
+            name: names.get(row).cloned().unwrap_or_else(|| row.to_string()),
+            w: w.clone(),
+            weight,
+        })
+        .collect()
+}

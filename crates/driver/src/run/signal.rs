@@ -1,0 +1,40 @@
+//! SIGINT and SIGTERM ask a run to stop; a second one ends it at once; SIGHUP is passed over.
+
+use std::thread;
+use std::time::Duration;
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use super::StopFlag;
+use crate::exit::Failure;
+
+/// Longest a run may take to come to an end after it was asked to.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Watches for signals on a thread of its own until the process ends. Everything that counts is on disk
+/// at any moment, so ending the process loses only the evaluation under way.
+///
+/// # Errors
+/// When the system refuses a handler.
+pub fn watch_signals(stop: &StopFlag) -> Result<(), Failure> {
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])
+        .map_err(|error| Failure::unexpected("watching for signals", error))?;
+    let stop = stop.clone();
+    thread::spawn(move || {
+        for signal in signals.forever() {
+            // a lost terminal does not end a run: it goes on into log.txt
+            if signal == SIGHUP {
+                continue;
+            }
+            if !stop.ask(signal) {
+                std::process::exit(128 + signal);
+            }
+            thread::spawn(move || {
+                thread::sleep(PATIENCE);
+                std::process::exit(128 + signal);
+            });
+        }
+    });
+    Ok(())
+}

@@ -1,0 +1,208 @@
+//! Beginning a run, and taking one up where it ended.
+
+use std::path::Path;
+
+use super::locate::{Base, Located};
+use super::mirror;
+use super::session::Session;
+use super::setup::Setup;
+use super::stop::End;
+use crate::event::{Level, Reporter, RunEvent, Started};
+use crate::exit::Failure;
+use crate::record::{
+    Checkpoint, DecisionLine, EvaluationLine, ModelRecord, RecordError, RunDirectory,
+};
+
+/// Runs from the beginning in a directory that must not hold a run.
+///
+/// # Errors
+/// [`Failure::Held`], [`Failure::HoldsRun`], and those of the loop.
+pub fn begin(setup: Setup, out: &Path, reporter: &mut dyn Reporter) -> Result<End, Failure> {
+    let directory = RunDirectory::begin(out, &setup.manifest)?;
+    let mut session = Session::new(setup, directory, None, reporter);
+    session.announce(0, None);
+    session.course()
+}
+
+/// Goes on with a run that was located. Its manifest must agree with the setup's: the caller has compared.
+///
+/// # Errors
+/// [`Failure::Unusable`] naming the iteration whose record does not fit; those of the loop.
+pub fn proceed(
+    setup: Setup,
+    located: Located,
+    reporter: &mut dyn Reporter,
+) -> Result<End, Failure> {
+    let Located {
+        directory,
+        history,
+        base,
+    } = located;
+    let notices = history.notices.clone();
+    let found = history.evaluations.len();
+    let mut session = Session::new(setup, directory, Some(history), reporter);
+    match base {
+        Base::Last => session.restore_last()?,
+        Base::Checkpoint(checkpoint) => session.restore_checkpoint(*checkpoint)?,
+    }
+    let complete = session.complete();
+    session.announce(found, complete);
+    for notice in notices {
+        session.notice(Level::Warning, notice);
+    }
+    session.course()
+}
+
+impl Session<'_> {
+    fn announce(&mut self, found: usize, resumed_after: Option<u64>) {
+        let names = |all: &[crate::record::ParameterRecord]| {
+            all.iter().map(|parameter| parameter.name.clone()).collect()
+        };
+        let started = Started {
+            out: self.directory.path().to_owned(),
+            x_names: names(&self.manifest.x),
+            w_names: names(&self.manifest.w),
+            environments: self
+                .manifest
+                .environments
+                .iter()
+                .map(|e| e.name.clone())
+                .collect(),
+            iterations: self.schedule.iterations,
+            initial: self.optimizer.initial_design().len(),
+            found,
+            resumed_after,
+        };
+        self.emit(&RunEvent::Started(started));
+    }
+
+    /// To the state in which the last recorded decision was made; the decision itself lies ahead.
+    fn restore_last(&mut self) -> Result<(), Failure> {
+        let Some((&last, decision)) = self.ahead.decisions.last_key_value() else {
+            return Ok(());
+        };
+        let model = decision.model.clone();
+        let incumbent = decision.incumbent.clone();
+        let decisions: Vec<DecisionLine> = (1..last)
+            .filter_map(|iteration| self.ahead.decisions.remove(&iteration))
+            .collect();
+        let before = |line: &EvaluationLine| line.iteration < last;
+        let evaluations = self.ahead.evaluations.values().filter(|line| before(line));
+        let evaluations: Vec<EvaluationLine> = evaluations.cloned().collect();
+        self.ahead.evaluations.retain(|_, line| !before(line));
+        self.take_up(evaluations, decisions, model.as_ref())?;
+        self.incumbents.push(incumbent);
+        Ok(())
+    }
+
+    /// To the state after a checkpoint's iteration; what the directory holds beyond lies ahead.
+    fn restore_checkpoint(&mut self, checkpoint: Checkpoint) -> Result<(), Failure> {
+        let Some(iteration) = checkpoint.iteration else {
+            return self.restore_last();
+        };
+        self.verify = true;
+        let within = |line: &EvaluationLine| line.iteration <= iteration;
+        let mut evaluations = checkpoint.evaluations;
+        evaluations.retain(within);
+        let mut decisions = checkpoint.decisions;
+        decisions.retain(|line| line.iteration <= iteration);
+        for line in &evaluations {
+            match self.ahead.evaluations.remove(&line.id) {
+                Some(found) if !found.agrees(line) => {
+                    let reason = format!(
+                        "evaluation {} of the checkpoint is not the one in evaluations.jsonl",
+                        line.id
+                    );
+                    return Err(self.contradiction(line.iteration, reason));
+                }
+                _ => {}
+            }
+        }
+        for line in &decisions {
+            if let Some(found) = self.ahead.decisions.remove(&line.iteration)
+                && let Some(reason) = found.difference(line)
+            {
+                return Err(self.contradiction(line.iteration, reason));
+            }
+        }
+        self.take_up(evaluations, decisions, checkpoint.model.as_ref())?;
+        self.incumbents.push(checkpoint.incumbent);
+        Ok(())
+    }
+
+    /// Tells what was reached and puts back the model. Leaves one incumbent to be added.
+    fn take_up(
+        &mut self,
+        evaluations: Vec<EvaluationLine>,
+        decisions: Vec<DecisionLine>,
+        model: Option<&ModelRecord>,
+    ) -> Result<(), Failure> {
+        self.check_against_decisions(&evaluations, &decisions)?;
+        for line in &evaluations {
+            self.total.evaluate += line.seconds;
+            let told = self.optimizer.tell(mirror::observation(line));
+            told.map_err(|error| self.contradiction(line.iteration, error.to_string()))?;
+            self.keep_evaluation(line);
+        }
+        for line in &decisions {
+            self.total.add(line.seconds);
+            self.incumbents.push(line.incumbent.clone());
+            self.keep_decision(line);
+        }
+        if let Some(model) = model {
+            let state = mirror::state(model).map_err(|error| {
+                let iteration = decisions.len() as u64;
+                self.contradiction(
+                    iteration,
+                    format!("the recorded model is not readable: {error}"),
+                )
+            })?;
+            self.optimizer.restore(state);
+        }
+        self.evaluations = evaluations;
+        self.decisions = decisions;
+        Ok(())
+    }
+
+    /// Every evaluation must be the one that was decided.
+    fn check_against_decisions(
+        &self,
+        evaluations: &[EvaluationLine],
+        decisions: &[DecisionLine],
+    ) -> Result<(), Failure> {
+        let design = self.optimizer.initial_design();
+        let planned = design.iter().map(|query| (0, &query.x, &query.w));
+        let decided = decisions
+            .iter()
+            .map(|line| (line.iteration, &line.x, &line.w));
+        let expected: Vec<_> = planned.chain(decided).collect();
+        if expected.len() != evaluations.len() {
+            let iteration = evaluations.last().map_or(0, |line| line.iteration);
+            let reason = format!(
+                "{} evaluations where {} belong",
+                evaluations.len(),
+                expected.len()
+            );
+            return Err(self.contradiction(iteration, reason));
+        }
+        for ((iteration, x, w), line) in expected.into_iter().zip(evaluations) {
+            let same = crate::record::same_bits(x, &line.x) && crate::record::same_bits(w, &line.w);
+            if line.iteration != iteration || !same {
+                let reason = format!(
+                    "evaluation {} is recorded at x {:?} w {:?}, decided was x {x:?} w {w:?}",
+                    line.id, line.x, line.w
+                );
+                return Err(self.contradiction(iteration, reason));
+            }
+        }
+        Ok(())
+    }
+
+    fn contradiction(&self, iteration: u64, reason: String) -> Failure {
+        Failure::from(RecordError::Differs {
+            path: self.directory.path().to_owned(),
+            iteration,
+            reason,
+        })
+    }
+}

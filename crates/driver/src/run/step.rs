@@ -1,0 +1,304 @@
+//! The steps of an iteration: decide, evaluate, tell, refit, conclude. What must be durable is so before
+//! the next step begins.
+
+use std::time::Instant;
+
+use bo_bayes::optimizer;
+use bo_memory::{Scope, host};
+
+use super::mirror;
+use super::session::{Halt, Session};
+use super::stop::Stop;
+use crate::event::{EvaluationDone, IterationDone, Phase, RunEvent, Seconds};
+use crate::exit::Failure;
+use crate::objective::Request;
+use crate::record::{
+    AttemptLine, DecisionLine, EvaluationLine, MemoryLine, RecordError, now, same_bits,
+};
+use crate::settings::Keep;
+
+impl Session<'_> {
+    /// The decision of an iteration and the id of its evaluation: from the record, or computed and recorded.
+    pub(super) fn decide(
+        &mut self,
+        scope: &Scope,
+        iteration: u64,
+    ) -> Result<(u64, optimizer::Query), Halt> {
+        let recorded = self.ahead.decisions.remove(&iteration);
+        let line = match recorded {
+            Some(line) if !self.verify => line,
+            recorded => {
+                self.check_stop()?;
+                self.phase(iteration, Phase::Acquire);
+                let computed = self.compute_decision(scope, iteration)?;
+                match recorded {
+                    Some(line) => {
+                        if let Some(reason) = line.difference(&computed) {
+                            return Err(self.differs(iteration, reason).into());
+                        }
+                        line
+                    }
+                    None => {
+                        self.settle()?;
+                        let _child = scope.child("record");
+                        self.directory.decisions.append(&computed)?;
+                        computed
+                    }
+                }
+            }
+        };
+        let query = optimizer::Query {
+            x: line.x.clone(),
+            environment: line.environment.and_then(|row| usize::try_from(row).ok()),
+            w: line.w.clone(),
+        };
+        let id = line.id;
+        self.keep_decision(&line);
+        self.decisions.push(line);
+        Ok((id, query))
+    }
+
+    fn compute_decision(&mut self, scope: &Scope, iteration: u64) -> Result<DecisionLine, Halt> {
+        let begun = Instant::now();
+        let decision = scope
+            .during("acquire", || self.optimizer.decide(iteration))
+            .map_err(|error| {
+                Failure::unexpected(format!("deciding iteration {iteration}"), error)
+            })?;
+        let acquire = begun.elapsed().as_secs_f64();
+        self.seconds.acquire += acquire;
+        Ok(DecisionLine {
+            iteration,
+            id: self.evaluations.len() as u64,
+            x: decision.query.x,
+            w: decision.query.w,
+            environment: decision.query.environment.map(|row| row as u64),
+            acquisition: decision.acquisition,
+            model: mirror::model(self.optimizer.state())?,
+            incumbent: self.incumbents.last().cloned().flatten(),
+            events: decision.events.iter().map(ToString::to_string).collect(),
+            seconds: Seconds {
+                acquire,
+                ..Seconds::default()
+            },
+        })
+    }
+
+    /// The evaluation of a query: from the record, or asked of the objective and recorded.
+    pub(super) fn evaluate(
+        &mut self,
+        scope: &Scope,
+        id: u64,
+        iteration: u64,
+        query: &optimizer::Query,
+    ) -> Result<EvaluationLine, Halt> {
+        if let Some(line) = self.ahead.evaluations.remove(&id) {
+            if line.iteration != iteration
+                || !same_bits(&line.x, &query.x)
+                || !same_bits(&line.w, &query.w)
+            {
+                let reason = format!(
+                    "evaluation {id} is recorded at x {:?} w {:?}, decided was x {:?} w {:?}",
+                    line.x, line.w, query.x, query.w
+                );
+                return Err(self.differs(iteration, reason).into());
+            }
+            self.total.evaluate += line.seconds;
+            self.evaluation_done(&line, true);
+            return Ok(line);
+        }
+        self.check_stop()?;
+        self.settle()?;
+        self.phase(iteration, Phase::Evaluate);
+        let attempt = self.ahead.attempts.get(&id).copied().unwrap_or(0);
+        scope.during("record", || {
+            self.directory.attempts.append(&AttemptLine {
+                id,
+                attempt,
+                iteration,
+                pid: std::process::id(),
+                started: now(),
+            })
+        })?;
+        let request = Request {
+            id,
+            attempt,
+            iteration,
+            query: mirror::query(query),
+            seed: evaluation_seed(self.manifest.seed, id),
+        };
+        let begun = Instant::now();
+        let outcome = scope.during("evaluate", || self.objective.evaluate(&request));
+        let seconds = begun.elapsed().as_secs_f64();
+        self.seconds.evaluate += seconds;
+        let Some((value, status, reason)) = mirror::outcome(&outcome) else {
+            let signal = self.stop.asked().unwrap_or(15);
+            return Err(Halt::Stop(Stop::Signal { signal }));
+        };
+        let line = EvaluationLine {
+            id,
+            iteration,
+            x: query.x.clone(),
+            w: query.w.clone(),
+            environment: query.environment.map(|row| row as u64),
+            value,
+            status: status.to_owned(),
+            reason,
+            attempt,
+            seconds,
+        };
+        scope.during("record", || self.directory.evaluations.append(&line))?;
+        self.evaluation_done(&line, false);
+        if let Err(Failure::KeepsFailing { count, reason, .. }) =
+            self.breaker.note(&outcome, self.directory.path())
+        {
+            self.ahead.evaluations.insert(id, line);
+            return Err(Halt::Stop(Stop::KeepsFailing { count, reason }));
+        }
+        Ok(line)
+    }
+
+    /// Tells the optimiser.
+    pub(super) fn tell(&mut self, scope: &Scope, line: EvaluationLine) -> Result<(), Halt> {
+        let observation = mirror::observation(&line);
+        scope
+            .during("fit", || self.optimizer.tell(observation))
+            .map_err(|error| self.differs(line.iteration, error.to_string()))?;
+        self.keep_evaluation(&line);
+        self.evaluations.push(line);
+        Ok(())
+    }
+
+    /// Brings the model up to date and judges the incumbent.
+    pub(super) fn refit(&mut self, scope: &Scope, iteration: u64) -> Result<(), Halt> {
+        self.phase(iteration, Phase::Fit);
+        let begun = Instant::now();
+        let incumbent = {
+            let _child = scope.child("fit");
+            self.optimizer.refit(iteration).map_err(|error| {
+                Failure::unexpected(format!("fitting iteration {iteration}"), error)
+            })?;
+            match self.optimizer.incumbent() {
+                Ok(incumbent) => Some(mirror::incumbent(&incumbent)),
+                Err(optimizer::Error::NothingObserved) => None,
+                Err(error) => {
+                    let what = format!("judging the incumbent of iteration {iteration}");
+                    return Err(Failure::unexpected(what, error).into());
+                }
+            }
+        };
+        self.incumbents.push(incumbent);
+        self.seconds.fit += begun.elapsed().as_secs_f64();
+        Ok(())
+    }
+
+    /// Ends an iteration: its memory is accounted for, and every so often all is saved and cleaned.
+    pub(super) fn conclude(&mut self, scope: Scope, iteration: u64) -> Result<(), Halt> {
+        let begun = Instant::now();
+        self.name_holdings();
+        let report = scope.close();
+        let replayed = self.replaying();
+        if !replayed && iteration % self.schedule.checkpoint_every == 0 {
+            self.save_checkpoint(iteration)?;
+        }
+        let freed = (iteration > 0 && iteration % self.schedule.deep_clean_every == 0)
+            .then(|| self.deep_clean(iteration));
+        self.seconds.other += begun.elapsed().as_secs_f64();
+        let resident = host::resident().map_or(0, |resident| resident.now);
+        let mut line = MemoryLine::new(iteration, &report, resident, self.seconds);
+        line.freed = freed;
+        if !replayed {
+            self.directory.memory.append_unsynced(&line)?;
+        }
+        for leak in &report.leaks {
+            self.emit(&RunEvent::Leak {
+                iteration,
+                owner: leak.owner.clone(),
+                bytes: leak.bytes,
+            });
+        }
+        let seconds = std::mem::take(&mut self.seconds);
+        self.total.add(seconds);
+        let done = IterationDone {
+            iteration,
+            iterations: self.schedule.iterations,
+            incumbent: self.incumbents.last().cloned().flatten(),
+            acquisition: match iteration {
+                0 => None,
+                _ => self.decisions.last().map(|decision| decision.acquisition),
+            },
+            seconds,
+            elapsed: self.begun.elapsed().as_secs_f64(),
+            resident,
+            in_use: report.after.host,
+            peak: report.peak.host,
+        };
+        self.emit(&RunEvent::IterationDone(done));
+        Ok(())
+    }
+
+    /// Writes the checkpoint of a complete iteration.
+    pub(super) fn save_checkpoint(&mut self, iteration: u64) -> Result<(), Failure> {
+        let checkpoint = self.checkpoint(false)?;
+        let (file, bytes) = self.directory.write_checkpoint(&checkpoint, false)?;
+        if let Keep::Newest(keep) = self.schedule.keep {
+            self.directory.keep_checkpoints(keep)?;
+        }
+        self.emit(&RunEvent::Checkpoint {
+            iteration,
+            file,
+            bytes,
+        });
+        Ok(())
+    }
+
+    fn deep_clean(&mut self, iteration: u64) -> u64 {
+        self.objective.deep_clean();
+        let reclaimed = self.ledger.deep_clean();
+        self.emit(&RunEvent::DeepClean {
+            iteration,
+            resident_before: reclaimed.resident_before,
+            resident_after: reclaimed.resident_after,
+        });
+        reclaimed.resident()
+    }
+
+    fn phase(&mut self, iteration: u64, phase: Phase) {
+        self.emit(&RunEvent::Phase { iteration, phase });
+    }
+
+    fn evaluation_done(&mut self, line: &EvaluationLine, from_record: bool) {
+        self.emit(&RunEvent::EvaluationDone(EvaluationDone {
+            id: line.id,
+            iteration: line.iteration,
+            x: line.x.clone(),
+            w: line.w.clone(),
+            environment: line.environment.and_then(|row| usize::try_from(row).ok()),
+            value: line.value,
+            status: line.status.clone(),
+            reason: line.reason.clone(),
+            seconds: line.seconds,
+            from_record,
+        }));
+    }
+
+    fn differs(&self, iteration: u64, reason: String) -> RecordError {
+        RecordError::Differs {
+            path: self.directory.path().to_owned(),
+            iteration,
+            reason,
+        }
+    }
+}
+
+/// Seed that an objective is given for an evaluation: a function of the run's seed and the id alone.
+fn evaluation_seed(seed: u64, id: u64) -> u64 {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(b"bo/evaluation seed");
+    hasher.update(&seed.to_le_bytes());
+    hasher.update(&id.to_le_bytes());
+    let mut first = [0_u8; 8];
+    first.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
+    // 53 bits: any JSON reader of any objective takes it without loss
+    u64::from_le_bytes(first) >> 11
+}
