@@ -12,6 +12,10 @@ mod settings;
 
 use std::process::ExitCode;
 
+/// Counts host bytes, so that the ledger can say which iteration left some behind.
+#[global_allocator]
+static ALLOCATOR: bo_memory::Counting = bo_memory::Counting;
+
 fn main() -> ExitCode {
     cli::main()
 }

@@ -1,7 +1,9 @@
 //! The command line: one file per command.
 
 mod init;
+mod resume;
 mod run;
+mod session;
 
 use std::process::ExitCode;
 
@@ -27,6 +29,8 @@ struct Cli {
 enum Command {
     /// Runs an optimisation
     Run(run::RunArgs),
+    /// Goes on with a run that was stopped, killed or is to be longer
+    Resume(resume::ResumeArgs),
     /// Writes commented examples of bo.toml and space.toml
     Init(init::InitArgs),
 }
@@ -44,6 +48,7 @@ pub fn main() -> ExitCode {
     };
     let end = match cli.command {
         Command::Run(args) => run::main(args),
+        Command::Resume(args) => resume::main(args),
         Command::Init(args) => init::main(&args),
     };
     match end {

@@ -36,8 +36,12 @@ pub struct RunArgs {
 /// Any [`Failure`].
 pub fn main(args: RunArgs) -> Result<(), Failure> {
     let settings = settings(args.settings, args.config.as_deref())?;
-    let _ = (settings, args.dry_run, args.json, args.quiet);
-    Ok(())
+    if args.dry_run {
+        return Ok(());
+    }
+    super::session::finish(settings.out(), args.json, args.quiet, |world, reporter| {
+        crate::run::start(&settings, world, reporter)
+    })
 }
 
 /// Flags over file, checked.

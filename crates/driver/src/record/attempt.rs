@@ -1,8 +1,13 @@
 //! The start of an evaluation, as a line of `attempts.jsonl`.
 
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 
-use super::seal::Sealed;
+use super::error::RecordError;
+use super::seal::{Sealed, seal};
 
 /// An evaluation was about to be started.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -11,10 +16,14 @@ pub struct AttemptLine {
     pub id: u64,
     /// 0 for its first start.
     pub attempt: u32,
-    /// Its iteration.
-    pub iteration: u64,
+    /// Its iteration; absent in the line that notes a started program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub iteration: Option<u64>,
     /// Process that started it.
     pub pid: u32,
+    /// Process group of the program that was started for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process_group: Option<u32>,
     /// When, in seconds since 1970.
     pub started: u64,
 }
@@ -22,4 +31,28 @@ pub struct AttemptLine {
 impl Sealed for AttemptLine {
     const FORMAT: &'static str = "bo/attempt";
     const VERSION: u32 = 1;
+}
+
+/// A second hand on `attempts.jsonl`, for notes from inside an objective. Each is one write at the end of
+/// the file, so the two hands never mix their lines.
+#[derive(Debug)]
+pub struct StartedJournal(File);
+
+impl StartedJournal {
+    /// Opens it in a run's directory.
+    ///
+    /// # Errors
+    /// [`RecordError::Io`].
+    pub fn open(folder: &Path) -> Result<Self, RecordError> {
+        let path = folder.join("attempts.jsonl");
+        let options = OpenOptions::new().append(true).create(true).open(&path);
+        options.map(Self).map_err(RecordError::io(&path, "open"))
+    }
+
+    /// Notes a started program. Best effort: the evaluation itself is recorded elsewhere.
+    pub fn note(&mut self, line: &AttemptLine) {
+        if let Ok(text) = seal(line) {
+            let _ = self.0.write_all((text + "\n").as_bytes());
+        }
+    }
 }

@@ -3,20 +3,11 @@
 use bo_bayes::optimizer::{self, ModelState, Observation};
 
 use crate::exit::Failure;
-use crate::objective::{Outcome, Query, Status};
+use crate::objective::{Outcome, Status};
 use crate::record::{EvaluationLine, IncumbentRecord, ModelRecord};
 
 /// Longest list of environments that is written for an incumbent; a continuous law is judged on more.
 const SHOWN_ENVIRONMENTS: usize = 1000;
-
-/// The optimiser's query as the objective takes it.
-pub fn query(query: &optimizer::Query) -> Query {
-    Query {
-        x: query.x.clone(),
-        environment: query.environment,
-        w: query.w.clone(),
-    }
-}
 
 /// A recorded evaluation as the optimiser is told of it.
 pub fn observation(line: &EvaluationLine) -> Observation {

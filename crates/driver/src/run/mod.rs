@@ -1,10 +1,13 @@
 //! The loop of a run, how it begins, goes on and ends.
 //!
-//! [`Setup`] is what a run needs before it touches the disk; [`begin`] makes a directory for it,
-//! [`locate`] and [`proceed`] take up one that exists. All end in [`course`], the loop.
+//! [`start`] begins a run and [`resume`] takes one up; both end in the loop, `course`, whose steps stand
+//! in `step`. [`Setup`] is what a run needs before it touches the disk; [`World`] is what it shares with
+//! the process around it.
 
+mod choices;
 mod course;
 mod holdings;
+mod launch;
 mod locate;
 mod mirror;
 mod session;
@@ -14,8 +17,8 @@ mod start;
 mod step;
 mod stop;
 
-pub use locate::{Base, Located, locate};
-pub use setup::{Schedule, Setup, manifest};
+pub use launch::{ResumeRequest, Total, World, resume, start};
+pub use locate::Base;
+pub use setup::{Schedule, Setup};
 pub use signal::watch_signals;
-pub use start::{begin, proceed};
 pub use stop::{End, Stop, StopFlag};

@@ -17,8 +17,14 @@ use crate::record::{
 ///
 /// # Errors
 /// [`Failure::Held`], [`Failure::HoldsRun`], and those of the loop.
-pub fn begin(setup: Setup, out: &Path, reporter: &mut dyn Reporter) -> Result<End, Failure> {
+pub fn begin(
+    setup: Setup,
+    out: &Path,
+    attach: &dyn Fn(&Path) -> Result<(), Failure>,
+    reporter: &mut dyn Reporter,
+) -> Result<End, Failure> {
     let directory = RunDirectory::begin(out, &setup.manifest)?;
+    attach(out)?;
     let mut session = Session::new(setup, directory, None, reporter);
     session.announce(0, None);
     session.course()

@@ -115,8 +115,9 @@ impl Session<'_> {
             self.directory.attempts.append(&AttemptLine {
                 id,
                 attempt,
-                iteration,
+                iteration: Some(iteration),
                 pid: std::process::id(),
+                process_group: None,
                 started: now(),
             })
         })?;
@@ -124,7 +125,7 @@ impl Session<'_> {
             id,
             attempt,
             iteration,
-            query: mirror::query(query),
+            query: query.clone(),
             seed: evaluation_seed(self.manifest.seed, id),
         };
         let begun = Instant::now();

@@ -1,0 +1,45 @@
+//! The optimiser's settings from those of the run.
+
+use bo_bayes::environment::Look;
+use bo_bayes::optimizer::{self, AcquisitionKind, Problem};
+
+use crate::exit::Failure;
+use crate::settings::{self, Acquisition, Origin, Study};
+
+/// The optimiser's settings, checked against the problem.
+///
+/// # Errors
+/// [`Failure::Setting`] when a decision is to look at more environments than there are.
+pub fn choices(study: &Study, problem: &Problem) -> Result<optimizer::Settings, Failure> {
+    let count = problem.environments.count();
+    let n_w = match study.n_w {
+        settings::Look::All(_) => Look::All,
+        settings::Look::Count(asked) => {
+            if let Some(count) = count
+                && asked > count
+            {
+                return Err(Failure::Setting {
+                    key: "n-w".into(),
+                    origin: Origin::Flag("--n-w".into()),
+                    reason: format!("{asked} is above the number of environments, {count}"),
+                    remedy: format!("type --n-w {count} or fewer, or --n-w all"),
+                });
+            }
+            Look::Count(asked)
+        }
+    };
+    let initial_w = match study.initial_w {
+        settings::Look::Count(asked) => asked,
+        settings::Look::All(_) => count.unwrap_or(bo_bayes::environment::JUDGING_POINTS),
+    };
+    Ok(optimizer::Settings {
+        n_initial: study.n_initial,
+        initial_w,
+        n_w,
+        acquisition: match study.acquisition {
+            Acquisition::RhoKg => AcquisitionKind::RhoKg,
+            Acquisition::Random => AcquisitionKind::Random,
+        },
+        seed: study.seed,
+    })
+}

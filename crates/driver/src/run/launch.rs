@@ -1,0 +1,297 @@
+//! From checked settings to a run: `bo run` and `bo resume` without their terminals.
+
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde_json::Value;
+
+use super::Setup;
+use super::choices::choices;
+use super::locate::{Base, Located, locate};
+use super::start::{begin, proceed};
+use super::stop::{End, StopFlag};
+use crate::event::{Level, Reporter, RunEvent};
+use crate::exit::Failure;
+use crate::objective::{self, Started, Surroundings};
+use crate::record::{
+    AttemptLine, Holder, Lock, Log, Manifest, RecordError, StartedJournal, holds_run, now,
+};
+use crate::settings::{Origin, RawSettings, Settings};
+
+/// What a run shares with the world around it.
+#[derive(Clone, Default)]
+pub struct World {
+    /// Asks to stop.
+    pub stop: StopFlag,
+    /// `log.txt`.
+    pub log: Arc<Log>,
+    /// Where programs that were started are noted.
+    started: Arc<Mutex<Option<StartedJournal>>>,
+}
+
+impl World {
+    fn surroundings(&self, settings: &Settings) -> Surroundings {
+        let (log, started) = (Arc::clone(&self.log), Arc::clone(&self.started));
+        Surroundings {
+            stop: self.stop.clone(),
+            log: Arc::new(move |line| log.say(line)),
+            started: Arc::new(move |program: Started| {
+                let mut journal = started.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some(journal) = journal.as_mut() {
+                    journal.note(&AttemptLine {
+                        id: program.id,
+                        attempt: program.attempt,
+                        iteration: None,
+                        pid: std::process::id(),
+                        process_group: Some(program.process_group),
+                        started: now(),
+                    });
+                }
+            }),
+            cache: match &settings.means().cache {
+                Some(cache) => cache.clone(),
+                None => settings.out().join("cache"),
+            },
+        }
+    }
+
+    /// Points log and notes at a run's directory.
+    fn attach(&self, folder: &Path) -> Result<(), Failure> {
+        self.log.attach(folder)?;
+        let journal = StartedJournal::open(folder)?;
+        *self.started.lock().unwrap_or_else(PoisonError::into_inner) = Some(journal);
+        Ok(())
+    }
+}
+
+/// `bo run`: a new run in a directory that holds none.
+///
+/// # Errors
+/// Any [`Failure`]; a stop by signal is an [`End`].
+pub fn start(
+    settings: &Settings,
+    world: &World,
+    reporter: &mut dyn Reporter,
+) -> Result<End, Failure> {
+    let out = settings.out();
+    if let Some(holder) = Lock::holder(out) {
+        return Err(held(out, holder));
+    }
+    if holds_run(out) {
+        return Err(RecordError::HoldsRun {
+            path: out.to_owned(),
+        }
+        .into());
+    }
+    let setup = prepare(settings, world, reporter)?;
+    std::fs::create_dir_all(out)
+        .map_err(|error| Failure::unexpected(format!("creating {}", out.display()), error))?;
+    begin(setup, out, &|folder| world.attach(folder), reporter)
+}
+
+/// Opens the objective and puts the optimiser together.
+fn prepare(
+    settings: &Settings,
+    world: &World,
+    reporter: &mut dyn Reporter,
+) -> Result<Setup, Failure> {
+    if let Some(threads) = settings.means().threads {
+        // a pool that exists already keeps its size: results do not depend on it
+        let _ = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build_global();
+    }
+    let opened = objective::open(settings, world.surroundings(settings))?;
+    for message in opened.notices {
+        reporter.event(&RunEvent::Notice {
+            level: Level::Info,
+            message,
+        });
+    }
+    let choices = choices(settings.study(), &opened.problem)?;
+    Setup::new(
+        settings,
+        opened.problem,
+        choices,
+        opened.objective,
+        world.stop.clone(),
+    )
+}
+
+/// What `bo resume` was asked.
+#[derive(Clone, Debug, Default)]
+pub struct ResumeRequest {
+    /// A run or a checkpoint.
+    pub path: PathBuf,
+    /// Another total number of iterations.
+    pub iterations: Option<Total>,
+    /// Go on in a new directory.
+    pub out: Option<PathBuf>,
+    /// Means that may change, as written.
+    pub means: RawSettings,
+    /// The command, repeated: needed for a run file of another user.
+    pub command: Option<String>,
+    /// Record changed inputs instead of refusing them.
+    pub accept_changed: bool,
+}
+
+/// A total number of iterations: `60`, or `+30` more than asked for before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Total {
+    /// So many in all.
+    Exactly(u64),
+    /// So many more.
+    More(u64),
+}
+
+impl FromStr for Total {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = |digits: &str| {
+            digits
+                .parse()
+                .map_err(|_| format!("{text:?}: give a total such as 60, or +30 for 30 more"))
+        };
+        match text.strip_prefix('+') {
+            Some(more) => number(more).map(Self::More),
+            None => number(text).map(Self::Exactly),
+        }
+    }
+}
+
+impl Total {
+    fn over(self, before: u64) -> u64 {
+        match self {
+            Self::Exactly(total) => total,
+            Self::More(more) => before.saturating_add(more),
+        }
+    }
+}
+
+/// `bo resume`.
+///
+/// # Errors
+/// Any [`Failure`]; a stop by signal is an [`End`].
+pub fn resume(
+    request: &ResumeRequest,
+    world: &World,
+    reporter: &mut dyn Reporter,
+) -> Result<End, Failure> {
+    let located = locate(&request.path, request.out.as_deref())?;
+    let manifest = &located.history.manifest;
+    let recorded = manifest.iterations;
+    let total = request
+        .iterations
+        .map_or(recorded, |total| total.over(recorded));
+    if let (Base::Last, Some(result)) = (&located.base, finished(&located))
+        && total <= recorded
+    {
+        reporter.event(&RunEvent::Finished(result.clone()));
+        return Ok(End::Complete(result));
+    }
+    let reached = located.history.decisions.len() as u64;
+    if total < reached {
+        return Err(Failure::Setting {
+            key: "iterations".into(),
+            origin: Origin::Flag("--iterations".into()),
+            reason: format!("{total} in all, but {reached} are recorded already"),
+            remedy: format!("type --iterations {reached} or more, or +N for N more"),
+        });
+    }
+    let folder = located.directory.path().to_owned();
+    trusted(manifest, &folder, request)?;
+    let settings = recorded_settings(manifest)?
+        .at(&folder)
+        .with_iterations(total)
+        .with_means(&request.means)?;
+    world.attach(&folder)?;
+    let setup = prepare(&settings, world, reporter)?;
+    unchanged(manifest, &setup.manifest, request.accept_changed)?;
+    proceed(setup, located, reporter)
+}
+
+/// The result of a run that reached its last iteration.
+fn finished(located: &Located) -> Option<crate::record::RunResult> {
+    let history = &located.history;
+    let result = history.result.clone()?;
+    let whole = history.decisions.len() as u64 >= history.manifest.iterations
+        && result.evaluations == history.evaluations.len() as u64;
+    whole.then_some(result)
+}
+
+/// The settings that `run.json` holds.
+fn recorded_settings(manifest: &Manifest) -> Result<Settings, Failure> {
+    let mut fields: serde_json::Map<String, Value> = manifest
+        .fixed
+        .clone()
+        .into_iter()
+        .chain(manifest.free.clone())
+        .collect();
+    fields.insert("iterations".to_owned(), Value::from(manifest.iterations));
+    let raw: RawSettings = serde_json::from_value(Value::Object(fields))
+        .map_err(|error| Failure::unexpected("reading the settings of run.json", error))?;
+    Settings::check(&raw, &|_| Origin::Record)
+}
+
+/// Another user's run file never starts a program unless the command is repeated.
+fn trusted(manifest: &Manifest, folder: &Path, request: &ResumeRequest) -> Result<(), Failure> {
+    let Some(command) = manifest.fixed.get("command").and_then(Value::as_str) else {
+        return Ok(());
+    };
+    let origin = Origin::Flag("--command".into());
+    if let Some(repeated) = &request.command {
+        if shell_words::split(repeated).ok() == shell_words::split(command).ok() {
+            return Ok(());
+        }
+        return Err(Failure::Setting {
+            key: "command".into(),
+            origin,
+            reason: format!("the run was begun with another command: {command}"),
+            remedy: "repeat that one, or begin a new run".into(),
+        });
+    }
+    let own = rustix::process::geteuid().as_raw();
+    let owner = std::fs::metadata(&request.path).map_or(own, |data| data.uid());
+    let manifest_owner = std::fs::metadata(folder.join("run.json")).map_or(own, |data| data.uid());
+    if owner == own && manifest_owner == own {
+        return Ok(());
+    }
+    Err(Failure::Setting {
+        key: "command".into(),
+        origin,
+        reason: "this run file belongs to another user and would start a program".into(),
+        remedy: format!("look at it, then repeat it: --command '{command}'"),
+    })
+}
+
+/// Inputs must be what they were.
+fn unchanged(before: &Manifest, now: &Manifest, accept: bool) -> Result<(), Failure> {
+    let differences = before.differences(now);
+    let only_content = differences
+        .iter()
+        .all(|name| before.hashes.contains_key(name));
+    if differences.is_empty() || accept && only_content {
+        return Ok(());
+    }
+    Err(Failure::Setting {
+        key: differences.join(", "),
+        origin: Origin::Record,
+        reason: "not what it was when the run began".into(),
+        remedy: if only_content {
+            "put it back, or go on with what is there now: --accept-changed".into()
+        } else {
+            "a run keeps its problem: begin a new one with bo run".into()
+        },
+    })
+}
+
+fn held(out: &Path, holder: Holder) -> Failure {
+    RecordError::Held {
+        path: out.to_owned(),
+        holder,
+    }
+    .into()
+}
