@@ -2,9 +2,10 @@
 
 use bo_bayes::environment::Look;
 use bo_bayes::optimizer::{self, AcquisitionKind, Problem};
+use bo_bayes::risk::{RiskMeasure, TailMass};
 
 use crate::exit::Failure;
-use crate::settings::{self, Acquisition, Origin, Study};
+use crate::settings::{self, Acquisition, Origin, Risk, Study};
 
 /// The optimiser's settings, checked against the problem.
 ///
@@ -36,10 +37,24 @@ pub fn choices(study: &Study, problem: &Problem) -> Result<optimizer::Settings, 
         n_initial: study.n_initial,
         initial_w,
         n_w,
+        risk: risk(study)?,
         acquisition: match study.acquisition {
             Acquisition::RhoKg => AcquisitionKind::RhoKg,
             Acquisition::Random => AcquisitionKind::Random,
         },
         seed: study.seed,
+        ..optimizer::Settings::default()
+    })
+}
+
+fn risk(study: &Study) -> Result<RiskMeasure, Failure> {
+    let tail = TailMass::new(study.alpha)
+        .map_err(|error| Failure::unexpected("reading the tail mass", error))?;
+    Ok(match study.risk {
+        Risk::Cvar => RiskMeasure::Cvar(tail),
+        Risk::Var => RiskMeasure::Var(tail),
+        Risk::Worst => RiskMeasure::Worst,
+        Risk::Mean => RiskMeasure::Mean,
+        Risk::MeanDeviation => RiskMeasure::MeanDeviation { k: study.k },
     })
 }
