@@ -11,7 +11,8 @@ use crate::contrast::enhance;
 use crate::edge::{EdgeError, EdgeNetwork};
 use crate::geometry::{Point, Rect, Segment};
 use crate::line::{
-    Ballot, FitSettings, Voter, along_longer_axis, fit_line, inside, near_centre, voters,
+    Ballot, CENTRE_TOLERANCES, FitSettings, FittedLine, Voter, along_longer_axis, fit_line, inside,
+    near_centre, voters,
 };
 use crate::orientation::{BANK_WELD, LogitCrop, Orientation};
 use crate::region::{GrownSegment, Growth, GrowthSettings};
@@ -33,6 +34,10 @@ pub struct ParameterRange {
 
 /// Shortest stretch of a classical voter inside a region, as a share of the region's diagonal.
 const SHORTEST_VOTER: f32 = 0.05;
+
+/// Coverage of a region's line at which the tolerance of the centrality filter is widened no more:
+/// a fragment in the middle does not shut out the line beside it.
+const ENOUGH_COVERAGE: f32 = 0.4;
 
 const fn range(name: &'static str, low: f64, high: f64, default: f64) -> ParameterRange {
     ParameterRange {
@@ -242,19 +247,50 @@ fn region_line(
 
     found.retain(|(segment, _)| along_longer_axis(segment, bounds));
     let (segments, by): (Vec<Segment>, Vec<Voter>) = found.into_iter().unzip();
-    let central = near_centre(&segments, bounds);
-    scratch.ballot.open(bounds);
-    for &index in &central {
-        scratch.ballot.mark(&segments[index], by[index]);
-    }
-    let candidates: Vec<Segment> = central.iter().map(|&index| segments[index]).collect();
-    let votes = scratch.ballot.count(parameters.ransac_weight);
-    fit_line(
-        &votes,
-        &candidates,
+    central_line(
+        seen,
         bounds,
-        &FitSettings::for_image(seen.width, seen.height),
+        (&segments, &by),
+        parameters,
+        &mut scratch.ballot,
     )
+}
+
+/// The line of the segments near the centre of `bounds`: at the smallest tolerance at which it has
+/// enough coverage, else at the one at which it has most.
+fn central_line(
+    seen: &Seen,
+    bounds: Rect,
+    (segments, by): (&[Segment], &[Voter]),
+    parameters: &LineParameters,
+    ballot: &mut Ballot,
+) -> Option<Segment> {
+    let settings = FitSettings::for_image(seen.width, seen.height);
+    let mut best: Option<FittedLine> = None;
+    let mut passed = 0;
+    for tolerance in CENTRE_TOLERANCES {
+        let central = near_centre(segments, bounds, tolerance);
+        if central.len() == passed {
+            continue;
+        }
+        passed = central.len();
+        ballot.open(bounds);
+        for &index in &central {
+            ballot.mark(&segments[index], by[index]);
+        }
+        let candidates: Vec<Segment> = central.iter().map(|&index| segments[index]).collect();
+        let votes = ballot.count(parameters.ransac_weight);
+        let Some(line) = fit_line(&votes, &candidates, bounds, &settings) else {
+            continue;
+        };
+        if best.is_none_or(|best| line.coverage > best.coverage) {
+            best = Some(line);
+        }
+        if line.coverage >= ENOUGH_COVERAGE {
+            break;
+        }
+    }
+    best.map(|line| line.segment)
 }
 
 /// Segments of both presets over the whole image, those of QG that repeat one of Q left out.

@@ -1,14 +1,14 @@
 //! Which segments of a region may be part of its one line: direction, then centrality.
 
-use crate::geometry::{Rect, Segment};
+use crate::geometry::{Point, Rect, Segment};
 use crate::line::StraightLine;
 
 /// Degrees by which the cone of directions is wider than the diagonal: the accuracy of a short
 /// segment's direction.
 const CONE_MARGIN: f32 = 3.0;
 
-/// Tolerances tried in turn by [`near_centre`], as shares of the region's shorter side.
-const TOLERANCES: [f32; 5] = [0.10, 0.20, 0.30, 0.40, 0.50];
+/// Tolerances of [`near_centre`] to be tried in turn, as shares of the region's shorter side.
+pub const CENTRE_TOLERANCES: [f32; 5] = [0.10, 0.20, 0.30, 0.40, 0.50];
 
 /// True if `segment` runs along the longer axis of `bounds`: its angle to that axis is at most the
 /// diagonal's (and 3 degrees). In a square region every direction passes.
@@ -29,31 +29,18 @@ pub fn along_longer_axis(segment: &Segment, bounds: Rect) -> bool {
     across.atan2(along) <= short.atan2(long) + CONE_MARGIN.to_radians()
 }
 
-/// The indices of the segments whose line passes within a tolerance of the centre of `bounds`: the
-/// smallest of 0.10, 0.20 ... 0.50 of the shorter side at which any does. Empty if none does.
-pub fn near_centre(segments: &[Segment], bounds: Rect) -> Vec<usize> {
-    let centre = crate::geometry::Point::new(
+/// The indices of the segments whose line passes within `tolerance` times the shorter side of the
+/// centre of `bounds`.
+pub fn near_centre(segments: &[Segment], bounds: Rect, tolerance: f32) -> Vec<usize> {
+    let centre = Point::new(
         (bounds.left + bounds.right) as f32 / 2.0 - 0.5,
         (bounds.top + bounds.bottom) as f32 / 2.0 - 0.5,
     );
-    let side = bounds.width().min(bounds.height()) as f32;
-    let distances: Vec<f32> = segments
-        .iter()
-        .map(|segment| {
-            StraightLine::along(segment).map_or(f32::INFINITY, |line| line.distance(centre))
-        })
-        .collect();
-    let nearest = distances.iter().copied().fold(f32::INFINITY, f32::min);
-    let Some(radius) = TOLERANCES
-        .iter()
-        .map(|share| share * side)
-        .find(|radius| nearest <= *radius)
-    else {
-        return Vec::new();
+    let radius = tolerance * bounds.width().min(bounds.height()) as f32;
+    let passes = |index: &usize| {
+        StraightLine::along(&segments[*index]).is_some_and(|line| line.distance(centre) <= radius)
     };
-    (0..segments.len())
-        .filter(|&index| distances[index] <= radius)
-        .collect()
+    (0..segments.len()).filter(passes).collect()
 }
 
 #[cfg(test)]
@@ -110,13 +97,15 @@ mod tests {
     }
 
     #[test]
-    fn the_tolerance_widens_until_something_passes() {
+    fn a_segment_passes_by_where_its_line_runs() {
         let at = |y: f32| Segment::new(120.0, y, 180.0, y);
-        // centre at 74.5, shorter side 50
-        assert_eq!(near_centre(&[at(76.0), at(78.0), at(82.0)], FLAT), [0, 1]);
-        assert_eq!(near_centre(&[at(90.0), at(82.0), at(99.0)], FLAT), [1]);
-        assert_eq!(near_centre(&[at(99.0)], FLAT), [0]);
-        assert_eq!(near_centre(&[at(101.0)], FLAT), [0; 0]);
-        assert_eq!(near_centre(&[], FLAT), [0; 0]);
+        // centre at (199.5, 74.5), shorter side 50
+        let segments = [at(76.0), at(78.0), at(82.0), at(99.0), at(101.0)];
+        assert_eq!(near_centre(&segments, FLAT, 0.10), [0, 1]);
+        assert_eq!(near_centre(&segments, FLAT, 0.20), [0, 1, 2]);
+        assert_eq!(near_centre(&segments, FLAT, 0.50), [0, 1, 2, 3]);
+        let slanted = Segment::new(120.0, 34.75, 130.0, 39.75);
+        assert_eq!(near_centre(&[slanted], FLAT, 0.10), [0]);
+        assert_eq!(near_centre(&[], FLAT, 0.50), [0; 0]);
     }
 }

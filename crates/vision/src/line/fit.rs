@@ -36,6 +36,16 @@ impl FitSettings {
     }
 }
 
+/// A region's line.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FittedLine {
+    /// Where it runs, from border to border of the region.
+    pub segment: Segment,
+    /// On how much of the region's longer side votes lie near it, 0 .. 1 (a little more for lines
+    /// along the diagonal); weights do not count.
+    pub coverage: f32,
+}
+
 /// The best line through `votes` (pixel, weight), as far as it runs inside `bounds`.
 ///
 /// Only lines along the longer axis of `bounds` are considered. `segments` are tried before the
@@ -45,7 +55,7 @@ pub fn fit_line(
     segments: &[Segment],
     bounds: Rect,
     settings: &FitSettings,
-) -> Option<Segment> {
+) -> Option<FittedLine> {
     let admissible = |line: &StraightLine| {
         line.clip(bounds)
             .is_some_and(|inside| along_longer_axis(&inside, bounds))
@@ -79,7 +89,23 @@ pub fn fit_line(
         }
         (support_so_far, line) = (refitted_support, refitted);
     }
-    line.clip(bounds)
+    let segment = line.clip(bounds)?;
+    let coverage =
+        coverage(votes, &line, settings.tolerance) / bounds.width().max(bounds.height()) as f32;
+    Some(FittedLine { segment, coverage })
+}
+
+/// Number of whole pixels along `line` at which a vote lies near it.
+fn coverage(votes: &[(Point, f32)], line: &StraightLine, tolerance: f32) -> f32 {
+    let near = votes
+        .iter()
+        .filter(|vote| line.distance(vote.0) < tolerance);
+    let mut positions: Vec<i32> = near
+        .map(|vote| line.position(vote.0).round() as i32)
+        .collect();
+    positions.sort_unstable();
+    positions.dedup();
+    positions.len() as f32
 }
 
 /// Sum over votes of weight x max(0, 1 - (distance / tolerance)^2).
@@ -156,7 +182,7 @@ mod tests {
     fn the_heavier_of_two_lines_wins() {
         let mut votes = line_of_votes(60.0, 0.05, 1.0);
         votes.extend(line_of_votes(100.0, -0.05, 3.0));
-        let found = fit_line(&votes, &[], BOUNDS, &SETTINGS).unwrap();
+        let found = fit_line(&votes, &[], BOUNDS, &SETTINGS).unwrap().segment;
         assert!(found.distance(Point::new(100.0, 100.0)) < 0.5, "{found:?}");
         assert!(found.distance(Point::new(299.0, 90.05)) < 0.5, "{found:?}");
         assert!((found.length() - 199.0).abs() < 1.0);
@@ -171,7 +197,7 @@ mod tests {
                 1.0,
             )
         }));
-        let found = fit_line(&votes, &[], BOUNDS, &SETTINGS).unwrap();
+        let found = fit_line(&votes, &[], BOUNDS, &SETTINGS).unwrap().segment;
         assert!(
             (found.p0.y - 80.0).abs() < 0.3 && (found.p1.y - 80.0).abs() < 0.3,
             "{found:?}"
@@ -185,8 +211,16 @@ mod tests {
             .collect();
         assert_eq!(fit_line(&votes, &[], BOUNDS, &SETTINGS), None);
         votes.extend(line_of_votes(70.0, 0.0, 1.0));
-        let found = fit_line(&votes, &[], BOUNDS, &SETTINGS).unwrap();
+        let found = fit_line(&votes, &[], BOUNDS, &SETTINGS).unwrap().segment;
         assert!((found.p0.y - 70.0).abs() < 1.0, "{found:?}");
+    }
+
+    #[test]
+    fn coverage_is_the_share_of_the_longer_side_with_votes() {
+        let votes = &line_of_votes(80.0, 0.0, 1.0)[50..100];
+        let twice: Vec<_> = votes.iter().chain(votes).copied().collect();
+        let found = fit_line(&twice, &[], BOUNDS, &SETTINGS).unwrap();
+        assert!((found.coverage - 0.25).abs() < 0.01, "{found:?}");
     }
 
     #[test]

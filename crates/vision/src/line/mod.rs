@@ -8,7 +8,7 @@ mod hough;
 mod straight;
 
 pub use ballot::{Ballot, Voter};
-pub use filter::{along_longer_axis, near_centre};
-pub use fit::{FitSettings, fit_line};
+pub use filter::{CENTRE_TOLERANCES, along_longer_axis, near_centre};
+pub use fit::{FitSettings, FittedLine, fit_line};
 pub use hough::voters;
 pub use straight::{StraightLine, inside};
