@@ -137,8 +137,8 @@ const SCREENED: usize = 64;
 
 /// The unit x of best risk over `judging`, with its risk: the best few of every observed x, 256 Sobol
 /// points, points around the best observed ones and around the incumbent before (`previous`), each
-/// climbed to its local maximum. With more than 64 environments the first look is at every
-/// k-th of them, at most 64; the climbs and the final comparison are always over all.
+/// climbed to its local maximum. With more than 64 environments this is done on every k-th of them,
+/// at most 64, and the best two x are then compared and climbed from over all.
 pub fn search(
     space: &Space,
     posterior: &Posterior,
@@ -179,19 +179,39 @@ pub fn search(
             .chain(pool::spread(space, 0, SOBOL, sobol_seed)),
     );
     let starts = pool::best(first_look, 4 * CLIMBED, quick);
-    let mut best: Option<(Vec<f64>, f64)> = None;
     let starts = apart(starts.into_iter().map(|(u, _)| u), CLIMBED);
     let starts = pool::distinct(previous.map(<[f64]>::to_vec).into_iter().chain(starts));
-    let climbed: Vec<(Vec<f64>, f64)> = starts
+    let rough: Vec<(Vec<f64>, f64)> = starts
         .par_iter()
-        .map(|start| pool::climb(space, start, Effort::default(), |e| surface.slope(e)))
+        .map(|start| pool::climb(space, start, Effort::default(), |e| screen.slope(e)))
         .collect();
-    for (unit, value) in climbed {
-        if best.as_ref().is_none_or(|(_, v)| value > *v) {
-            best = Some((unit, value));
-        }
+    if few.is_none() {
+        return highest(rough);
     }
-    best.expect("there is at least one Sobol point to climb from")
+    let units = rough
+        .into_iter()
+        .map(|(u, _)| u)
+        .chain(previous.map(<[f64]>::to_vec));
+    let last = pool::best(pool::distinct(units), 2, |u| surface.value(&encode(u)));
+    highest(
+        last.par_iter()
+            .map(|(u, _)| {
+                let effort = Effort {
+                    steps: 12,
+                    shortest: 1e-6,
+                };
+                pool::climb(space, u, effort, |e| surface.slope(e))
+            })
+            .collect(),
+    )
+}
+
+/// The first pair of greatest value.
+fn highest(pairs: Vec<(Vec<f64>, f64)>) -> (Vec<f64>, f64) {
+    pairs
+        .into_iter()
+        .reduce(|a, b| if b.1 > a.1 { b } else { a })
+        .expect("there is at least one Sobol point to climb from")
 }
 
 /// The first points, best first, that differ by at least 0.05 in some coordinate from those before;

@@ -12,15 +12,11 @@ pub const REACH: f64 = 9.0;
 
 /// One linear piece of the envelope: `intercept + slope z` up to `end`, from function `owner`.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Piece {
-    /// Right end.
-    pub end: f64,
-    /// Value at z = 0 of the line.
-    pub intercept: f64,
-    /// Slope of the line.
-    pub slope: f64,
-    /// Number of the function, in the order of merging from 0.
-    pub owner: u32,
+struct Piece {
+    end: f64,
+    intercept: f64,
+    slope: f64,
+    owner: u32,
 }
 
 /// Running maximum of piecewise-linear functions on |z| <= [`REACH`].
@@ -81,36 +77,55 @@ impl Envelope {
         self.count += 1;
     }
 
-    /// The pieces of the maximum, from the left.
-    pub fn pieces(&self) -> &[Piece] {
-        &self.pieces
-    }
-
-    /// The pieces of the base function, from the left.
-    pub fn base(&self) -> &[Piece] {
-        &self.base
+    /// The intervals on which one function exceeds the base and neither changes its piece.
+    pub fn gains(&self) -> impl Iterator<Item = Gain> {
+        let (mut i, mut k, mut left) = (0, 0, -REACH);
+        std::iter::from_fn(move || {
+            while i < self.pieces.len() && k < self.base.len() {
+                let (top, base) = (self.pieces[i], self.base[k]);
+                let (from, to) = (left, top.end.min(base.end));
+                left = to;
+                i += usize::from(top.end <= to);
+                k += usize::from(base.end <= to);
+                if top.owner != 0 && to > from {
+                    let (intercept, slope) =
+                        (top.intercept - base.intercept, top.slope - base.slope);
+                    return Some(Gain {
+                        from,
+                        to,
+                        intercept,
+                        slope,
+                        owner: top.owner,
+                    });
+                }
+            }
+            None
+        })
     }
 
     /// E[max - base] under a standard normal z; never negative.
     pub fn expected_gain(&self) -> f64 {
-        let mut sum = 0.0;
-        let mut left = -REACH;
-        let (mut i, mut k) = (0, 0);
-        while i < self.pieces.len() && k < self.base.len() {
-            let (top, base) = (self.pieces[i], self.base[k]);
-            let end = top.end.min(base.end);
-            if top.owner != 0 && end > left {
-                let gain = |z: f64| {
-                    ((top.intercept - base.intercept) + (top.slope - base.slope) * z).max(0.0)
-                };
-                sum += integrate_linear(left, end, gain(left), gain(end));
-            }
-            left = end;
-            i += usize::from(top.end <= end);
-            k += usize::from(base.end <= end);
-        }
-        sum
+        let parts = self.gains().map(|g| {
+            let at = |z: f64| (g.intercept + g.slope * z).max(0.0);
+            integrate_linear(g.from, g.to, at(g.from), at(g.to))
+        });
+        parts.sum()
     }
+}
+
+/// `intercept + slope z` is what function `owner` exceeds the base by, for z in [from, to].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Gain {
+    /// Left end.
+    pub from: f64,
+    /// Right end.
+    pub to: f64,
+    /// Excess at z = 0 of the line.
+    pub intercept: f64,
+    /// Slope of the excess.
+    pub slope: f64,
+    /// Number of the function.
+    pub owner: u32,
 }
 
 /// Pieces of a function within the reach.
@@ -210,7 +225,7 @@ mod tests {
         envelope.merge(&kink);
         envelope.merge(&flat);
         let mut left = -REACH;
-        for p in envelope.pieces() {
+        for p in &envelope.pieces {
             for t in [0.01, 0.5, 0.99] {
                 let z = left + t * (p.end - left);
                 let expected = tent.value(z).max(kink.value(z)).max(0.9);

@@ -5,6 +5,7 @@
 //! the finite sets of x that both run over; [`space_filling`] does without a model.
 
 mod envelope;
+mod gradient;
 mod knowledge_gradient;
 mod normal;
 pub mod pool;
@@ -12,6 +13,6 @@ pub mod rho_kg;
 mod situation;
 pub mod space_filling;
 
-pub use envelope::{Envelope, Piece, REACH};
+pub use envelope::{Envelope, Gain, REACH};
 pub use knowledge_gradient::KnowledgeGradient;
 pub use situation::{Choice, Situation, Taken};

@@ -64,6 +64,16 @@ pub(super) fn integrate_linear(l: f64, u: f64, at_l: f64, at_u: f64) -> f64 {
     at_l * falling + at_u * rising
 }
 
+/// Integrals over [l, u] of the density and of z x density.
+pub(super) fn moments(l: f64, u: f64) -> (f64, f64) {
+    let mass = if l >= 0.0 {
+        upper(l) - upper(u)
+    } else {
+        upper(-u) - upper(-l)
+    };
+    (mass, density(l) - density(u))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

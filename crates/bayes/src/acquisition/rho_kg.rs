@@ -6,14 +6,16 @@
 //! 0.02; the best of 128 Sobol points. At most 64, fewer where there are many environments (A x W is
 //! kept below 4,096 points). A candidate's own x always belongs to the comparison too.
 //!
-//! Candidates are x of the same kinds, each with every environment of the decision; the best few are
-//! refined around themselves in shrinking boxes.
+//! Candidates are x of the same kinds, each with every environment of the decision; from the best few
+//! pairs the gradient is climbed in the box, the environment held, and the x reached are tried again with
+//! every environment.
 
 use super::knowledge_gradient::KnowledgeGradient;
 use super::{Choice, Situation, pool};
 use crate::incumbent::RiskSurface;
 use crate::maximize::Effort;
 use crate::stream::{Purpose, sobol_seed};
+use rayon::prelude::*;
 
 /// Most members of A.
 const COMPARED: usize = 64;
@@ -25,10 +27,13 @@ const CANDIDATES: usize = 96;
 const CANDIDATE_PAIRS: usize = 4096;
 /// Radii of points around the incumbent.
 const RADII: [f64; 4] = [0.2, 0.1, 0.05, 0.02];
-/// Pairs refined.
-const REFINED: usize = 4;
-/// Rounds of refinement, halving the box.
-const ROUNDS: u32 = 5;
+/// Pairs climbed from.
+const REFINED: usize = 6;
+/// Effort of one climb.
+const CLIMB: Effort = Effort {
+    steps: 15,
+    shortest: 1e-4,
+};
 
 /// The pair of highest knowledge gradient that is not taken; `None` if all candidates are.
 pub fn choose(s: &Situation<'_>) -> Option<Choice> {
@@ -92,23 +97,19 @@ pub fn choose(s: &Situation<'_>) -> Option<Choice> {
             .chain(pool::spread(s.space, 128, CANDIDATES, seed)),
     );
     xs.truncate((CANDIDATE_PAIRS / s.environments.len()).clamp(16, CANDIDATES));
-    let mut best = ranked(s, &kg, xs);
-    best.truncate(REFINED);
-    for round in 0..ROUNDS {
-        let radius = 0.1 * 0.5_f64.powi(round as i32);
-        let around: Vec<_> = best
-            .iter()
-            .flat_map(|c| {
-                pool::around(s.space, &c.x, radius, 1000 + 16 * u64::from(round), 8, seed)
-            })
-            .collect();
-        let mut all = ranked(s, &kg, pool::distinct(around));
-        all.append(&mut best);
-        all.sort_by(|a, b| b.value.total_cmp(&a.value));
-        all.truncate(REFINED);
-        best = all;
-    }
-    best.into_iter().next()
+    let first = ranked(s, &kg, xs);
+    let starts = &first[..first.len().min(REFINED)];
+    let climbed: Vec<Vec<f64>> = starts
+        .par_iter()
+        .map(|c| pool::climb(s.space, &c.x, CLIMB, |e| kg.slope(e, c.environment)).0)
+        .collect();
+    let refined = ranked(s, &kg, climbed);
+    // On a tie the start stands: its value was not bought with anything.
+    first
+        .into_iter()
+        .take(1)
+        .chain(refined.into_iter().take(1))
+        .reduce(|a, b| if b.value > a.value { b } else { a })
 }
 
 /// The best free pair of each x, best first.

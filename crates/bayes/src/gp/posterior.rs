@@ -105,6 +105,16 @@ impl Posterior {
         self.y.view()
     }
 
+    /// The kernel.
+    pub fn kernel(&self) -> &Kernel {
+        &self.kernel
+    }
+
+    /// The factor of `k(X, X) + noise I`.
+    pub fn factor(&self) -> &Factor {
+        &self.factor
+    }
+
     /// `alpha = K^-1 (y - mean)`, n: the posterior mean is `mean + k(points, X) alpha`.
     pub fn weights(&self) -> ArrayView1<'_, f64> {
         self.alpha.view()

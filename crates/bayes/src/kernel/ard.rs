@@ -36,17 +36,19 @@ impl Kernel {
         self.outputscale
     }
 
+    /// Scaled squared distance of two points of d inputs each.
+    pub fn squared_distance(&self, a: ArrayView1<f64>, b: ArrayView1<f64>) -> f64 {
+        let scales = self.inverse_lengthscales.iter();
+        let parts = scales.zip(a.iter().zip(&b)).map(|(s, (a, b))| {
+            let difference = s * a - s * b;
+            difference * difference
+        });
+        parts.sum()
+    }
+
     /// Covariance of two points of d inputs each.
     pub fn value(&self, a: ArrayView1<f64>, b: ArrayView1<f64>) -> f64 {
-        let r2 = self
-            .inverse_lengthscales
-            .iter()
-            .zip(a.iter().zip(&b))
-            .map(|(s, (a, b))| {
-                let difference = s * a - s * b;
-                difference * difference
-            });
-        self.outputscale * self.kind.correlation(r2.sum())
+        self.outputscale * self.kind.correlation(self.squared_distance(a, b))
     }
 
     /// Gradient of [`Self::value`] with respect to the point `a`.

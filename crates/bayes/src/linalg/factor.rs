@@ -159,6 +159,17 @@ impl Factor {
         x.into()
     }
 
+    /// `L^-T b` for one right-hand side of n entries.
+    ///
+    /// # Panics
+    /// If `b` does not have n entries.
+    pub fn back_solve_one(&self, b: ArrayView1<f64>) -> Array1<f64> {
+        assert_eq!(b.len(), self.size(), "right-hand side of another size");
+        let mut x = b.to_vec();
+        backward(self.columns(), &mut x);
+        x.into()
+    }
+
     /// `(K + jitter I)^-1 b` for one right-hand side of n entries.
     ///
     /// # Panics

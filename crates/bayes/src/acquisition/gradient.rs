@@ -1,0 +1,182 @@
+//! Gradient of the knowledge gradient with respect to the candidate's x.
+//!
+//! On each interval of z where function `o` exceeds the incumbent's and neither changes its piece, both
+//! are linear with known shares q of the environments: `g(z) = sum_k q_k (a_k + b_k z)`. Intervals move
+//! with the candidate, but the envelope is continuous there (envelope theorem), so the derivative with
+//! respect to each a and b is q times the interval's normal moments. The rest is the chain rule through
+//! `b = cov(p, c) / sqrt(var(c) + noise)`, where one back substitution replaces a solve per point.
+
+use super::knowledge_gradient::{Curve, KnowledgeGradient, Workspace, joint};
+use super::normal::moments;
+use crate::gp::Whitened;
+use crate::maximize::Slope;
+use ndarray::{Array1, Array2, ArrayView1, s};
+
+/// Derivatives of the expected gain with respect to what it is made of.
+struct Sensitivity {
+    /// To b on A x W.
+    comparison: Vec<f64>,
+    /// To b on the candidate's own x.
+    own: Vec<f64>,
+    /// To the means on the candidate's own x.
+    own_mean: Vec<f64>,
+}
+
+impl KnowledgeGradient<'_> {
+    /// KG at encoded `x` with environment `j` of the decision, and its gradient with respect to `x`.
+    ///
+    /// # Panics
+    /// If `j` is not one of the decision's environments.
+    pub fn slope(&self, x: &[f64], j: usize) -> Slope {
+        let own = self
+            .posterior
+            .whiten(joint(&[x.to_vec()], self.environments).view());
+        let at = Whitened {
+            points: own.points.slice(s![j..=j, ..]).to_owned(),
+            solved: own.solved.slice(s![.., j..=j]).to_owned(),
+            mean: Array1::from_elem(1, own.mean[j]),
+            variance: Array1::from_elem(1, own.variance[j]),
+        };
+        let noise = self.posterior.hyperparameters().noise;
+        let deviation = (own.variance[j] + noise).sqrt();
+        let there = self
+            .posterior
+            .fantasy_directions(&self.comparison, &at)
+            .column(0)
+            .to_vec();
+        let here = self
+            .posterior
+            .fantasy_directions(&own, &at)
+            .column(0)
+            .to_vec();
+        let means = own.mean.to_vec();
+        let curve = Curve::new(self.risk, &means, &self.environments.masses);
+        let mut work = Workspace::default();
+        let value = self.gain(&there, (&curve, &here), &mut work);
+        let to = self.sensitivity(&work, &there, (&means, &here));
+        (
+            value,
+            self.chain(x, j, deviation, &own, (&there, &here), &to),
+        )
+    }
+
+    fn sensitivity(&self, work: &Workspace, there: &[f64], own: (&[f64], &[f64])) -> Sensitivity {
+        let n = self.environments.len();
+        let count = there.len() / n;
+        let mut out = Sensitivity {
+            comparison: vec![0.0; there.len()],
+            own: vec![0.0; n],
+            own_mean: vec![0.0; n],
+        };
+        let all_means = self
+            .comparison
+            .mean
+            .as_slice()
+            .expect("a fresh vector is contiguous");
+        let shares = |means: &[f64], slopes: &[f64], z: f64| {
+            let values: Vec<f64> = means.iter().zip(slopes).map(|(a, b)| a + b * z).collect();
+            self.risk.tail_weights(&values, &self.environments.masses)
+        };
+        for gain in work.envelope.gains() {
+            let z = 0.5 * (gain.from + gain.to);
+            let (mass, first) = moments(gain.from, gain.to);
+            for (d, q) in out
+                .comparison
+                .iter_mut()
+                .zip(shares(&all_means[..n], &there[..n], z))
+            {
+                *d -= q * first;
+            }
+            let owner = gain.owner as usize;
+            if owner < count {
+                let block = owner * n..(owner + 1) * n;
+                let q = shares(&all_means[block.clone()], &there[block.clone()], z);
+                out.comparison[block]
+                    .iter_mut()
+                    .zip(q)
+                    .for_each(|(d, q)| *d += q * first);
+            } else {
+                for (k, q) in shares(own.0, own.1, z).into_iter().enumerate() {
+                    out.own[k] += q * first;
+                    out.own_mean[k] += q * mass;
+                }
+            }
+        }
+        out
+    }
+
+    fn chain(
+        &self,
+        x: &[f64],
+        j: usize,
+        deviation: f64,
+        own: &Whitened,
+        (there, here): (&[f64], &[f64]),
+        to: &Sensitivity,
+    ) -> Vec<f64> {
+        let (factor, weights) = (self.posterior.factor(), self.posterior.weights());
+        let solved_at: Vec<f64> = own.solved.column(j).to_vec();
+        let gamma = factor.back_solve_one(ArrayView1::from(&solved_at[..]));
+        // sum over points of sensitivity x whitened column, then one back substitution.
+        let half = self
+            .comparison
+            .solved
+            .dot(&ArrayView1::from(&to.comparison[..]))
+            + own.solved.dot(&ArrayView1::from(&to.own[..]));
+        let beta = factor.back_solve_one(half.view());
+        let pairs = to
+            .comparison
+            .iter()
+            .zip(there)
+            .chain(to.own.iter().zip(here));
+        let shrink = pairs.map(|(g, b)| g * b).sum::<f64>() / (deviation * deviation);
+
+        let mut slopes = self.data_slopes(own);
+        // Coefficient of the derivative of k((x, w_k), X_i), for each i and k.
+        for (i, mut row) in slopes.rows_mut().into_iter().enumerate() {
+            for (k, slope) in row.iter_mut().enumerate() {
+                let mut c = to.own_mean[k] * weights[i] - to.own[k] * gamma[i] / deviation;
+                if k == j {
+                    c += shrink * gamma[i] - beta[i] / deviation;
+                }
+                *slope *= c;
+            }
+        }
+        let kernel = self.posterior.kernel();
+        let hyper = self.posterior.hyperparameters();
+        let (dx, prior) = (x.len(), 2.0 * hyper.outputscale);
+        let mut gradient = vec![0.0; dx];
+        let mut add = |coefficient: f64, point: ArrayView1<f64>| {
+            for d in 0..dx {
+                gradient[d] += coefficient * (x[d] - point[d]) / hyper.lengthscales[d].powi(2);
+            }
+        };
+        for (row, point) in slopes
+            .rows()
+            .into_iter()
+            .zip(self.posterior.inputs().rows())
+        {
+            add(prior * row.sum(), point);
+        }
+        let at = own.points.row(j);
+        for (g, point) in to.comparison.iter().zip(self.comparison.points.rows()) {
+            if *g != 0.0 {
+                let r2 = kernel.squared_distance(at, point);
+                let slope = self.posterior.kind().correlation_and_slope(r2).1;
+                add(prior * g * slope / deviation, point);
+            }
+        }
+        gradient
+    }
+
+    /// Derivative of the correlation with respect to the scaled squared distance, between every
+    /// observation and every own point: n x environments.
+    fn data_slopes(&self, own: &Whitened) -> Array2<f64> {
+        let (kernel, kind) = (self.posterior.kernel(), self.posterior.kind());
+        let inputs = self.posterior.inputs();
+        Array2::from_shape_fn((inputs.nrows(), own.points.nrows()), |(i, k)| {
+            let r2 = kernel.squared_distance(inputs.row(i), own.points.row(k));
+            kind.correlation_and_slope(r2).1
+        })
+    }
+}
