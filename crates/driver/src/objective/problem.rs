@@ -1,18 +1,62 @@
 //! Test functions with known optimum: the cheap twin of every expensive objective.
 
-use super::Opened;
+use std::collections::BTreeMap;
+
+use bo_bayes::synthetic::{self, Synthetic};
+
+use super::{Description, Objective, Opened, Outcome, Request};
 use crate::exit::Failure;
-use crate::settings::Origin;
+use crate::settings::{Origin, nearest};
+
+/// A test function, with the noise that belongs to it.
+struct TestFunction(Synthetic);
 
 /// Opens a problem by its name.
 ///
 /// # Errors
 /// An unknown name: [`Failure::Setting`] with the nearest known one.
 pub fn open(name: &str) -> Result<Opened, Failure> {
-    Err(Failure::Setting {
-        key: "problem".into(),
-        origin: Origin::Flag("--problem".into()),
-        reason: format!("unknown problem {name:?}"),
-        remedy: "none is built in yet".into(),
+    let Some(function) = synthetic::by_name(name) else {
+        let known = synthetic::NAMES.join(", ");
+        return Err(Failure::Setting {
+            key: "problem".into(),
+            origin: Origin::Flag("--problem".into()),
+            reason: format!("no test function is called {name:?}"),
+            remedy: match nearest(name, synthetic::NAMES) {
+                Some(near) => format!("did you mean {near}? known are {known}"),
+                None => format!("known are {known}"),
+            },
+        });
+    };
+    Ok(Opened {
+        problem: function.problem(),
+        objective: Box::new(TestFunction(function)),
+        default_x: None,
+        notices: Vec::new(),
     })
+}
+
+impl Objective for TestFunction {
+    fn evaluate(&mut self, request: &Request) -> Outcome {
+        Outcome::Value(self.0.observe(&request.query, self.0.noise(), request.seed, request.id))
+    }
+
+    fn stop(&mut self) {}
+
+    fn describe(&self) -> Description {
+        let environments = match &self.0.problem().environments {
+            bo_bayes::environment::Environments::Finite(finite) => finite.labels().to_vec(),
+            _ => Vec::new(),
+        };
+        let (best, at) = self.0.optimum();
+        Description {
+            kind: "problem".into(),
+            environments,
+            hashes: BTreeMap::new(),
+            notes: BTreeMap::from([
+                ("problem".to_owned(), self.0.name().to_owned()),
+                ("best CVaR known".to_owned(), format!("{best} at tail mass {} and x {at:?}", self.0.tail())),
+            ]),
+        }
+    }
 }

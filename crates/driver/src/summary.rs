@@ -1,0 +1,241 @@
+//! The end of a run in one screen, or as one JSON object.
+//!
+//! Central type: [`Summary`], made from a run's files alone, so that the run itself, `bo resume` of a finished
+//! run and `bo show` say the same.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+
+use bo_vision::pipeline::PARAMETERS;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::event::Seconds;
+use crate::quantity::{bytes, seconds, value};
+use crate::record::{History, HistoryEntry, IncumbentRecord, Manifest};
+
+/// Worst environments shown.
+const WORST: usize = 5;
+
+/// A run as its user should see it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Summary {
+    format: &'static str,
+    version: u32,
+    /// The run's directory, as typed.
+    out: String,
+    iterations: u64,
+    incumbent: Option<Recommended>,
+    /// Name of the risk measure with its tail mass.
+    risk_measure: String,
+    environments: usize,
+    /// Worst environments at the incumbent by the model, the worst first.
+    worst: Vec<Worst>,
+    history: Vec<HistoryEntry>,
+    evaluations: usize,
+    failures: usize,
+    seconds: Seconds,
+    peak_bytes: u64,
+    commands: BTreeMap<&'static str, String>,
+    /// Names of x in order, and what environments are called.
+    #[serde(skip)]
+    order: Vec<String>,
+    #[serde(skip)]
+    called: &'static str,
+}
+
+/// The recommendation.
+#[derive(Clone, Debug, Serialize)]
+struct Recommended {
+    x: BTreeMap<String, Value>,
+    /// What one would use without optimising, where there is such a thing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    default_x: Option<BTreeMap<String, Value>>,
+    risk: f64,
+    mean: f64,
+}
+
+/// An environment at which the incumbent is bad.
+#[derive(Clone, Debug, Serialize)]
+struct Worst {
+    name: String,
+    /// By the model.
+    predicted: f64,
+    /// Seen at the incumbent itself, if it was evaluated there.
+    observed: Option<f64>,
+}
+
+/// The risk measure of a run in words: `CVaR (worst 10 %)`.
+pub fn risk_words(manifest: &Manifest) -> (&'static str, String) {
+    let share = manifest.fixed.get("alpha").and_then(Value::as_f64).unwrap_or(1.0) * 100.0;
+    let share = format!("{}", (share * 1e6).round() / 1e6);
+    match manifest.fixed.get("risk").and_then(Value::as_str).unwrap_or("cvar") {
+        "var" => ("VaR", format!("VaR ({share} % quantile from the bad end)")),
+        "worst" => ("worst", "worst environment".to_owned()),
+        "mean" => ("mean", "mean".to_owned()),
+        "mean-deviation" => {
+            let k = manifest.fixed.get("k").and_then(Value::as_f64).unwrap_or(1.0);
+            ("mean-dev", format!("mean - {k} deviations"))
+        }
+        _ => ("CVaR", format!("CVaR (mean of the worst {share} %)")),
+    }
+}
+
+/// +1 if larger values are better, -1 if smaller.
+pub fn sign(manifest: &Manifest) -> f64 {
+    if manifest.direction == "minimize" { -1.0 } else { 1.0 }
+}
+
+/// Whether environments are images.
+fn of_images(manifest: &Manifest) -> bool {
+    matches!(manifest.objective.as_str(), "scenes" | "images")
+}
+
+/// `word` in quotes where a shell needs them.
+pub fn typed(path: &Path) -> String {
+    shell_words::quote(&path.to_string_lossy()).into_owned()
+}
+
+impl Summary {
+    /// Of the run in `out` with this history. `incumbent` is the recommendation now; `peak` the most memory
+    /// held, bytes.
+    pub fn new(out: &Path, history: &History, incumbent: Option<&IncumbentRecord>, peak: u64) -> Self {
+        let manifest = &history.manifest;
+        let run = typed(out);
+        let mut commands = BTreeMap::from([
+            ("extend", format!("bo resume {run} --iterations {}", (2 * manifest.iterations).max(1))),
+            ("show", format!("bo show {run}")),
+        ]);
+        if of_images(manifest) || !manifest.environments.is_empty() {
+            commands.insert("evaluate", format!("bo evaluate {run}"));
+        }
+        let recommended = incumbent.map(|incumbent| Recommended {
+            x: manifest.named_x(&incumbent.x),
+            default_x: of_images(manifest)
+                .then(|| PARAMETERS.iter().map(|p| (p.name.to_owned(), Value::from(p.default))).collect()),
+            risk: incumbent.risk,
+            mean: incumbent.mean,
+        });
+        let result = history.result.as_ref();
+        Self {
+            format: "bo/summary",
+            version: 1,
+            out: out.display().to_string(),
+            iterations: manifest.iterations,
+            incumbent: recommended,
+            risk_measure: risk_words(manifest).1,
+            environments: manifest.environments.len(),
+            worst: incumbent.map_or_else(Vec::new, |incumbent| worst(history, incumbent)),
+            history: result.map_or_else(Vec::new, |result| result.history.clone()),
+            evaluations: history.evaluations.len(),
+            failures: history.evaluations.iter().filter(|line| line.value.is_none()).count(),
+            seconds: result.map_or_else(Seconds::default, |result| result.seconds),
+            peak_bytes: peak,
+            commands,
+            order: manifest.x.iter().map(|parameter| parameter.name.clone()).collect(),
+            called: match manifest.objective.as_str() {
+                "scenes" => "scene",
+                "images" => "image",
+                _ => "environment",
+            },
+        }
+    }
+}
+
+/// The worst environments at the incumbent by the model.
+fn worst(history: &History, incumbent: &IncumbentRecord) -> Vec<Worst> {
+    let manifest = &history.manifest;
+    if incumbent.per_environment.len() != manifest.environments.len() {
+        return Vec::new();
+    }
+    let sign = sign(manifest);
+    let mut order: Vec<usize> = (0..incumbent.per_environment.len()).collect();
+    order.sort_by(|&a, &b| (sign * incumbent.per_environment[a]).total_cmp(&(sign * incumbent.per_environment[b])));
+    let observed = |row: usize| {
+        let here = |line: &&crate::record::EvaluationLine| {
+            line.environment == Some(row as u64) && line.x == incumbent.x && line.value.is_some()
+        };
+        history.evaluations.iter().rev().find(here).and_then(|line| line.value)
+    };
+    let entry = |row: usize| Worst {
+        name: manifest.environments[row].name.clone(),
+        predicted: incumbent.per_environment[row],
+        observed: observed(row),
+    };
+    order.into_iter().take(WORST).map(entry).collect()
+}
+
+/// A value of x for people.
+pub fn shown(json: &Value) -> String {
+    match json {
+        Value::Number(number) if number.is_f64() => value(number.as_f64().unwrap_or(f64::NAN)),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.incumbent {
+            None => writeln!(f, "nothing to recommend: no evaluation succeeded")?,
+            Some(recommended) => self.recommendation(f, recommended)?,
+        }
+        if !self.worst.is_empty() {
+            let width = self.worst.iter().map(|worst| worst.name.chars().count()).max().unwrap_or(0);
+            writeln!(f, "\nworst {}s there     by the model   observed there", self.called)?;
+            for worst in &self.worst {
+                let observed = worst.observed.map_or_else(|| "-".to_owned(), value);
+                writeln!(f, "  {:<width$}  {:>14}  {observed:>15}", worst.name, value(worst.predicted), width = width.max(18))?;
+            }
+        }
+        let failures = match self.failures {
+            0 => "none failed".to_owned(),
+            count => format!("{count} failed"),
+        };
+        let Seconds { fit, acquire, evaluate, other } = self.seconds;
+        writeln!(
+            f,
+            "\n{} evaluations, {failures}; {} in all: fit {}, acquire {}, evaluate {}, other {}",
+            self.evaluations,
+            seconds(fit + acquire + evaluate + other),
+            seconds(fit),
+            seconds(acquire),
+            seconds(evaluate),
+            seconds(other)
+        )?;
+        if self.peak_bytes > 0 {
+            writeln!(f, "peak memory {}", bytes(self.peak_bytes))?;
+        }
+        writeln!(f)?;
+        for (what, key) in [
+            ("go on, to twice as many", "extend"),
+            ("look at it again", "show"),
+            ("score it everywhere", "evaluate"),
+        ] {
+            if let Some(command) = self.commands.get(key) {
+                writeln!(f, "{what:<24}  {command}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Summary {
+    fn recommendation(&self, f: &mut fmt::Formatter<'_>, recommended: &Recommended) -> fmt::Result {
+        let width = self.order.iter().map(|name| name.chars().count()).max().unwrap_or(0).max(18);
+        let header = if recommended.default_x.is_some() { "     default" } else { "" };
+        writeln!(f, "recommended after {} iterations{header:>width$}", self.iterations, width = header.len() + width / 4)?;
+        for name in &self.order {
+            let of = |x: &BTreeMap<String, Value>| x.get(name).map_or_else(String::new, shown);
+            let default = recommended.default_x.as_ref().map_or_else(String::new, of);
+            writeln!(f, "  {name:<width$}  {:>14}  {default:>10}", of(&recommended.x))?;
+        }
+        let over = match self.environments {
+            0 => String::new(),
+            count => format!(" over all {count} {}s", self.called),
+        };
+        writeln!(f, "\n{}{over}, by the model: {}", self.risk_measure, value(recommended.risk))?;
+        writeln!(f, "mean{over}, by the model: {}", value(recommended.mean))
+    }
+}
