@@ -108,6 +108,10 @@ pub struct Started {
     pub w_names: Vec<String>,
     /// Names of the environments of a finite set, in order; empty otherwise.
     pub environments: Vec<String>,
+    /// Short name of the risk measure: `CVaR`.
+    pub risk_name: String,
+    /// Direction.
+    pub larger_is_better: bool,
     /// Iterations asked for (the total).
     pub iterations: u64,
     /// Evaluations of the initial design.

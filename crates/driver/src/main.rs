@@ -3,12 +3,18 @@
 //! The binary reads the command line, runs one command and turns its end into an exit code.
 
 mod cli;
+mod evaluate;
 mod event;
 mod exit;
 mod objective;
+mod plan;
+mod progress;
+mod quantity;
 mod record;
 mod run;
 mod settings;
+mod show;
+mod summary;
 
 use std::process::ExitCode;
 

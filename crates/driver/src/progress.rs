@@ -4,13 +4,14 @@
 //! for both. Writing that fails is dropped: a closed terminal does not end a run.
 
 use std::io::{IsTerminal as _, Write as _};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::event::{EvaluationDone, IterationDone, Level, Phase, Reporter, RunEvent};
-use crate::log::Log;
 use crate::quantity::{bytes, clock, value};
+use crate::record::Log;
 
 /// Iterations whose mean time foretells the rest.
 const RECENT: usize = 5;
@@ -45,10 +46,10 @@ struct Telling {
 }
 
 impl Telling {
-    fn new(risk: &str, sign: f64) -> Self {
+    fn new() -> Self {
         Self {
-            risk: risk.to_owned(),
-            sign,
+            risk: "risk".to_owned(),
+            sign: 1.0,
             iterations: 0,
             initial: 0,
             initial_done: 0,
@@ -62,6 +63,8 @@ impl Telling {
     fn note(&mut self, event: &RunEvent) {
         match event {
             RunEvent::Started(started) => {
+                self.risk.clone_from(&started.risk_name);
+                self.sign = if started.larger_is_better { 1.0 } else { -1.0 };
                 self.iterations = started.iterations;
                 self.initial = started.initial;
                 self.initial_done = 0;
@@ -77,7 +80,8 @@ impl Telling {
                 }
                 let seconds = done.seconds;
                 if done.iteration > 0 {
-                    self.recent.push(seconds.fit + seconds.acquire + seconds.evaluate + seconds.other);
+                    self.recent
+                        .push(seconds.fit + seconds.acquire + seconds.evaluate + seconds.other);
                     if self.recent.len() > RECENT {
                         self.recent.remove(0);
                     }
@@ -90,7 +94,8 @@ impl Telling {
     /// Seconds left, once an iteration foretells them.
     fn left(&self, done: &IterationDone) -> Option<f64> {
         let mean = self.recent.iter().sum::<f64>() / self.recent.len() as f64;
-        (!self.recent.is_empty()).then(|| mean * done.iterations.saturating_sub(done.iteration) as f64)
+        (!self.recent.is_empty())
+            .then(|| mean * done.iterations.saturating_sub(done.iteration) as f64)
     }
 
     /// The line of a complete iteration.
@@ -102,8 +107,14 @@ impl Telling {
             (_, Some(last)) => format!("value {:>7}", value(last)),
             (_, None) => "failed       ".to_owned(),
         };
-        let left = self.left(done).map_or_else(String::new, |left| format!("  left {}", clock(left)));
-        let now = if done.resident > 0 { done.resident } else { done.in_use };
+        let left = self
+            .left(done)
+            .map_or_else(String::new, |left| format!("  left {}", clock(left)));
+        let now = if done.resident > 0 {
+            done.resident
+        } else {
+            done.in_use
+        };
         format!(
             "iteration {:>width$}/{}  {seen}  {} {:>7}  best so far {:>7}{left}  memory {} (peak {})",
             done.iteration,
@@ -119,7 +130,9 @@ impl Telling {
     /// The line of a failed evaluation.
     fn failure(done: &EvaluationDone) -> Option<String> {
         let reason = done.reason.as_deref().unwrap_or("no reason given");
-        done.value.is_none().then(|| format!("evaluation {} {}: {reason}", done.id, verb(&done.status)))
+        done.value
+            .is_none()
+            .then(|| format!("evaluation {} {}: {reason}", done.id, verb(&done.status)))
     }
 
     /// A line worth keeping about an event; none for those that say nothing new.
@@ -136,26 +149,52 @@ impl Telling {
                     "going on in {}: {found} evaluations are there{}",
                     started.out.display(),
                     match started.resumed_after {
-                        Some(iteration) => format!(", iteration {iteration} of {} is complete", started.iterations),
+                        Some(iteration) => format!(
+                            ", iteration {iteration} of {} is complete",
+                            started.iterations
+                        ),
                         None => String::new(),
                     }
                 ),
             }),
-            RunEvent::Notice { level: Level::Info, message } => Some(message.clone()),
-            RunEvent::Notice { level: Level::Warning, message } => Some(format!("warning: {message}")),
-            RunEvent::EvaluationDone(done) => Self::failure(done).map(|line| format!("warning: {line}")),
-            RunEvent::IterationDone(done) => Some(self.iteration(done)),
-            RunEvent::Leak { iteration, owner, bytes: count } => {
-                Some(format!("warning: iteration {iteration}: {owner} left {} behind", bytes(*count)))
+            RunEvent::Notice {
+                level: Level::Info,
+                message,
+            } => Some(message.clone()),
+            RunEvent::Notice {
+                level: Level::Warning,
+                message,
+            } => Some(format!("warning: {message}")),
+            RunEvent::EvaluationDone(done) => {
+                Self::failure(done).map(|line| format!("warning: {line}"))
             }
-            RunEvent::DeepClean { iteration, resident_before, resident_after } => Some(format!(
+            RunEvent::IterationDone(done) => Some(self.iteration(done)),
+            RunEvent::Leak {
+                iteration,
+                owner,
+                bytes: count,
+            } => Some(format!(
+                "warning: iteration {iteration}: {owner} left {} behind",
+                bytes(*count)
+            )),
+            RunEvent::DeepClean {
+                iteration,
+                resident_before,
+                resident_after,
+            } => Some(format!(
                 "deep clean-up after iteration {iteration}: {} before, {} after",
                 bytes(*resident_before),
                 bytes(*resident_after)
             )),
-            RunEvent::Checkpoint { iteration, file, bytes: count } => {
-                Some(format!("checkpoint of iteration {iteration}: {} ({})", file.display(), bytes(*count)))
-            }
+            RunEvent::Checkpoint {
+                iteration,
+                file,
+                bytes: count,
+            } => Some(format!(
+                "checkpoint of iteration {iteration}: {} ({})",
+                file.display(),
+                bytes(*count)
+            )),
             RunEvent::Phase { .. } | RunEvent::Stopped(_) | RunEvent::Finished(_) => None,
         }
     }
@@ -180,8 +219,8 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// For a run whose risk measure is called `risk`; `sign` is +1 if larger is better, -1 if smaller.
-    pub fn new(risk: &str, sign: f64) -> Self {
+    /// On this process's stderr.
+    pub fn new() -> Self {
         let live = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
             let style = ProgressStyle::with_template("{spinner} {wide_msg}");
@@ -189,7 +228,11 @@ impl Progress {
             bar.enable_steady_tick(Duration::from_millis(200));
             bar
         });
-        Self { telling: Telling::new(risk, sign), live, spoke: Instant::now() }
+        Self {
+            telling: Telling::new(),
+            live,
+            spoke: Instant::now(),
+        }
     }
 
     fn say(&self, line: &str) {
@@ -211,7 +254,11 @@ impl Progress {
         };
         let before = bar.message();
         let before = before.split("  · ").next().unwrap_or_default();
-        let start = if before.is_empty() { format!("iteration {iteration}") } else { before.to_owned() };
+        let start = if before.is_empty() {
+            format!("iteration {iteration}")
+        } else {
+            before.to_owned()
+        };
         bar.set_message(format!("{start}  · {doing}"));
     }
 }
@@ -234,7 +281,10 @@ impl Reporter for Progress {
                 if done.iteration > 0 {
                     return;
                 }
-                let line = format!("initial design {}/{}", self.telling.initial_done, self.telling.initial);
+                let line = format!(
+                    "initial design {}/{}",
+                    self.telling.initial_done, self.telling.initial
+                );
                 match &self.live {
                     Some(bar) => bar.set_message(line),
                     None if self.spoke.elapsed() >= PAUSE => {
@@ -269,22 +319,22 @@ impl Drop for Progress {
 /// All events in words, in `log.txt`.
 pub struct Chronicle {
     telling: Telling,
-    log: Log,
+    log: Arc<Log>,
 }
 
 impl Chronicle {
-    /// Writes to `log`; see [`Progress::new`].
-    pub fn new(risk: &str, sign: f64, log: Log) -> Self {
-        Self { telling: Telling::new(risk, sign), log }
+    /// Writes to `log`.
+    pub fn new(log: Arc<Log>) -> Self {
+        Self {
+            telling: Telling::new(),
+            log,
+        }
     }
 }
 
 impl Reporter for Chronicle {
     fn event(&mut self, event: &RunEvent) {
         self.telling.note(event);
-        if let RunEvent::Started(started) = event {
-            self.log.attach(&started.out);
-        }
         if let Some(line) = self.telling.line(event) {
             self.log.say(&line);
         }
@@ -301,9 +351,17 @@ mod tests {
         RunEvent::IterationDone(IterationDone {
             iteration,
             iterations: 30,
-            incumbent: Some(IncumbentRecord { x: vec![0.0], risk, mean: 0.0, per_environment: Vec::new() }),
+            incumbent: Some(IncumbentRecord {
+                x: vec![0.0],
+                risk,
+                mean: 0.0,
+                per_environment: Vec::new(),
+            }),
             acquisition: None,
-            seconds: Seconds { evaluate: 2.0, ..Seconds::default() },
+            seconds: Seconds {
+                evaluate: 2.0,
+                ..Seconds::default()
+            },
             elapsed: 2.0,
             resident: 182_000_000,
             in_use: 0,
@@ -313,7 +371,11 @@ mod tests {
 
     #[test]
     fn the_line_says_what_was_seen_what_is_best_and_what_is_left() {
-        let mut telling = Telling::new("CVaR", -1.0);
+        let mut telling = Telling {
+            risk: "CVaR".into(),
+            sign: -1.0,
+            ..Telling::new()
+        };
         let mut line = None;
         for event in [done(1, 0.4), done(2, 0.5)] {
             telling.note(&event);

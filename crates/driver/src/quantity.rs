@@ -16,7 +16,11 @@ pub fn bytes(count: u64) -> String {
 pub fn clock(seconds: f64) -> String {
     let whole = seconds.max(0.0).round() as u64;
     let (hours, minutes, seconds) = (whole / 3600, whole / 60 % 60, whole % 60);
-    if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }
+    if hours > 0 {
+        format!("{hours}:{minutes:02}:{seconds:02}")
+    } else {
+        format!("{minutes}:{seconds:02}")
+    }
 }
 
 /// A time in words: `0.4 s`, `12 s`, `3:05`.
@@ -46,7 +50,9 @@ pub fn value(value: f64) -> String {
 pub fn bars(values: &[f64], width: usize) -> String {
     const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     let count = values.len().min(width);
-    let shown: Vec<f64> = (0..count).map(|i| values[(i + 1) * values.len() / count - 1]).collect();
+    let shown: Vec<f64> = (0..count)
+        .map(|i| values[(i + 1) * values.len() / count - 1])
+        .collect();
     let low = shown.iter().copied().fold(f64::INFINITY, f64::min);
     let span = shown.iter().copied().fold(f64::NEG_INFINITY, f64::max) - low;
     let bar = |value: f64| match span {

@@ -13,7 +13,9 @@ use serde_json::Value;
 
 use crate::event::Seconds;
 use crate::quantity::{bytes, seconds, value};
-use crate::record::{History, HistoryEntry, IncumbentRecord, Manifest};
+use crate::record::{
+    History, HistoryEntry, IncumbentRecord, Manifest, ParameterRecord, RangeRecord,
+};
 
 /// Worst environments shown.
 const WORST: usize = 5;
@@ -68,14 +70,28 @@ struct Worst {
 
 /// The risk measure of a run in words: `CVaR (worst 10 %)`.
 pub fn risk_words(manifest: &Manifest) -> (&'static str, String) {
-    let share = manifest.fixed.get("alpha").and_then(Value::as_f64).unwrap_or(1.0) * 100.0;
+    let share = manifest
+        .fixed
+        .get("alpha")
+        .and_then(Value::as_f64)
+        .unwrap_or(1.0)
+        * 100.0;
     let share = format!("{}", (share * 1e6).round() / 1e6);
-    match manifest.fixed.get("risk").and_then(Value::as_str).unwrap_or("cvar") {
+    match manifest
+        .fixed
+        .get("risk")
+        .and_then(Value::as_str)
+        .unwrap_or("cvar")
+    {
         "var" => ("VaR", format!("VaR ({share} % quantile from the bad end)")),
         "worst" => ("worst", "worst environment".to_owned()),
         "mean" => ("mean", "mean".to_owned()),
         "mean-deviation" => {
-            let k = manifest.fixed.get("k").and_then(Value::as_f64).unwrap_or(1.0);
+            let k = manifest
+                .fixed
+                .get("k")
+                .and_then(Value::as_f64)
+                .unwrap_or(1.0);
             ("mean-dev", format!("mean - {k} deviations"))
         }
         _ => ("CVaR", format!("CVaR (mean of the worst {share} %)")),
@@ -84,7 +100,11 @@ pub fn risk_words(manifest: &Manifest) -> (&'static str, String) {
 
 /// +1 if larger values are better, -1 if smaller.
 pub fn sign(manifest: &Manifest) -> f64 {
-    if manifest.direction == "minimize" { -1.0 } else { 1.0 }
+    if manifest.direction == "minimize" {
+        -1.0
+    } else {
+        1.0
+    }
 }
 
 /// Whether environments are images.
@@ -100,11 +120,22 @@ pub fn typed(path: &Path) -> String {
 impl Summary {
     /// Of the run in `out` with this history. `incumbent` is the recommendation now; `peak` the most memory
     /// held, bytes.
-    pub fn new(out: &Path, history: &History, incumbent: Option<&IncumbentRecord>, peak: u64) -> Self {
+    pub fn new(
+        out: &Path,
+        history: &History,
+        incumbent: Option<&IncumbentRecord>,
+        peak: u64,
+    ) -> Self {
         let manifest = &history.manifest;
         let run = typed(out);
         let mut commands = BTreeMap::from([
-            ("extend", format!("bo resume {run} --iterations {}", (2 * manifest.iterations).max(1))),
+            (
+                "extend",
+                format!(
+                    "bo resume {run} --iterations {}",
+                    (2 * manifest.iterations).max(1)
+                ),
+            ),
             ("show", format!("bo show {run}")),
         ]);
         if of_images(manifest) || !manifest.environments.is_empty() {
@@ -112,8 +143,12 @@ impl Summary {
         }
         let recommended = incumbent.map(|incumbent| Recommended {
             x: manifest.named_x(&incumbent.x),
-            default_x: of_images(manifest)
-                .then(|| PARAMETERS.iter().map(|p| (p.name.to_owned(), Value::from(p.default))).collect()),
+            default_x: of_images(manifest).then(|| {
+                PARAMETERS
+                    .iter()
+                    .map(|p| (p.name.to_owned(), Value::from(p.default)))
+                    .collect()
+            }),
             risk: incumbent.risk,
             mean: incumbent.mean,
         });
@@ -129,17 +164,35 @@ impl Summary {
             worst: incumbent.map_or_else(Vec::new, |incumbent| worst(history, incumbent)),
             history: result.map_or_else(Vec::new, |result| result.history.clone()),
             evaluations: history.evaluations.len(),
-            failures: history.evaluations.iter().filter(|line| line.value.is_none()).count(),
+            failures: history
+                .evaluations
+                .iter()
+                .filter(|line| line.value.is_none())
+                .count(),
             seconds: result.map_or_else(Seconds::default, |result| result.seconds),
             peak_bytes: peak,
             commands,
-            order: manifest.x.iter().map(|parameter| parameter.name.clone()).collect(),
+            order: manifest
+                .x
+                .iter()
+                .map(|parameter| parameter.name.clone())
+                .collect(),
             called: match manifest.objective.as_str() {
                 "scenes" => "scene",
                 "images" => "image",
                 _ => "environment",
             },
         }
+    }
+}
+
+impl Summary {
+    /// The same for a run that has not finished: how it goes on, and the time spent so far.
+    pub fn unfinished(&mut self, out: &Path, seconds: Seconds) {
+        self.seconds = seconds;
+        self.commands.remove("extend");
+        self.commands
+            .insert("resume", format!("bo resume {}", typed(out)));
     }
 }
 
@@ -151,12 +204,19 @@ fn worst(history: &History, incumbent: &IncumbentRecord) -> Vec<Worst> {
     }
     let sign = sign(manifest);
     let mut order: Vec<usize> = (0..incumbent.per_environment.len()).collect();
-    order.sort_by(|&a, &b| (sign * incumbent.per_environment[a]).total_cmp(&(sign * incumbent.per_environment[b])));
+    order.sort_by(|&a, &b| {
+        (sign * incumbent.per_environment[a]).total_cmp(&(sign * incumbent.per_environment[b]))
+    });
     let observed = |row: usize| {
         let here = |line: &&crate::record::EvaluationLine| {
             line.environment == Some(row as u64) && line.x == incumbent.x && line.value.is_some()
         };
-        history.evaluations.iter().rev().find(here).and_then(|line| line.value)
+        history
+            .evaluations
+            .iter()
+            .rev()
+            .find(here)
+            .and_then(|line| line.value)
     };
     let entry = |row: usize| Worst {
         name: manifest.environments[row].name.clone(),
@@ -164,6 +224,24 @@ fn worst(history: &History, incumbent: &IncumbentRecord) -> Vec<Worst> {
         observed: observed(row),
     };
     order.into_iter().take(WORST).map(entry).collect()
+}
+
+/// x from its names, in the order of the run; none if one is missing or no value of its parameter.
+pub fn unnamed(manifest: &Manifest, x: &BTreeMap<String, Value>) -> Option<Vec<f64>> {
+    let raw = |parameter: &ParameterRecord| {
+        let value = x.get(&parameter.name)?;
+        match &parameter.range {
+            RangeRecord::Choice { choices } => {
+                let text = value.as_str()?;
+                choices
+                    .iter()
+                    .position(|choice| choice == text)
+                    .map(|index| index as f64)
+            }
+            _ => value.as_f64(),
+        }
+    };
+    manifest.x.iter().map(raw).collect()
 }
 
 /// A value of x for people.
@@ -182,18 +260,38 @@ impl fmt::Display for Summary {
             Some(recommended) => self.recommendation(f, recommended)?,
         }
         if !self.worst.is_empty() {
-            let width = self.worst.iter().map(|worst| worst.name.chars().count()).max().unwrap_or(0);
-            writeln!(f, "\nworst {}s there     by the model   observed there", self.called)?;
+            let width = self
+                .worst
+                .iter()
+                .map(|worst| worst.name.chars().count())
+                .max()
+                .unwrap_or(0);
+            writeln!(
+                f,
+                "\nworst {}s there     by the model   observed there",
+                self.called
+            )?;
             for worst in &self.worst {
                 let observed = worst.observed.map_or_else(|| "-".to_owned(), value);
-                writeln!(f, "  {:<width$}  {:>14}  {observed:>15}", worst.name, value(worst.predicted), width = width.max(18))?;
+                writeln!(
+                    f,
+                    "  {:<width$}  {:>14}  {observed:>15}",
+                    worst.name,
+                    value(worst.predicted),
+                    width = width.max(18)
+                )?;
             }
         }
         let failures = match self.failures {
             0 => "none failed".to_owned(),
             count => format!("{count} failed"),
         };
-        let Seconds { fit, acquire, evaluate, other } = self.seconds;
+        let Seconds {
+            fit,
+            acquire,
+            evaluate,
+            other,
+        } = self.seconds;
         writeln!(
             f,
             "\n{} evaluations, {failures}; {} in all: fit {}, acquire {}, evaluate {}, other {}",
@@ -210,6 +308,7 @@ impl fmt::Display for Summary {
         writeln!(f)?;
         for (what, key) in [
             ("go on, to twice as many", "extend"),
+            ("go on", "resume"),
             ("look at it again", "show"),
             ("score it everywhere", "evaluate"),
         ] {
@@ -223,19 +322,43 @@ impl fmt::Display for Summary {
 
 impl Summary {
     fn recommendation(&self, f: &mut fmt::Formatter<'_>, recommended: &Recommended) -> fmt::Result {
-        let width = self.order.iter().map(|name| name.chars().count()).max().unwrap_or(0).max(18);
-        let header = if recommended.default_x.is_some() { "     default" } else { "" };
-        writeln!(f, "recommended after {} iterations{header:>width$}", self.iterations, width = header.len() + width / 4)?;
+        let width = self
+            .order
+            .iter()
+            .map(|name| name.chars().count())
+            .max()
+            .unwrap_or(0)
+            .max(18);
+        let header = if recommended.default_x.is_some() {
+            "     default"
+        } else {
+            ""
+        };
+        writeln!(
+            f,
+            "recommended after {} iterations{header:>width$}",
+            self.iterations,
+            width = header.len() + width / 4
+        )?;
         for name in &self.order {
             let of = |x: &BTreeMap<String, Value>| x.get(name).map_or_else(String::new, shown);
             let default = recommended.default_x.as_ref().map_or_else(String::new, of);
-            writeln!(f, "  {name:<width$}  {:>14}  {default:>10}", of(&recommended.x))?;
+            writeln!(
+                f,
+                "  {name:<width$}  {:>14}  {default:>10}",
+                of(&recommended.x)
+            )?;
         }
         let over = match self.environments {
             0 => String::new(),
             count => format!(" over all {count} {}s", self.called),
         };
-        writeln!(f, "\n{}{over}, by the model: {}", self.risk_measure, value(recommended.risk))?;
+        writeln!(
+            f,
+            "\n{}{over}, by the model: {}",
+            self.risk_measure,
+            value(recommended.risk)
+        )?;
         writeln!(f, "mean{over}, by the model: {}", value(recommended.mean))
     }
 }

@@ -1,9 +1,11 @@
 //! The command line: one file per command.
 
+mod evaluate;
 mod init;
+mod result;
 mod resume;
 mod run;
-mod session;
+mod show;
 
 use std::process::ExitCode;
 
@@ -31,6 +33,10 @@ enum Command {
     Run(run::RunArgs),
     /// Goes on with a run that was stopped, killed or is to be longer
     Resume(resume::ResumeArgs),
+    /// The state of a run in one screen
+    Show(show::ShowArgs),
+    /// Measures what a run recommends, on its data or on other
+    Evaluate(evaluate::EvaluateArgs),
     /// Writes commented examples of bo.toml and space.toml
     Init(init::InitArgs),
 }
@@ -49,6 +55,8 @@ pub fn main() -> ExitCode {
     let end = match cli.command {
         Command::Run(args) => run::main(args),
         Command::Resume(args) => resume::main(args),
+        Command::Show(args) => show::main(&args),
+        Command::Evaluate(args) => evaluate::main(&args),
         Command::Init(args) => init::main(&args),
     };
     match end {

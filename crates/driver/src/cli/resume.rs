@@ -1,75 +1,127 @@
-//! `bo resume`.
+//! `bo resume`: a run goes on.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::session::finish;
+use super::result::{Voice, finish};
 use crate::exit::Failure;
-use crate::run::{ResumeRequest, Total};
+use crate::run::{ResumeRequest, Total, resume};
 use crate::settings::RawSettings;
 
 /// Flags of `bo resume`.
 #[derive(Args)]
 pub struct ResumeArgs {
-    /// A run's directory, or one of its checkpoints (iter_015.json)
+    /// A run's directory, or one of its checkpoints to go on from there
+    #[arg(value_name = "RUN|CHECKPOINT")]
     path: PathBuf,
 
-    /// Decisions in all, or +N for N more
-    #[arg(long, value_name = "N|+N", allow_hyphen_values = true)]
+    /// Total number of decisions, or +N for N more
+    #[arg(long, value_name = "N|+N")]
     iterations: Option<Total>,
 
     /// Go on in a new directory and leave this one as it is
     #[arg(long, value_name = "NEW")]
     out: Option<PathBuf>,
 
-    /// Record inputs that have changed since the run began instead of refusing them
-    #[arg(long)]
-    accept_changed: bool,
-
-    /// The command of the run, repeated (needed for a run of another user)
+    /// The run's command, repeated: needed when its files belong to another user
     #[arg(long, value_name = "PROG ARGS")]
     command: Option<String>,
 
-    /// Seconds a command may take for one evaluation
-    #[arg(long, value_name = "SECONDS")]
-    timeout: Option<f64>,
+    /// Go on although images, labels, weights or the space file changed; recorded
+    #[arg(long)]
+    accept_changed: bool,
 
-    /// Worker threads; results do not depend on it
-    #[arg(long, value_name = "N")]
+    #[command(flatten)]
+    means: MeansArgs,
+
+    #[command(flatten)]
+    voice: Voice,
+}
+
+/// What may change on resume.
+#[derive(Args)]
+struct MeansArgs {
+    /// Worker threads; changes the speed, never a result
+    #[arg(
+        long,
+        value_name = "N",
+        help_heading = "Machine (may differ from before)"
+    )]
     threads: Option<usize>,
 
     /// auto, cpu or cuda:N
-    #[arg(long)]
+    #[arg(
+        long,
+        value_name = "DEVICE",
+        help_heading = "Machine (may differ from before)"
+    )]
     device: Option<String>,
 
+    /// Seconds a command may take for one evaluation
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        help_heading = "Machine (may differ from before)",
+        allow_negative_numbers = true
+    )]
+    timeout: Option<f64>,
+
     /// Folder for kept edge output
-    #[arg(long, value_name = "DIR")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        help_heading = "Machine (may differ from before)"
+    )]
     cache: Option<PathBuf>,
 
-    /// Host memory for kept edge output, in MiB
-    #[arg(long, value_name = "N")]
+    /// Host memory for kept edge output, MiB
+    #[arg(
+        long,
+        value_name = "N",
+        help_heading = "Machine (may differ from before)"
+    )]
     host_memory_mb: Option<u64>,
 
-    /// A checkpoint every N iterations
-    #[arg(long, value_name = "N")]
+    /// A checkpoint every so many iterations
+    #[arg(
+        long,
+        value_name = "N",
+        help_heading = "Machine (may differ from before)"
+    )]
     checkpoint_every: Option<u64>,
 
-    /// A deep clean-up every N iterations
-    #[arg(long, value_name = "N")]
+    /// A deep clean-up of memory every so many iterations
+    #[arg(
+        long,
+        value_name = "N",
+        help_heading = "Machine (may differ from before)"
+    )]
     deep_clean_every: Option<u64>,
 
     /// Checkpoints that stay: all, or the newest N
-    #[arg(long, value_name = "all|N")]
+    #[arg(
+        long,
+        value_name = "all|N",
+        help_heading = "Machine (may differ from before)"
+    )]
     keep_checkpoints: Option<String>,
+}
 
-    /// The result as one JSON object
-    #[arg(long)]
-    json: bool,
-
-    /// No progress on stderr
-    #[arg(long)]
-    quiet: bool,
+impl From<MeansArgs> for RawSettings {
+    fn from(means: MeansArgs) -> Self {
+        Self {
+            threads: means.threads,
+            device: means.device,
+            timeout: means.timeout,
+            cache: means.cache,
+            host_memory_mb: means.host_memory_mb,
+            checkpoint_every: means.checkpoint_every,
+            deep_clean_every: means.deep_clean_every,
+            keep_checkpoints: means.keep_checkpoints,
+            ..Self::default()
+        }
+    }
 }
 
 /// Goes on with a run.
@@ -77,26 +129,27 @@ pub struct ResumeArgs {
 /// # Errors
 /// Any [`Failure`].
 pub fn main(args: ResumeArgs) -> Result<(), Failure> {
+    let mut means = RawSettings::from(args.means);
+    means.make_inputs_absolute();
+    let out = args.out.clone().unwrap_or_else(|| run_folder(&args.path));
     let request = ResumeRequest {
+        path: args.path,
         iterations: args.iterations,
         out: args.out,
-        means: RawSettings {
-            timeout: args.timeout,
-            threads: args.threads,
-            device: args.device,
-            cache: args.cache,
-            host_memory_mb: args.host_memory_mb,
-            checkpoint_every: args.checkpoint_every,
-            deep_clean_every: args.deep_clean_every,
-            keep_checkpoints: args.keep_checkpoints,
-            ..RawSettings::default()
-        },
+        means,
         command: args.command,
         accept_changed: args.accept_changed,
-        path: args.path,
     };
-    let out = request.out.clone().unwrap_or_else(|| request.path.clone());
-    finish(&out, args.json, args.quiet, |world, reporter| {
-        crate::run::resume(&request, world, reporter)
+    finish(&out, &args.voice, |world, reporter| {
+        resume(&request, world, reporter)
     })
+}
+
+/// The run that a directory or a checkpoint in it belongs to.
+fn run_folder(path: &Path) -> PathBuf {
+    match path.parent() {
+        _ if path.is_dir() => path.to_owned(),
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    }
 }

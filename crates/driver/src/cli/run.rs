@@ -1,10 +1,13 @@
-//! `bo run`.
+//! `bo run`: a new optimisation.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::result::{Voice, finish, print};
 use crate::exit::Failure;
+use crate::plan::Plan;
+use crate::run::start;
 use crate::settings::{Origin, RawSettings, Settings, read_config};
 
 /// Flags of `bo run`.
@@ -21,13 +24,8 @@ pub struct RunArgs {
     #[arg(long)]
     dry_run: bool,
 
-    /// The result as one JSON object
-    #[arg(long)]
-    json: bool,
-
-    /// No progress on stderr
-    #[arg(long)]
-    quiet: bool,
+    #[command(flatten)]
+    voice: Voice,
 }
 
 /// Runs an optimisation from its start.
@@ -37,20 +35,21 @@ pub struct RunArgs {
 pub fn main(args: RunArgs) -> Result<(), Failure> {
     let settings = settings(args.settings, args.config.as_deref())?;
     if args.dry_run {
-        return Ok(());
+        return print(&Plan::new(&settings)?, args.voice.json);
     }
-    super::session::finish(settings.out(), args.json, args.quiet, |world, reporter| {
-        crate::run::start(&settings, world, reporter)
+    finish(settings.out(), &args.voice, |world, reporter| {
+        start(&settings, world, reporter)
     })
 }
 
-/// Flags over file, checked.
-fn settings(flags: RawSettings, config: Option<&std::path::Path>) -> Result<Settings, Failure> {
+/// Flags over file, checked, with paths that hold wherever the run is resumed from.
+fn settings(flags: RawSettings, config: Option<&Path>) -> Result<Settings, Failure> {
     let file = match config {
         Some(path) => read_config(path)?,
         None => RawSettings::default(),
     };
-    let merged = flags.clone().over(file.clone());
+    let mut merged = flags.clone().over(file.clone());
+    merged.make_inputs_absolute();
     Settings::check(&merged, &|key| match config {
         _ if flags.names(key) => Origin::Flag(format!("--{key}")),
         Some(path) if file.names(key) => Origin::File {

@@ -15,7 +15,7 @@ use bo_vision::edge::{EdgeModel, EdgeNetwork};
 use bo_vision::feature;
 use bo_vision::folder::{OpenError, Skipped};
 use bo_vision::kept::{KeptKey, KeptStore};
-use bo_vision::pipeline::{self, LineParameters, PARAMETERS, Scratch, Seen};
+use bo_vision::pipeline::{self, LineParameters, PARAMETERS, Scratch};
 use bo_vision::score::LineScore;
 use bo_vision::source::{ImageSource, SourceError, Truth};
 use rayon::prelude::*;
@@ -153,22 +153,21 @@ impl LineImages {
     ///
     /// # Panics
     /// If `number` is not below [`Self::len`] or x has not eight values.
-    pub fn score(&mut self, number: usize, x: &[f64]) -> Result<LineScore, ScoreError> {
+    pub fn score(
+        &self,
+        number: usize,
+        x: &[f64],
+        scratch: &mut Scratch,
+    ) -> Result<LineScore, ScoreError> {
         let image = &self.images[number];
         let key = KeptKey {
             content: self.source.content_hash(image.index).to_owned(),
             network: self.network.fingerprint().to_owned(),
             preprocessing: contrast::VERSION.to_owned(),
         };
-        let (source, network) = (&self.source, &self.network);
         let kept = self.store.get_or_compute(&key, || {
-            let pixels = source.load(image.index)?.pixels;
-            let enhanced = contrast::enhance(&pixels);
-            let map = network.logits(&enhanced)?;
-            Ok::<_, ScoreError>(Seen::new(
-                &map.logits,
-                &image::imageops::grayscale(&enhanced),
-            ))
+            let pixels = self.source.load(image.index)?.pixels;
+            Ok::<_, ScoreError>(pipeline::see(&pixels, self.network.as_ref())?)
         })?;
         if let Some(warning) = &kept.warning {
             (self.surroundings.log)(&warning.to_string());
@@ -181,7 +180,7 @@ impl LineImages {
             &kept.seen,
             &image.truth,
             &parameters,
-            &mut self.scratch,
+            scratch,
         ))
     }
 
@@ -294,10 +293,15 @@ impl Objective for LineImages {
             reason,
         };
         match request.query.environment {
-            Some(number) if number < self.len() => match self.score(number, &request.query.x) {
-                Ok(score) => Outcome::Value(score.lp),
-                Err(error) => failed(error.to_string()),
-            },
+            Some(number) if number < self.len() => {
+                let mut scratch = std::mem::take(&mut self.scratch);
+                let score = self.score(number, &request.query.x, &mut scratch);
+                self.scratch = scratch;
+                match score {
+                    Ok(score) => Outcome::Value(score.lp),
+                    Err(error) => failed(error.to_string()),
+                }
+            }
             other => failed(format!(
                 "environment {other:?} is none of the {} images",
                 self.len()

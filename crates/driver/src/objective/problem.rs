@@ -38,7 +38,10 @@ pub fn open(name: &str) -> Result<Opened, Failure> {
 
 impl Objective for TestFunction {
     fn evaluate(&mut self, request: &Request) -> Outcome {
-        Outcome::Value(self.0.observe(&request.query, self.0.noise(), request.seed, request.id))
+        Outcome::Value(
+            self.0
+                .observe(&request.query, self.0.noise(), request.seed, request.id),
+        )
     }
 
     fn stop(&mut self) {}
@@ -55,7 +58,10 @@ impl Objective for TestFunction {
             hashes: BTreeMap::new(),
             notes: BTreeMap::from([
                 ("problem".to_owned(), self.0.name().to_owned()),
-                ("best CVaR known".to_owned(), format!("{best} at tail mass {} and x {at:?}", self.0.tail())),
+                (
+                    "best CVaR known".to_owned(),
+                    format!("{best} at tail mass {} and x {at:?}", self.0.tail()),
+                ),
             ]),
         }
     }

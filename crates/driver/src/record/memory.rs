@@ -1,10 +1,12 @@
 //! Memory of one iteration, as a line of `memory.jsonl`.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use bo_memory::{Bytes, ScopeReport};
 use serde::{Deserialize, Serialize};
 
+use super::journal;
 use super::seal::Sealed;
 use crate::event::Seconds;
 
@@ -35,6 +37,15 @@ pub struct MemoryLine {
     pub freed: Option<u64>,
     /// Where the time of this iteration went.
     pub seconds: Seconds,
+}
+
+/// The lines of a run that can be read, in order; none if there are none.
+pub fn memory_lines(folder: &Path) -> Vec<MemoryLine> {
+    let contents = journal::read(&folder.join("memory.jsonl"));
+    contents.map_or_else(
+        |_| Vec::new(),
+        |contents| contents.lines.into_iter().map(|(_, line)| line).collect(),
+    )
 }
 
 impl Sealed for MemoryLine {

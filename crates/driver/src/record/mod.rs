@@ -32,7 +32,7 @@ pub use journal::{Journal, Torn};
 pub use lock::{Holder, Lock, now};
 pub use log::Log;
 pub use manifest::{EnvironmentRecord, Manifest, ParameterRecord, RangeRecord};
-pub use memory::MemoryLine;
+pub use memory::{MemoryLine, memory_lines};
 pub use replace::replace;
 pub use result::{HistoryEntry, IncumbentResult, RunResult};
 pub use seal::{Sealed, open, seal};

@@ -1,60 +1,75 @@
 //! The optimiser's settings from those of the run.
 
-use bo_bayes::environment::Look;
+use bo_bayes::environment::{Environments, Look};
+use bo_bayes::kernel::KernelKind;
 use bo_bayes::optimizer::{self, AcquisitionKind, Problem};
 use bo_bayes::risk::{RiskMeasure, TailMass};
 
 use crate::exit::Failure;
 use crate::settings::{self, Acquisition, Origin, Risk, Study};
 
-/// The optimiser's settings, checked against the problem.
+/// The risk measure of a study, of values to be maximised.
+pub fn measure(study: &Study) -> RiskMeasure {
+    let tail = || TailMass::new(study.alpha).expect("alpha was checked to lie in (0, 1]");
+    match study.risk {
+        Risk::Cvar => RiskMeasure::Cvar(tail()),
+        Risk::Var => RiskMeasure::Var(tail()),
+        Risk::Worst => RiskMeasure::Worst,
+        Risk::Mean => RiskMeasure::Mean,
+        Risk::MeanDeviation => RiskMeasure::MeanDeviation { k: study.k },
+    }
+}
+
+/// The optimiser's settings, checked against the problem. Without environments n_w has no meaning and any is
+/// taken.
 ///
 /// # Errors
-/// [`Failure::Setting`] when a decision is to look at more environments than there are.
+/// [`Failure::Setting`] when a decision, or a point of the initial design, is to look at more environments than
+/// there are.
 pub fn choices(study: &Study, problem: &Problem) -> Result<optimizer::Settings, Failure> {
-    let count = problem.environments.count();
-    let n_w = match study.n_w {
-        settings::Look::All(_) => Look::All,
-        settings::Look::Count(asked) => {
-            if let Some(count) = count
-                && asked > count
-            {
-                return Err(Failure::Setting {
-                    key: "n-w".into(),
-                    origin: Origin::Flag("--n-w".into()),
-                    reason: format!("{asked} is above the number of environments, {count}"),
-                    remedy: format!("type --n-w {count} or fewer, or --n-w all"),
-                });
-            }
-            Look::Count(asked)
-        }
+    let (count, finite) = match &problem.environments {
+        Environments::None => (Some(1), false),
+        other => (other.count(), true),
     };
-    let initial_w = match study.initial_w {
-        settings::Look::Count(asked) => asked,
-        settings::Look::All(_) => count.unwrap_or(bo_bayes::environment::JUDGING_POINTS),
+    let within = |key: &str, look: settings::Look| match (look, count) {
+        (settings::Look::Count(asked), Some(count)) if finite && asked > count => {
+            Err(Failure::Setting {
+                key: key.into(),
+                origin: Origin::Flag(format!("--{key}")),
+                reason: format!("{asked} is above the number of environments, {count}"),
+                remedy: format!("type --{key} {count} or fewer, or --{key} all"),
+            })
+        }
+        _ => Ok(()),
+    };
+    within("n-w", study.n_w)?;
+    within("initial-w", study.initial_w)?;
+    let initial_w = match (study.initial_w, count) {
+        (settings::Look::Count(asked), None) => asked,
+        (settings::Look::Count(asked), Some(count)) => asked.min(count),
+        (settings::Look::All(_), Some(count)) => count,
+        (settings::Look::All(_), None) => {
+            return Err(Failure::Setting {
+                key: "initial-w".into(),
+                origin: Origin::Flag("--initial-w".into()),
+                reason: "the environments are continuous: all of them cannot be evaluated".into(),
+                remedy: "type --initial-w 3 (it is as --n-w unless given)".into(),
+            });
+        }
     };
     Ok(optimizer::Settings {
         n_initial: study.n_initial,
         initial_w,
-        n_w,
-        risk: risk(study)?,
+        n_w: match study.n_w {
+            settings::Look::All(_) => Look::All,
+            settings::Look::Count(asked) => Look::Count(asked.min(count.unwrap_or(asked))),
+        },
+        risk: measure(study),
         acquisition: match study.acquisition {
             Acquisition::RhoKg => AcquisitionKind::RhoKg,
             Acquisition::Random => AcquisitionKind::Random,
         },
+        kernel: KernelKind::Matern52,
         seed: study.seed,
-        ..optimizer::Settings::default()
-    })
-}
-
-fn risk(study: &Study) -> Result<RiskMeasure, Failure> {
-    let tail = TailMass::new(study.alpha)
-        .map_err(|error| Failure::unexpected("reading the tail mass", error))?;
-    Ok(match study.risk {
-        Risk::Cvar => RiskMeasure::Cvar(tail),
-        Risk::Var => RiskMeasure::Var(tail),
-        Risk::Worst => RiskMeasure::Worst,
-        Risk::Mean => RiskMeasure::Mean,
-        Risk::MeanDeviation => RiskMeasure::MeanDeviation { k: study.k },
     })
 }

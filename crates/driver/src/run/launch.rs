@@ -15,6 +15,7 @@ use super::stop::{End, StopFlag};
 use crate::event::{Level, Reporter, RunEvent};
 use crate::exit::Failure;
 use crate::objective::{self, Started, Surroundings};
+use crate::plan;
 use crate::record::{
     AttemptLine, Holder, Lock, Log, Manifest, RecordError, StartedJournal, holds_run, now,
 };
@@ -32,7 +33,8 @@ pub struct World {
 }
 
 impl World {
-    fn surroundings(&self, settings: &Settings) -> Surroundings {
+    /// What an objective gets of it.
+    pub fn surroundings(&self, settings: &Settings) -> Surroundings {
         let (log, started) = (Arc::clone(&self.log), Arc::clone(&self.started));
         Surroundings {
             stop: self.stop.clone(),
@@ -76,6 +78,18 @@ pub fn start(
     reporter: &mut dyn Reporter,
 ) -> Result<End, Failure> {
     let out = settings.out();
+    free(out)?;
+    let setup = prepare(settings, world, reporter)?;
+    std::fs::create_dir_all(out)
+        .map_err(|error| Failure::unexpected(format!("creating {}", out.display()), error))?;
+    begin(setup, out, &|folder| world.attach(folder), reporter)
+}
+
+/// Whether a run can begin in `out`; another process that works there comes before a run that lies there.
+///
+/// # Errors
+/// [`Failure::Held`], [`Failure::HoldsRun`].
+pub fn free(out: &Path) -> Result<(), Failure> {
     if let Some(holder) = Lock::holder(out) {
         return Err(held(out, holder));
     }
@@ -85,10 +99,7 @@ pub fn start(
         }
         .into());
     }
-    let setup = prepare(settings, world, reporter)?;
-    std::fs::create_dir_all(out)
-        .map_err(|error| Failure::unexpected(format!("creating {}", out.display()), error))?;
-    begin(setup, out, &|folder| world.attach(folder), reporter)
+    Ok(())
 }
 
 /// Opens the objective and puts the optimiser together.
@@ -104,15 +115,17 @@ fn prepare(
             .build_global();
     }
     let opened = objective::open(settings, world.surroundings(settings))?;
-    for message in opened.notices {
+    let settings = settings.clone().fitted(&opened.problem.environments);
+    let choices = choices(settings.study(), &opened.problem)?;
+    let notices = plan::notices(&opened.problem, &choices);
+    for message in opened.notices.into_iter().chain(notices) {
         reporter.event(&RunEvent::Notice {
             level: Level::Info,
             message,
         });
     }
-    let choices = choices(settings.study(), &opened.problem)?;
     Setup::new(
-        settings,
+        &settings,
         opened.problem,
         choices,
         opened.objective,
@@ -223,7 +236,10 @@ fn finished(located: &Located) -> Option<crate::record::RunResult> {
 }
 
 /// The settings that `run.json` holds.
-fn recorded_settings(manifest: &Manifest) -> Result<Settings, Failure> {
+///
+/// # Errors
+/// Settings of another version.
+pub fn recorded_settings(manifest: &Manifest) -> Result<Settings, Failure> {
     let mut fields: serde_json::Map<String, Value> = manifest
         .fixed
         .clone()

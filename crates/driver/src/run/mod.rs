@@ -17,7 +17,8 @@ mod start;
 mod step;
 mod stop;
 
-pub use launch::{ResumeRequest, Total, World, resume, start};
+pub use choices::{choices, measure};
+pub use launch::{ResumeRequest, Total, World, free, recorded_settings, resume, start};
 pub use locate::Base;
 pub use setup::{Schedule, Setup};
 pub use signal::watch_signals;

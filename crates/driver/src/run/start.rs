@@ -12,6 +12,7 @@ use crate::exit::Failure;
 use crate::record::{
     Checkpoint, DecisionLine, EvaluationLine, ModelRecord, RecordError, RunDirectory,
 };
+use crate::summary::{risk_words, sign};
 
 /// Runs from the beginning in a directory that must not hold a run.
 ///
@@ -74,6 +75,8 @@ impl Session<'_> {
                 .iter()
                 .map(|e| e.name.clone())
                 .collect(),
+            risk_name: risk_words(&self.manifest).0.to_owned(),
+            larger_is_better: sign(&self.manifest) > 0.0,
             iterations: self.schedule.iterations,
             initial: self.optimizer.initial_design().len(),
             found,

@@ -120,6 +120,7 @@ impl Settings {
         Ok(Self {
             study,
             means,
+            n_w_free: raw.n_w.is_none(),
             out: raw
                 .out
                 .clone()
@@ -261,7 +262,12 @@ fn objective(
 impl From<Settings> for RawSettings {
     /// Every default filled in, so that a later version with other defaults reads the same settings.
     fn from(settings: Settings) -> Self {
-        let Settings { study, means, out } = settings;
+        let Settings {
+            study,
+            means,
+            out,
+            n_w_free: _,
+        } = settings;
         let mut raw = Self {
             iterations: Some(study.iterations),
             n_initial: Some(study.n_initial),

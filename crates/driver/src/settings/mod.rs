@@ -17,6 +17,7 @@ pub use space::{SpaceFile, read_space};
 
 use std::path::{Path, PathBuf};
 
+use bo_bayes::environment::Environments;
 use serde::{Deserialize, Serialize};
 
 /// Where a setting was written.
@@ -248,6 +249,8 @@ pub struct Settings {
     study: Study,
     means: Means,
     out: PathBuf,
+    /// n_w was not written.
+    n_w_free: bool,
 }
 
 impl Settings {
@@ -269,6 +272,21 @@ impl Settings {
     /// The same run in another directory (`bo resume --out`, or a run directory that was moved).
     pub fn at(mut self, out: &Path) -> Self {
         self.out = out.to_owned();
+        self
+    }
+
+    /// With a number of environments to look at that there are: an n_w that was not written falls to all of a
+    /// smaller set. One that was written stays, to be refused where it is too large.
+    pub fn fitted(mut self, environments: &Environments) -> Self {
+        if let (Environments::Finite(finite), Look::Count(default)) = (environments, self.study.n_w)
+            && self.n_w_free
+            && finite.len() < default
+        {
+            if self.study.initial_w == self.study.n_w {
+                self.study.initial_w = Look::All(All::All);
+            }
+            self.study.n_w = Look::All(All::All);
+        }
         self
     }
 

@@ -293,6 +293,17 @@ impl RawSettings {
             .chain(self.out.as_mut())
     }
 
+    /// Makes input paths absolute, so that a run can be resumed from anywhere. `out` stays as typed.
+    pub fn make_inputs_absolute(&mut self) {
+        let out = self.out.take();
+        for path in self.paths_mut() {
+            if let Ok(absolute) = std::path::absolute(&*path) {
+                *path = absolute;
+            }
+        }
+        self.out = out;
+    }
+
     /// Only what may change on resume: device, threads, memory, timeout, cache, checkpoints.
     pub fn only_means(&self) -> Self {
         Self {
