@@ -10,7 +10,7 @@ use ndarray::{ArrayView1, ArrayView2};
 
 use super::GpError;
 use super::{Hyperparameters, posterior::check_data};
-use crate::kernel::KernelKind;
+use crate::kernel::{KernelKind, add_weighted_squares, squared_distances};
 use crate::linalg::{FactorError, JITTER_LADDER, backward, dot, forward};
 
 /// Data and reusable memory for evaluating the evidence at many hyperparameters.
@@ -177,17 +177,14 @@ impl Evidence {
                 *scaled = x * inverse;
             }
         }
+        let mut at = vec![0.0; hyper.lengthscales.len()];
         for j in 0..n {
             let column = &mut self.covariance[j * n + j..(j + 1) * n];
             let slopes = &mut self.slopes[j * n + j..(j + 1) * n];
-            column.fill(0.0);
-            for scaled in self.scaled.chunks_exact(n) {
-                let at = scaled[j];
-                for (r2, x) in column.iter_mut().zip(&scaled[j..]) {
-                    let difference = x - at;
-                    *r2 += difference * difference;
-                }
+            for (at, scaled) in at.iter_mut().zip(self.scaled.chunks_exact(n)) {
+                *at = scaled[j];
             }
+            squared_distances(&self.scaled, n, &at, j, column);
             self.kind.correlations_and_slopes(column, slopes);
             for k in column.iter_mut() {
                 *k *= hyper.outputscale;
@@ -212,15 +209,17 @@ impl Evidence {
     fn lengthscale_gradient(&mut self, alpha: &[f64], outputscale: f64) -> Vec<f64> {
         let n = self.len();
         let mut sums = vec![0.0; self.dimension()];
+        let mut at = sums.clone();
         for j in 0..n {
             let slopes = &mut self.slopes[j * n + j..(j + 1) * n];
             let inverse = &self.covariance[j * n + j..(j + 1) * n];
             for ((slope, inverse), a) in slopes.iter_mut().zip(inverse).zip(&alpha[j..]) {
                 *slope *= a * alpha[j] - inverse;
             }
-            for (sum, scaled) in sums.iter_mut().zip(self.scaled.chunks_exact(n)) {
-                *sum += weighted_squares(slopes, &scaled[j..], scaled[j]);
+            for (at, scaled) in at.iter_mut().zip(self.scaled.chunks_exact(n)) {
+                *at = scaled[j];
             }
+            add_weighted_squares(&self.scaled, n, &at, j, slopes, &mut sums);
         }
         // Each pair stands for two entries, which the factor 1/2 of the trace undoes.
         sums.into_iter()
@@ -232,25 +231,6 @@ impl Evidence {
 fn layout(n: usize) -> MatrixLayout {
     let n = i32::try_from(n).expect("a dense matrix of this size would not fit in memory");
     MatrixLayout::F { col: n, lda: n }
-}
-
-/// `sum_i w_i (x_i - at)^2`, in a fixed order of eight partial sums.
-fn weighted_squares(weights: &[f64], x: &[f64], at: f64) -> f64 {
-    let mut sums = [0.0; 8];
-    let (w_blocks, w_rest) = weights.as_chunks::<8>();
-    let (x_blocks, x_rest) = x.as_chunks::<8>();
-    for (w, x) in w_blocks.iter().zip(x_blocks) {
-        for ((sum, w), x) in sums.iter_mut().zip(w).zip(x) {
-            let difference = x - at;
-            *sum += w * (difference * difference);
-        }
-    }
-    let rest: f64 = w_rest
-        .iter()
-        .zip(x_rest)
-        .map(|(w, x)| w * (x - at) * (x - at))
-        .sum();
-    sums.iter().sum::<f64>() + rest
 }
 
 #[cfg(test)]

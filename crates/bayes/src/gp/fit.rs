@@ -109,7 +109,7 @@ pub fn fit(
     };
     let climbs: Vec<Result<Evaluated, GpError>> = points
         .par_iter()
-        .map(|start| ascend(&mut target.clone(), start, stop))
+        .map(|start| ascend(&mut target.clone(), start, stop).map(|summit| summit.best))
         .collect();
     Ok(choose(
         climbs,

@@ -17,8 +17,9 @@ use super::{Evidence, GpError, Hyperparameters, Priors};
 const LARGEST_LOG: f64 = 20.0;
 /// Largest first step in any logarithm.
 const FIRST_STEP: f64 = 0.5;
-/// Pairs of steps that L-BFGS remembers.
-const MEMORY: usize = 10;
+/// Pairs of steps that L-BFGS remembers: more than it takes iterations, since an evaluation costs far
+/// more than a pair and ten of them need a tenth more evaluations.
+const MEMORY: usize = 40;
 
 /// Log posterior density (nats, up to a constant) of the hyperparameters.
 #[derive(Clone, Debug)]
@@ -35,6 +36,14 @@ pub(super) struct Evaluated {
     pub(super) gradient: Vec<f64>,
     pub(super) hyper: Hyperparameters,
     pub(super) jitter: f64,
+}
+
+/// Where a climb ended.
+#[derive(Clone, Debug)]
+pub(super) struct Summit {
+    pub(super) best: Evaluated,
+    /// Evaluations spent.
+    pub(super) evaluations: usize,
 }
 
 impl LogPosterior {
@@ -126,7 +135,7 @@ pub(super) fn ascend(
     target: &mut LogPosterior,
     start: &[f64],
     stop: Stop,
-) -> Result<Evaluated, GpError> {
+) -> Result<Summit, GpError> {
     let first = target.evaluate(start)?;
     // The first step of L-BFGS is the gradient itself: half a unit of logarithm at most, or a scale
     // would be thrown to where the evidence is flat and the climb ends at nothing.
@@ -140,6 +149,7 @@ pub(super) fn ascend(
         scale,
         recent: vec![first.clone()],
         best: first,
+        evaluations: 1,
     });
     let solver = LBFGS::new(MoreThuenteLineSearch::new(), MEMORY)
         .with_tolerance_cost(stop.gain * scale)
@@ -154,7 +164,11 @@ pub(super) fn ascend(
             .run()
             .map(|result| result.state.get_iter());
     }
-    Ok(climb.into_inner().best)
+    let climb = climb.into_inner();
+    Ok(Summit {
+        best: climb.best,
+        evaluations: climb.evaluations,
+    })
 }
 
 struct Climb<'a> {
@@ -162,6 +176,7 @@ struct Climb<'a> {
     scale: f64,
     recent: Vec<Evaluated>,
     best: Evaluated,
+    evaluations: usize,
 }
 
 impl Climb<'_> {
@@ -169,6 +184,7 @@ impl Climb<'_> {
         if let Some(known) = self.recent.iter().find(|known| known.at == at) {
             return self.turned(known);
         }
+        self.evaluations += 1;
         match self.target.evaluate(at) {
             Ok(seen) => {
                 if seen.value > self.best.value {

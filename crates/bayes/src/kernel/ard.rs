@@ -5,7 +5,7 @@
 
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, ShapeBuilder};
 
-use super::KernelKind;
+use super::{KernelKind, squared_distances};
 
 /// `k(a, b) = outputscale * correlation(sum_d (a_d - b_d)^2 / l_d^2)`.
 #[derive(Clone, Debug, PartialEq)]
@@ -71,19 +71,20 @@ impl Kernel {
     /// Covariances of two point sets (rows are points of d inputs): `|a| x |b|`, Fortran order.
     pub fn cross(&self, a: ArrayView2<f64>, b: ArrayView2<f64>) -> Array2<f64> {
         let (rows, columns) = (a.nrows(), b.nrows());
-        let (a, b) = (self.scaled(a), self.scaled(b));
+        let a = self.scaled(a);
         let mut out = Array2::zeros((rows, columns).f());
-        let mut r2 = vec![0.0; rows];
-        for (j, mut column) in out.columns_mut().into_iter().enumerate() {
-            r2.fill(0.0);
-            for (a, b) in a.rows().into_iter().zip(b.column(j)) {
-                for (r2, a) in r2.iter_mut().zip(a) {
-                    let difference = a - b;
-                    *r2 += difference * difference;
-                }
+        let mut at = vec![0.0; self.dimension()];
+        for (b, mut column) in b.rows().into_iter().zip(out.columns_mut()) {
+            for ((at, b), s) in at.iter_mut().zip(b).zip(&self.inverse_lengthscales) {
+                *at = b * s;
             }
-            for (out, &r2) in column.iter_mut().zip(&r2) {
-                *out = self.outputscale * self.kind.correlation(r2);
+            let column = column
+                .as_slice_mut()
+                .expect("a column of a matrix in Fortran order");
+            squared_distances(&a, rows, &at, 0, column);
+            self.kind.correlations(column);
+            for k in column {
+                *k *= self.outputscale;
             }
         }
         out
@@ -94,16 +95,11 @@ impl Kernel {
         self.cross(points, points)
     }
 
-    /// d x n: each input divided by its lengthscale.
-    fn scaled(&self, points: ArrayView2<f64>) -> Array2<f64> {
-        let mut scaled = Array2::zeros((points.ncols(), points.nrows()));
-        scaled.assign(&points.t());
-        for (mut row, s) in scaled
-            .rows_mut()
-            .into_iter()
-            .zip(&self.inverse_lengthscales)
-        {
-            row *= *s;
+    /// Each input divided by its lengthscale, one input after the other (d x n).
+    fn scaled(&self, points: ArrayView2<f64>) -> Vec<f64> {
+        let mut scaled = Vec::with_capacity(points.len());
+        for (input, s) in points.columns().into_iter().zip(&self.inverse_lengthscales) {
+            scaled.extend(input.iter().map(|x| x * s));
         }
         scaled
     }

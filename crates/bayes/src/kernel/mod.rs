@@ -5,6 +5,9 @@
 
 mod ard;
 mod correlation;
+mod distance;
+mod exponential;
 
 pub use ard::Kernel;
 pub use correlation::KernelKind;
+pub use distance::{add_weighted_squares, squared_distances};
