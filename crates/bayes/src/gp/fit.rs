@@ -4,15 +4,23 @@
 //! draws around it by (seed, iteration). Starts are climbed in parallel and compared in their order,
 //! so that the result does not depend on the number of threads. A start that fails is an event; if
 //! all fail the previous hyperparameters stay, and that is an event too.
+//!
+//! With many rows the fresh starts compete on a random part of them, and only the winner (and the warm
+//! start) climbs on all.
 
-use ndarray::{ArrayView1, ArrayView2};
+use ndarray::{ArrayView1, ArrayView2, Axis};
+use rand_chacha::rand_core::Rng;
 use rayon::prelude::*;
 use statrs::distribution::{ContinuousCDF, Normal};
 
-use super::map::{Evaluated, LogPosterior, Stop, ascend};
+use super::map::{Evaluated, LogPosterior, Stop, Summit, ascend};
+use super::posterior::check_data;
 use super::{Evidence, GpError, Hyperparameters, Priors};
 use crate::kernel::KernelKind;
-use crate::stream::{Purpose, sobol_seed};
+use crate::stream::{Purpose, sobol_seed, stream};
+
+/// Rows on which starts compete where there are many more.
+const FIRST_STAGE: usize = 256;
 
 /// How a fit is made.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,7 +48,7 @@ impl Default for FitSettings {
             priors: None,
             starts: 8,
             max_iterations: 100,
-            smallest_gain: 1e-5,
+            smallest_gain: 1e-4,
             seed: 0,
             iteration: 0,
         }
@@ -73,6 +81,8 @@ pub struct Fit {
     pub hyper: Hyperparameters,
     /// Log posterior density there (nats, up to the constant of the evidence).
     pub log_posterior: f64,
+    /// Evaluations of the density, over all starts.
+    pub evaluations: usize,
     /// What the record should say.
     pub events: Vec<FitEvent>,
 }
@@ -90,31 +100,88 @@ pub fn fit(
 ) -> Result<Fit, GpError> {
     let d = x.ncols();
     let priors = settings.priors.unwrap_or_else(|| Priors::for_dimension(d));
-    let target = LogPosterior::new(Evidence::new(settings.kind, x, y)?, priors);
+    check_data(x, y)?;
     let warm = warm.filter(|hyper| hyper.check(d).is_ok());
-    let mut points: Vec<Vec<f64>> = Vec::new();
-    points.extend(warm.map(|hyper| target.vector(hyper)));
-    points.push(target.vector(&priors.mode(d)));
-    let seed = sobol_seed(settings.seed, settings.iteration, Purpose::FitStarts);
-    let centre = points[points.len() - 1].clone();
-    for index in 0.. {
-        if points.len() >= settings.starts {
-            break;
-        }
-        points.push(draw(&centre, index, seed));
-    }
-    let stop = Stop {
-        iterations: settings.max_iterations,
-        gain: settings.smallest_gain,
+    let mode = warm.cloned().unwrap_or_else(|| priors.mode(d));
+    let mut fresh = starts(&priors, d, warm.is_some(), settings);
+    let warm = warm.map(|hyper| priors.vector(hyper));
+    let mut ascent = Ascent {
+        events: Vec::new(),
+        evaluations: 0,
+        best: None,
     };
-    let climbs: Vec<Result<Evaluated, GpError>> = points
-        .par_iter()
-        .map(|start| ascend(&mut target.clone(), start, stop).map(|summit| summit.best))
-        .collect();
-    Ok(choose(
-        climbs,
-        warm.cloned().unwrap_or_else(|| priors.mode(d)),
-    ))
+    let sizes = stages(y.len());
+    for (stage, &size) in sizes.iter().enumerate() {
+        let last = stage + 1 == sizes.len();
+        let rows = sample(y.len(), size, settings);
+        let (x, y) = (x.select(Axis(0), &rows), y.select(Axis(0), &rows));
+        let target = LogPosterior::new(Evidence::new(settings.kind, x.view(), y.view())?, priors);
+        // The previous fit knows all rows: it has nothing to gain from a part of them.
+        let climbed = warm.iter().filter(|_| last).chain(&fresh);
+        let climbed: Vec<Vec<f64>> = climbed.cloned().collect();
+        let gain = if last {
+            settings.smallest_gain
+        } else {
+            10.0 * settings.smallest_gain
+        };
+        let stop = Stop {
+            iterations: settings.max_iterations,
+            gain,
+        };
+        ascent.climb(&target, &climbed, stop);
+        if !last {
+            // Later stages only finish what the best start began.
+            let found = ascent.best.take();
+            fresh = found.map_or_else(
+                || vec![priors.vector(&priors.mode(d))],
+                |found| vec![found.at],
+            );
+        }
+    }
+    Ok(ascent.finish(mode))
+}
+
+/// Rows of each stage: all of them while that is cheap; else the starts compete on
+/// [`FIRST_STAGE`] rows and the winner is carried on to four times as many until all are in.
+fn stages(n: usize) -> Vec<usize> {
+    let mut sizes = Vec::new();
+    if n > FIRST_STAGE + FIRST_STAGE / 2 {
+        sizes.push(FIRST_STAGE);
+        while 8 * sizes[sizes.len() - 1] < n * 2 {
+            sizes.push(4 * sizes[sizes.len() - 1]);
+        }
+    }
+    sizes.retain(|size| *size < n);
+    sizes.push(n);
+    sizes
+}
+
+/// `size` of `n` rows in their order, drawn without repeats by (seed, iteration).
+fn sample(n: usize, size: usize, settings: &FitSettings) -> Vec<usize> {
+    let mut rows: Vec<usize> = (0..n).collect();
+    if size < n {
+        let mut random = stream(settings.seed, settings.iteration, Purpose::FitStarts);
+        for i in 0..size {
+            let from = i + (random.next_u64() % (n - i) as u64) as usize;
+            rows.swap(i, from);
+        }
+        rows.truncate(size);
+        rows.sort_unstable();
+    }
+    rows
+}
+
+/// The prior mode and draws around it, as vectors of logarithms.
+fn starts(priors: &Priors, dimension: usize, warm: bool, settings: &FitSettings) -> Vec<Vec<f64>> {
+    let count = settings.starts.max(1) - usize::from(warm);
+    let seed = sobol_seed(settings.seed, settings.iteration, Purpose::FitStarts);
+    let centre = priors.vector(&priors.mode(dimension));
+    (0..count as u32)
+        .map(|index| match index {
+            0 => centre.clone(),
+            index => draw(&centre, index - 1, seed),
+        })
+        .collect()
 }
 
 /// A start near `centre`: independent normal steps of one standard deviation in each logarithm.
@@ -137,42 +204,64 @@ fn draw(centre: &[f64], index: u32, seed: u32) -> Vec<f64> {
         .collect()
 }
 
-/// The best climb, ties to the earlier start; what went wrong becomes events.
-fn choose(climbs: Vec<Result<Evaluated, GpError>>, previous: Hyperparameters) -> Fit {
-    let mut events = Vec::new();
-    let mut best: Option<Evaluated> = None;
-    for (start, climb) in climbs.into_iter().enumerate() {
-        match climb {
-            Ok(found) if best.as_ref().is_none_or(|best| found.value > best.value) => {
-                best = Some(found)
+/// What the climbs so far came to.
+struct Ascent {
+    events: Vec<FitEvent>,
+    evaluations: usize,
+    best: Option<Evaluated>,
+}
+
+impl Ascent {
+    /// Climbs from every start in parallel and keeps the best end, ties to the earlier start.
+    fn climb(&mut self, target: &LogPosterior, starts: &[Vec<f64>], stop: Stop) {
+        let climbs: Vec<Result<Summit, GpError>> = starts
+            .par_iter()
+            .map(|start| ascend(&mut target.clone(), start, stop))
+            .collect();
+        for (start, climb) in climbs.into_iter().enumerate() {
+            match climb {
+                Ok(Summit {
+                    best: found,
+                    evaluations,
+                }) => {
+                    self.evaluations += evaluations;
+                    if self
+                        .best
+                        .as_ref()
+                        .is_none_or(|best| found.value > best.value)
+                    {
+                        self.best = Some(found);
+                    }
+                }
+                Err(reason) => self.events.push(FitEvent::StartFailed {
+                    start,
+                    reason: reason.to_string(),
+                }),
             }
-            Ok(_) => {}
-            Err(reason) => events.push(FitEvent::StartFailed {
-                start,
-                reason: reason.to_string(),
-            }),
         }
     }
-    match best {
-        Some(found) => {
-            if found.jitter > 0.0 {
-                events.push(FitEvent::Jitter {
-                    amount: found.jitter,
-                });
+
+    /// The best, or `previous` where every climb of the last stage failed.
+    fn finish(mut self, previous: Hyperparameters) -> Fit {
+        let (hyper, log_posterior) = match self.best {
+            Some(found) => {
+                if found.jitter > 0.0 {
+                    self.events.push(FitEvent::Jitter {
+                        amount: found.jitter,
+                    });
+                }
+                (found.hyper, found.value)
             }
-            Fit {
-                hyper: found.hyper,
-                log_posterior: found.value,
-                events,
+            None => {
+                self.events.push(FitEvent::KeptPrevious);
+                (previous, f64::NEG_INFINITY)
             }
-        }
-        None => {
-            events.push(FitEvent::KeptPrevious);
-            Fit {
-                hyper: previous,
-                log_posterior: f64::NEG_INFINITY,
-                events,
-            }
+        };
+        Fit {
+            hyper,
+            log_posterior,
+            evaluations: self.evaluations,
+            events: self.events,
         }
     }
 }

@@ -51,18 +51,6 @@ impl LogPosterior {
         Self { evidence, priors }
     }
 
-    /// The vector of `hyper`; its mean is left out.
-    pub(super) fn vector(&self, hyper: &Hyperparameters) -> Vec<f64> {
-        let free = self.priors.outputscale.map(|_| hyper.outputscale);
-        let scales = hyper
-            .lengthscales
-            .iter()
-            .copied()
-            .chain([hyper.noise])
-            .chain(free);
-        scales.map(f64::ln).collect()
-    }
-
     fn hyperparameters(&self, at: &[f64]) -> Hyperparameters {
         let d = self.evidence.dimension();
         Hyperparameters {

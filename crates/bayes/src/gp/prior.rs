@@ -74,4 +74,17 @@ impl Priors {
             mean: 0.0,
         }
     }
+
+    /// What the fit searches over: logarithms of lengthscales, noise and, where it is free, the
+    /// outputscale. The mean is left out, being put at its best along the way.
+    pub(super) fn vector(&self, hyper: &Hyperparameters) -> Vec<f64> {
+        let free = self.outputscale.map(|_| hyper.outputscale);
+        let scales = hyper
+            .lengthscales
+            .iter()
+            .copied()
+            .chain([hyper.noise])
+            .chain(free);
+        scales.map(f64::ln).collect()
+    }
 }
