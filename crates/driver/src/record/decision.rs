@@ -76,17 +76,59 @@ impl DecisionLine {
     }
 }
 
-/// What a decision depends on beside settings and observations, as the optimiser writes it:
-/// hyperparameters, standardisation, when they were last fitted. Numbers survive bit for bit.
+/// What a decision depends on beside settings and observations. Numbers survive bit for bit.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct ModelRecord(pub serde_json::Value);
+pub struct ModelRecord {
+    /// Hyperparameters, on standardised values.
+    pub hyper: HyperRecord,
+    /// Standardised value = (value - shift) / scale, in the maximised sign.
+    pub standardizer: StandardizerRecord,
+    /// Successful observations when both were last fitted.
+    pub fitted_at: u64,
+    /// Observations of any outcome that the model knows.
+    pub observed: u64,
+    /// Incumbent of this model, in natural units.
+    pub incumbent: Vec<f64>,
+}
+
+/// Hyperparameters of the surrogate.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HyperRecord {
+    /// Lengthscales of the encoded inputs, x before w.
+    pub lengthscales: Vec<f64>,
+    /// Signal variance.
+    pub outputscale: f64,
+    /// Noise variance.
+    pub noise: f64,
+    /// Constant mean.
+    pub mean: f64,
+}
+
+/// Shift and scale of the values.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StandardizerRecord {
+    /// Taken off.
+    pub shift: f64,
+    /// Divided by.
+    pub scale: f64,
+}
 
 impl ModelRecord {
     /// Equal bit for bit.
     pub fn agrees(&self, other: &Self) -> bool {
-        // the shortest decimal form tells any two floats apart, also 0 and -0
-        self.0.to_string() == other.0.to_string()
+        let numbers = |model: &Self| {
+            [
+                model.hyper.outputscale,
+                model.hyper.noise,
+                model.hyper.mean,
+                model.standardizer.shift,
+                model.standardizer.scale,
+            ]
+        };
+        (self.fitted_at, self.observed) == (other.fitted_at, other.observed)
+            && same_bits(&self.hyper.lengthscales, &other.hyper.lengthscales)
+            && same_bits(&self.incumbent, &other.incumbent)
+            && same_bits(&numbers(self), &numbers(other))
     }
 }
 

@@ -23,7 +23,7 @@ mod seal;
 
 pub use attempt::{AttemptLine, StartedJournal};
 pub use checkpoint::Checkpoint;
-pub use decision::{DecisionLine, IncumbentRecord, ModelRecord};
+pub use decision::{DecisionLine, HyperRecord, IncumbentRecord, ModelRecord, StandardizerRecord};
 pub use directory::{RunDirectory, checkpoint_files, checkpoint_name, holds_run, read_sealed};
 pub use error::RecordError;
 pub use evaluation::{EvaluationLine, same_bits};

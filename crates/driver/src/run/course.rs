@@ -60,7 +60,7 @@ impl Session<'_> {
 
     fn save_stop(mut self, stop: Stop) -> Result<End, Failure> {
         if !self.replaying() {
-            let checkpoint = self.checkpoint(true)?;
+            let checkpoint = self.checkpoint(true);
             self.settle()?;
             let (file, _) = self.directory.write_checkpoint(&checkpoint, true)?;
             self.notice(Level::Info, format!("saved {}", file.display()));

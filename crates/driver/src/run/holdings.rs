@@ -17,11 +17,9 @@ impl Session<'_> {
 
     /// Counts a reached decision.
     pub fn keep_decision(&mut self, line: &DecisionLine) {
-        // the model is held as JSON: about 64 bytes a number
-        let model = line
-            .model
-            .as_ref()
-            .map_or(0, |model| model.0.to_string().len() * 4);
+        let model = line.model.as_ref().map_or(0, |model| {
+            (model.hyper.lengthscales.len() + model.incumbent.len()) * size_of::<f64>()
+        });
         let incumbent = line.incumbent.as_ref().map_or(0, incumbent_bytes);
         self.kept_bytes += ((line.x.len() + line.w.len()) * 8 + model + incumbent) as u64;
     }

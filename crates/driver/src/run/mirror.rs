@@ -1,10 +1,12 @@
 //! Between the live types of the optimiser and the types that files hold.
 
+use bo_bayes::gp::{Hyperparameters, Standardizer};
 use bo_bayes::optimizer::{self, ModelState, Observation};
 
-use crate::exit::Failure;
 use crate::objective::{Outcome, Status};
-use crate::record::{EvaluationLine, IncumbentRecord, ModelRecord};
+use crate::record::{
+    EvaluationLine, HyperRecord, IncumbentRecord, ModelRecord, StandardizerRecord,
+};
 
 /// Longest list of environments that is written for an incumbent; a continuous law is judged on more.
 const SHOWN_ENVIRONMENTS: usize = 1000;
@@ -48,16 +50,42 @@ fn name(status: Status) -> &'static str {
 }
 
 /// The model state as recorded.
-pub fn model(state: Option<&ModelState>) -> Result<Option<ModelRecord>, Failure> {
-    state
-        .map(|state| serde_json::to_value(state).map(ModelRecord))
-        .transpose()
-        .map_err(|error| Failure::unexpected("recording the model", error))
+pub fn model(state: Option<&ModelState>) -> Option<ModelRecord> {
+    state.map(|state| ModelRecord {
+        hyper: HyperRecord {
+            lengthscales: state.hyper.lengthscales.clone(),
+            outputscale: state.hyper.outputscale,
+            noise: state.hyper.noise,
+            mean: state.hyper.mean,
+        },
+        standardizer: StandardizerRecord {
+            shift: state.standardizer.shift,
+            scale: state.standardizer.scale,
+        },
+        fitted_at: state.fitted_at as u64,
+        observed: state.observed as u64,
+        incumbent: state.incumbent.clone(),
+    })
 }
 
 /// A recorded model state.
-pub fn state(record: &ModelRecord) -> Result<ModelState, serde_json::Error> {
-    serde_json::from_value(record.0.clone())
+pub fn state(record: &ModelRecord) -> ModelState {
+    ModelState {
+        hyper: Hyperparameters {
+            lengthscales: record.hyper.lengthscales.clone(),
+            outputscale: record.hyper.outputscale,
+            noise: record.hyper.noise,
+            mean: record.hyper.mean,
+        },
+        standardizer: Standardizer {
+            shift: record.standardizer.shift,
+            scale: record.standardizer.scale,
+        },
+        // counts of observations told: far below any limit
+        fitted_at: record.fitted_at as usize,
+        observed: record.observed as usize,
+        incumbent: record.incumbent.clone(),
+    }
 }
 
 /// The incumbent as recorded.

@@ -163,10 +163,7 @@ impl<'r> Session<'r> {
     }
 
     /// The checkpoint of the last complete iteration, with what lies beyond it if `inside` one.
-    ///
-    /// # Errors
-    /// When the model cannot be written as JSON.
-    pub fn checkpoint(&self, inside: bool) -> Result<Checkpoint, Failure> {
+    pub fn checkpoint(&self, inside: bool) -> Checkpoint {
         let mut evaluations = self.evaluations.clone();
         let mut decisions = self.decisions.clone();
         if inside {
@@ -174,17 +171,17 @@ impl<'r> Session<'r> {
             decisions.extend(self.ahead.decisions.values().cloned());
         }
         let complete = self.complete();
-        Ok(Checkpoint {
+        Checkpoint {
             iteration: complete,
             run: self.manifest.clone(),
             evaluations,
             decisions,
             model: match complete {
-                Some(_) => mirror::model(self.optimizer.state())?,
+                Some(_) => mirror::model(self.optimizer.state()),
                 None => None,
             },
             incumbent: self.incumbents.last().cloned().flatten(),
-        })
+        }
     }
 
     /// The result as it stands.

@@ -159,14 +159,9 @@ impl Session<'_> {
             self.keep_decision(line);
         }
         if let Some(model) = model {
-            let state = mirror::state(model).map_err(|error| {
-                let iteration = decisions.len() as u64;
-                self.contradiction(
-                    iteration,
-                    format!("the recorded model is not readable: {error}"),
-                )
-            })?;
-            self.optimizer.restore(state);
+            let restored = self.optimizer.restore(mirror::state(model));
+            restored
+                .map_err(|error| self.contradiction(decisions.len() as u64, error.to_string()))?;
         }
         self.evaluations = evaluations;
         self.decisions = decisions;

@@ -74,7 +74,7 @@ impl Session<'_> {
             w: decision.query.w,
             environment: decision.query.environment.map(|row| row as u64),
             acquisition: decision.acquisition,
-            model: mirror::model(self.optimizer.state())?,
+            model: mirror::model(self.optimizer.state()),
             incumbent: self.incumbents.last().cloned().flatten(),
             events: decision.events.iter().map(ToString::to_string).collect(),
             seconds: Seconds {
@@ -240,7 +240,7 @@ impl Session<'_> {
 
     /// Writes the checkpoint of a complete iteration.
     pub(super) fn save_checkpoint(&mut self, iteration: u64) -> Result<(), Failure> {
-        let checkpoint = self.checkpoint(false)?;
+        let checkpoint = self.checkpoint(false);
         let (file, bytes) = self.directory.write_checkpoint(&checkpoint, false)?;
         if let Keep::Newest(keep) = self.schedule.keep {
             self.directory.keep_checkpoints(keep)?;

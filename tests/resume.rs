@@ -1,0 +1,213 @@
+//! `bo resume`: extending, replaying from a checkpoint, forking, mending, refusing.
+
+mod runs;
+
+use std::fs;
+
+use runs::{Bench, Objective, fail, kill, lines, record, succeed};
+
+const SHORT: [&str; 4] = ["--iterations", "6", "--alpha", "0.4"];
+const LONG: [&str; 4] = ["--iterations", "12", "--alpha", "0.4"];
+
+#[test]
+fn extended_equals_long_from_the_start_and_threads_change_nothing() {
+    let bench = Bench::new();
+    let problem = Objective::Problem;
+    let mut long = LONG.to_vec();
+    long.extend(["--threads", "1"]);
+    succeed(&mut bench.run(problem, "long", &long));
+    let mut short = SHORT.to_vec();
+    short.extend(["--threads", "2"]);
+    succeed(&mut bench.run(problem, "short", &short));
+    let whole = record(&bench.path("long"));
+    assert_ne!(record(&bench.path("short")), whole);
+    succeed(&mut bench.bo(&["resume", "short", "--iterations", "+6"]));
+    assert_eq!(record(&bench.path("short")), whole);
+    // a finished run prints its result
+    let output = succeed(&mut bench.bo(&["resume", "short", "--json"]));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("incumbent"), "{text}");
+}
+
+#[test]
+fn a_checkpoint_replays_what_the_directory_holds_without_the_objective() {
+    let bench = Bench::new();
+    succeed(&mut bench.run(Objective::Command, "run", &LONG));
+    let whole = record(&bench.path("run"));
+    let starts = bench.starts().len();
+    fs::remove_file(bench.path("run/result.json")).unwrap();
+    succeed(&mut bench.bo(&["resume", "run/iter_005.json"]));
+    assert_eq!(bench.starts().len(), starts, "the objective was called");
+    assert_eq!(record(&bench.path("run")), whole);
+
+    // in a directory of its own the rest is restored beside it
+    fs::create_dir(bench.path("alone")).unwrap();
+    fs::copy(
+        bench.path("run/iter_010.json"),
+        bench.path("alone/iter_010.json"),
+    )
+    .unwrap();
+    succeed(&mut bench.bo(&["resume", "alone/iter_010.json"]));
+    assert_eq!(record(&bench.path("alone")), whole);
+    assert_eq!(bench.starts().len(), starts + 2);
+
+    // a fork goes on elsewhere
+    succeed(&mut bench.bo(&[
+        "resume",
+        "run/iter_005.json",
+        "--out",
+        "fork",
+        "--iterations",
+        "7",
+    ]));
+    assert_eq!(lines(&bench.path("fork/decisions.jsonl")).len(), 7);
+    assert_eq!(record(&bench.path("run")), whole);
+    fail(
+        &mut bench.bo(&["resume", "run/iter_005.json", "--out", "fork"]),
+        2,
+    );
+}
+
+#[test]
+fn a_decision_that_differs_is_named_and_nothing_is_changed() {
+    let bench = Bench::new();
+    succeed(&mut bench.run(Objective::Problem, "run", &LONG));
+    let path = bench.path("run/evaluations.jsonl");
+    // iteration 7 gets another value, its checksum redone
+    let text = fs::read_to_string(&path).unwrap();
+    let altered: String = text
+        .lines()
+        .map(|line| match line.contains("\"iteration\":7,") {
+            true => resealed(&line.replace("\"value\":-", "\"value\":-1")) + "\n",
+            false => line.to_owned() + "\n",
+        })
+        .collect();
+    assert_ne!(altered, text);
+    fs::write(&path, &altered).unwrap();
+    for newer in ["run/iter_010.json", "run/iter_012.json"] {
+        fs::remove_file(bench.path(newer)).unwrap();
+    }
+    let before = contents(&bench, "run");
+    let message = fail(&mut bench.bo(&["resume", "run/iter_005.json"]), 3);
+    assert!(message.contains("iteration 8"), "{message}");
+    assert_eq!(contents(&bench, "run"), before);
+}
+
+#[test]
+fn damaged_files_are_mended_from_checkpoints_or_refused_by_name() {
+    let bench = Bench::new();
+    succeed(&mut bench.run(Objective::Problem, "run", &LONG));
+    let whole = record(&bench.path("run"));
+    let evaluations = bench.path("run/evaluations.jsonl");
+    let good = fs::read(&evaluations).unwrap();
+    fs::remove_file(bench.path("run/result.json")).unwrap();
+
+    let mut flipped = good.clone();
+    flipped[good.len() / 2] ^= 1;
+    fs::write(&evaluations, &flipped).unwrap();
+    succeed(&mut bench.bo(&["resume", "run"]));
+    assert_eq!(record(&bench.path("run")), whole);
+
+    fs::write(&evaluations, &good[..good.len() / 3]).unwrap();
+    fs::remove_file(bench.path("run/decisions.jsonl")).unwrap();
+    fs::remove_file(bench.path("run/run.json")).unwrap();
+    succeed(&mut bench.bo(&["resume", "run"]));
+    assert_eq!(record(&bench.path("run")), whole);
+
+    for name in ["iter_000", "iter_005", "iter_010", "iter_012"] {
+        let path = bench.path(&format!("run/{name}.json"));
+        let bytes = fs::read(&path).unwrap();
+        fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+    }
+    let message = fail(&mut bench.bo(&["resume", "run/iter_010.json"]), 3);
+    assert!(message.contains("bo resume run"), "{message}");
+    fs::write(&evaluations, &flipped).unwrap();
+    fs::remove_file(bench.path("run/result.json")).unwrap();
+    let message = fail(&mut bench.bo(&["resume", "run"]), 3);
+    assert!(
+        message.contains("evaluations.jsonl") && message.contains("line"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_torn_line_is_moved_aside_and_the_run_goes_on() {
+    let bench = Bench::new();
+    succeed(&mut bench.run(Objective::Problem, "run", &SHORT));
+    let whole = record(&bench.path("run"));
+    let path = bench.path("run/evaluations.jsonl");
+    let good = fs::read(&path).unwrap();
+    let last = good[..good.len() - 1]
+        .iter()
+        .rposition(|&byte| byte == b'\n')
+        .unwrap();
+    fs::write(&path, &good[..last + 40]).unwrap();
+    for name in ["result.json", "iter_006.json"] {
+        fs::remove_file(bench.path("run").join(name)).unwrap();
+    }
+    succeed(&mut bench.bo(&["resume", "run"]));
+    assert_eq!(record(&bench.path("run")), whole);
+    assert_eq!(
+        fs::read(bench.path("run/evaluations.jsonl.torn"))
+            .unwrap()
+            .len(),
+        39
+    );
+}
+
+#[test]
+fn a_second_process_is_refused_and_a_stopped_run_is_saved() {
+    let bench = Bench::new();
+    let more = ["--iterations", "400"];
+    let mut child = bench.run(Objective::Command, "run", &more).spawn().unwrap();
+    for _ in 0..500 {
+        if lines(&bench.path("run/evaluations.jsonl")).len() > 2 {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let message = fail(&mut bench.bo(&["resume", "run"]), 4);
+    assert!(message.contains(&child.id().to_string()), "{message}");
+    fail(&mut bench.run(Objective::Problem, "run", &more), 4);
+    // SIGTERM through the shell: no unsafe call in a test
+    std::process::Command::new("kill")
+        .arg(child.id().to_string())
+        .status()
+        .unwrap();
+    let status = child.wait().unwrap();
+    assert_eq!(status.code(), Some(143));
+    assert!(bench.path("run/interrupted.json").exists());
+    fail(&mut bench.run(Objective::Problem, "run", &more), 2);
+    let mut child = bench.bo(&["resume", "run"]).spawn().unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    assert!(child.try_wait().unwrap().is_none());
+    kill(&mut child);
+    fail(&mut bench.bo(&["resume", "nowhere"]), 3);
+    fail(&mut bench.bo(&["resume", "run", "--iterations", "1"]), 2);
+}
+
+/// The checksum of a line redone.
+fn resealed(line: &str) -> String {
+    let (body, _) = line.rsplit_once(",\"crc\":").unwrap();
+    format!(
+        "{body},\"crc\":\"{:08x}\"}}",
+        crc32fast::hash(body.as_bytes())
+    )
+}
+
+/// Every file of a run apart from the lock and the log.
+fn contents(bench: &Bench, name: &str) -> Vec<(String, Vec<u8>)> {
+    let mut files: Vec<(String, Vec<u8>)> = fs::read_dir(bench.path(name))
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .map(|entry| {
+            (
+                entry.file_name().into_string().unwrap(),
+                fs::read(entry.path()).unwrap(),
+            )
+        })
+        .filter(|(name, _)| name != "lock" && name != "log.txt")
+        .collect();
+    files.sort();
+    files
+}
