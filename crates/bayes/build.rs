@@ -1,15 +1,13 @@
 //! Links OpenBLAS (BLAS, LAPACK) from the distribution's package, statically where the archive
 //! is there, so that the built binary runs on a machine without it.
 //!
-//! Debian's *serial* build comes first: one thread whatever the environment says, and so the same
-//! bits everywhere; parallelism is ours, in fixed blocks above it. `BO_OPENBLAS_DIR` names another
-//! folder.
+//! Debian's *pthread* build, held to one thread at run time (`linalg::threads`). Never the *serial* build:
+//! it has no locks, and calls from several of our threads then share a work buffer and return
+//! garbage. `BO_OPENBLAS_DIR` names another folder.
 
 use std::{env, path::Path, process::Command};
 
-const PACKAGED: [&str; 4] = [
-    "/usr/lib/x86_64-linux-gnu/openblas-serial",
-    "/usr/lib/aarch64-linux-gnu/openblas-serial",
+const PACKAGED: [&str; 2] = [
     "/usr/lib/x86_64-linux-gnu/openblas-pthread",
     "/usr/lib/aarch64-linux-gnu/openblas-pthread",
 ];
@@ -27,7 +25,7 @@ fn main() {
         }
     }
     println!(
-        "cargo:warning=libopenblas.a not found (Debian: apt-get install libopenblas-serial-dev); \
+        "cargo:warning=libopenblas.a not found (Debian: apt-get install libopenblas-pthread-dev); \
          linking the shared library, which the binary will then need at run time"
     );
     println!("cargo:rustc-link-lib=dylib=openblas");

@@ -78,6 +78,7 @@ impl Factor {
     /// Not square or empty, an entry that is not finite, or not positive definite to the end of
     /// [`JITTER_LADDER`].
     pub fn new(matrix: ArrayView2<f64>) -> Result<Self, FactorError> {
+        super::one_thread();
         let (rows, columns) = matrix.dim();
         if rows != columns || rows == 0 {
             return Err(FactorError::Shape { rows, columns });

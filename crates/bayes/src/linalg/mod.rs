@@ -4,7 +4,9 @@
 //! On ndarray-linalg (OpenBLAS, one thread); columns are contiguous throughout (Fortran order).
 
 mod factor;
+mod threads;
 mod triangular;
 
 pub use factor::{Factor, FactorError, JITTER_LADDER};
+pub use threads::one_thread;
 pub use triangular::{backward, dot, forward};

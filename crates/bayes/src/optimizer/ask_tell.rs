@@ -96,6 +96,7 @@ impl Optimizer {
     /// # Errors
     /// `n_initial` or `initial_w` 0, `n_w` 0 or above the number of environments.
     pub fn new(problem: Problem, settings: Settings) -> Result<Self, Error> {
+        crate::linalg::one_thread();
         for (setting, value) in [
             ("n_initial", settings.n_initial),
             ("initial_w", settings.initial_w),
