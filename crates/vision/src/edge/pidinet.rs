@@ -86,11 +86,13 @@ impl Difference {
                 (0..9).map(|i| w[i] - w[EARLIER[i]]).collect()
             }
             Self::Radial => {
+                // The first of the nine weights is unused; the others are the eight directions in
+                // row-major order.
                 let mut out = vec![0.0; 25];
-                for (i, weight) in w.iter().enumerate().filter(|(i, _)| *i != 4) {
-                    let (dy, dx) = (i as isize / 3 - 1, i as isize % 3 - 1);
-                    out[((2 + 2 * dy) * 5 + 2 + 2 * dx) as usize] += weight;
-                    out[((2 + dy) * 5 + 2 + dx) as usize] -= weight;
+                let directions = (0..9).filter(|i| *i != 4).map(|i| (i / 3, i % 3));
+                for ((y, x), weight) in directions.zip(&w[1..]) {
+                    out[2 * y * 5 + 2 * x] += weight;
+                    out[(1 + y) * 5 + 1 + x] -= weight;
                 }
                 out
             }
@@ -287,10 +289,6 @@ impl PiDiNet {
 
     fn side(reader: &Reader, stage: usize, inputs: usize, width: usize) -> Result<Side, EdgeError> {
         let plain = Convolution::default();
-        let relu = Convolution {
-            relu: true,
-            ..plain
-        };
         let dilated = |i: usize| {
             let dilation = 5 + 2 * i;
             let how = Convolution {
@@ -321,7 +319,7 @@ impl PiDiNet {
                 &format!("attentions.{stage}.conv1"),
                 [4, width, 1, 1],
                 true,
-                relu,
+                plain,
             )?,
             attention: reader.layer(
                 &format!("attentions.{stage}.conv2"),
