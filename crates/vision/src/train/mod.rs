@@ -1,1 +1,16 @@
-//! train
+//! Training of the compact edge network, and the measure it is judged by.
+//!
+//! [`EdgeTrainer`] takes mini-batches of random crops from [`ExampleSource`]s, which hold no image:
+//! each is loaded or generated when a crop of it is due and freed after. [`benchmark`] scores any
+//! [`crate::edge::EdgeNetwork`] against edge maps.
+
+mod augment;
+pub mod benchmark;
+mod example;
+mod loss;
+mod shapes;
+mod trainer;
+
+pub use example::{Example, ExampleSource, FolderExamples, SceneExamples};
+pub use shapes::ShapeExamples;
+pub use trainer::{EdgeTrainer, StepReport, TrainError, TrainSettings};
