@@ -7,13 +7,19 @@ use std::time::Instant;
 
 use bo_vision::edge::Weights;
 use bo_vision::scene::SceneSource;
-use bo_vision::train::{EdgeTrainer, ExampleSource, FolderExamples, SceneExamples, ShapeExamples, TrainSettings};
+use bo_vision::train::{
+    EdgeTrainer, ExampleSource, FolderExamples, SceneExamples, ShapeExamples, TrainSettings,
+};
 use candle_core::Device;
 
 #[expect(clippy::print_stdout, reason = "a program for the terminal")]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
-    let out = PathBuf::from(arguments.next().ok_or("usage: train_edge OUT.safetensors [--key value ...]")?);
+    let out = PathBuf::from(
+        arguments
+            .next()
+            .ok_or("usage: train_edge OUT.safetensors [--key value ...]")?,
+    );
     let mut settings = TrainSettings::default();
     let (mut images, mut edges, mut start) = (None, None, None);
     let mut shares = [0.5, 0.3, 0.2];
@@ -37,13 +43,20 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     }
     // Odd numbers train, even numbers test.
-    let odd = |name: &str| name.get(..2).and_then(|n| n.parse::<u32>().ok()).is_none_or(|n| n % 2 == 1);
+    let odd = |name: &str| {
+        name.get(..2)
+            .and_then(|n| n.parse::<u32>().ok())
+            .is_none_or(|n| n % 2 == 1)
+    };
     let photos = match (&images, &edges) {
         (Some(images), Some(edges)) => Some(FolderExamples::open(images, edges, odd)?),
         _ => None,
     };
     let scenes = SceneExamples(SceneSource::new(100_000, 0x7472_6169_6e));
-    let shapes = ShapeExamples { count: 100_000, seed: 0x7472_6169_6e };
+    let shapes = ShapeExamples {
+        count: 100_000,
+        seed: 0x7472_6169_6e,
+    };
     let mut sources: Vec<(f64, &dyn ExampleSource)> = Vec::new();
     if let Some(photos) = &photos {
         println!("{} photographs", photos.len());
@@ -59,7 +72,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let mean = smooth.map_or(report.loss, |s: f32| 0.97 * s + 0.03 * report.loss);
         smooth = Some(mean);
         if report.step % 20 == 0 {
-            println!("step {:5} loss {:.4} smooth {mean:.4} lr {:.2e} {:.0} s", report.step, report.loss, report.learning_rate, begun.elapsed().as_secs_f64());
+            println!(
+                "step {:5} loss {:.4} smooth {mean:.4} lr {:.2e} {:.0} s",
+                report.step,
+                report.loss,
+                report.learning_rate,
+                begun.elapsed().as_secs_f64()
+            );
         }
         if report.step % 200 == 199 {
             trainer.save(&out)?;

@@ -505,7 +505,10 @@ mod tests {
             .unwrap()
             .to_vec1::<f32>()
             .unwrap();
-        assert!(largest_difference(&got, &want) < 1e-2);
+        // Side logits reach hundreds: they agree relative to the largest.
+        let largest = want.iter().fold(1.0f32, |m, v| m.max(v.abs()));
+        let off = largest_difference(&got, &want);
+        assert!(off < 1e-3 * largest, "{off} of {largest}");
     }
 
     #[test]

@@ -19,7 +19,11 @@ const UNSURE: (f32, f32) = (0.1, 0.4);
 pub fn crop(example: &Example, side: usize, strength: f32, rng: &mut impl Rng) -> Crop {
     let mut best = (-1.0f32, Placement::draw(example, side, strength, rng));
     for attempt in 0..4 {
-        let place = if attempt == 0 { best.1 } else { Placement::draw(example, side, strength, rng) };
+        let place = if attempt == 0 {
+            best.1
+        } else {
+            Placement::draw(example, side, strength, rng)
+        };
         let share = place.edge_share(example, side);
         if share > best.0 {
             best = (share, place);
@@ -39,7 +43,10 @@ pub fn crop(example: &Example, side: usize, strength: f32, rng: &mut impl Rng) -
         let sigma = rng.random_range(0.5f32..14.0);
         planes.iter_mut().for_each(|v| *v += sigma * normal(rng));
     }
-    let input = planes.into_iter().map(|v| (v.clamp(0.0, 255.0) / 255.0 - 0.5) / 0.25).collect();
+    let input = planes
+        .into_iter()
+        .map(|v| (v.clamp(0.0, 255.0) / 255.0 - 0.5) / 0.25)
+        .collect();
     Crop { input, target }
 }
 
@@ -77,10 +84,18 @@ impl Placement {
         let mut place = |i: usize, size: f32| {
             let (low, high) = span(i);
             let (first, last) = (-low, size - 1.0 - high);
-            let at = if first < last { rng.random_range(first..last) } else { (first + last) / 2.0 };
+            let at = if first < last {
+                rng.random_range(first..last)
+            } else {
+                (first + last) / 2.0
+            };
             at.round()
         };
-        Self { origin: [place(0, w), place(1, h)], right, down }
+        Self {
+            origin: [place(0, w), place(1, h)],
+            right,
+            down,
+        }
     }
 
     fn at(&self, x: usize, y: usize) -> [f32; 2] {
@@ -94,13 +109,19 @@ impl Placement {
             let inside = px >= 0.0 && py >= 0.0 && px < w as f32 && py < h as f32;
             inside && example.edges.get_pixel(px as u32, py as u32).0[0] > 127
         };
-        let hits = (0..side).flat_map(|y| (0..side).map(move |x| (x, y))).filter(|&(x, y)| hit(x, y)).count();
+        let hits = (0..side)
+            .flat_map(|y| (0..side).map(move |x| (x, y)))
+            .filter(|&(x, y)| hit(x, y))
+            .count();
         hits as f32 / (side * side) as f32
     }
 
     /// Values 0..255 of three planes; beyond the border the border's.
     fn sample(&self, example: &Example, side: usize) -> Vec<f32> {
-        let (w, h) = (example.image.width() as usize, example.image.height() as usize);
+        let (w, h) = (
+            example.image.width() as usize,
+            example.image.height() as usize,
+        );
         let raw = example.image.as_raw();
         let mut planes = vec![0.0; 3 * side * side];
         for y in 0..side {
@@ -115,13 +136,19 @@ impl Placement {
     }
 
     fn target(&self, example: &Example, side: usize) -> Vec<f32> {
-        let (w, h) = (example.image.width() as usize, example.image.height() as usize);
+        let (w, h) = (
+            example.image.width() as usize,
+            example.image.height() as usize,
+        );
         let raw = example.edges.as_raw();
         let mut target = Vec::with_capacity(side * side);
         for y in 0..side {
             for x in 0..side {
                 let at = self.at(x, y);
-                let outside = at[0] < -0.5 || at[1] < -0.5 || at[0] > w as f32 - 0.5 || at[1] > h as f32 - 0.5;
+                let outside = at[0] < -0.5
+                    || at[1] < -0.5
+                    || at[0] > w as f32 - 0.5
+                    || at[1] > h as f32 - 0.5;
                 let share = Mix::new(at, w, h).of(|i| f32::from(raw[i])) / 255.0;
                 target.push(match share {
                     _ if outside => -1.0,
@@ -149,12 +176,21 @@ impl Mix {
         let (fx, fy) = (x - x0 as f32, y - y0 as f32);
         Self {
             index: [y0 * w + x0, y0 * w + x1, y1 * w + x0, y1 * w + x1],
-            share: [(1.0 - fx) * (1.0 - fy), fx * (1.0 - fy), (1.0 - fx) * fy, fx * fy],
+            share: [
+                (1.0 - fx) * (1.0 - fy),
+                fx * (1.0 - fy),
+                (1.0 - fx) * fy,
+                fx * fy,
+            ],
         }
     }
 
     fn of(&self, value: impl Fn(usize) -> f32) -> f32 {
-        self.index.iter().zip(self.share).map(|(&i, s)| s * value(i)).sum()
+        self.index
+            .iter()
+            .zip(self.share)
+            .map(|(&i, s)| s * value(i))
+            .sum()
     }
 }
 
@@ -181,7 +217,9 @@ fn relight(planes: &mut [f32], strength: f32, rng: &mut impl Rng) {
 
 fn blur(planes: &mut [f32], side: usize, sigma: f32) {
     let reach = (2.5 * sigma).ceil() as isize;
-    let weights: Vec<f32> = (-reach..=reach).map(|i| (-0.5 * (i as f32 / sigma).powi(2)).exp()).collect();
+    let weights: Vec<f32> = (-reach..=reach)
+        .map(|i| (-0.5 * (i as f32 / sigma).powi(2)).exp())
+        .collect();
     let total: f32 = weights.iter().sum();
     let mut line = vec![0.0; side];
     let mut along = |plane: &mut [f32], start: usize, step: usize| {
@@ -190,9 +228,16 @@ fn blur(planes: &mut [f32], side: usize, sigma: f32) {
                 let at = (i as isize + k as isize - reach).clamp(0, side as isize - 1) as usize;
                 plane[start + at * step]
             };
-            *out = weights.iter().enumerate().map(|(k, w)| w * tap(k)).sum::<f32>() / total;
+            *out = weights
+                .iter()
+                .enumerate()
+                .map(|(k, w)| w * tap(k))
+                .sum::<f32>()
+                / total;
         }
-        line.iter().enumerate().for_each(|(i, v)| plane[start + i * step] = *v);
+        line.iter()
+            .enumerate()
+            .for_each(|(i, v)| plane[start + i * step] = *v);
     };
     for plane in planes.chunks_exact_mut(side * side) {
         (0..side).for_each(|y| along(plane, y * side, 1));
@@ -203,7 +248,9 @@ fn blur(planes: &mut [f32], side: usize, sigma: f32) {
 /// A normal number by the sum of four uniform ones: close enough for camera noise, and cheap.
 fn normal(rng: &mut impl Rng) -> f32 {
     let bits = rng.next_u64();
-    let sum: f32 = (0..4).map(|i| ((bits >> (16 * i)) & 0xffff) as f32 / 65535.0).sum();
+    let sum: f32 = (0..4)
+        .map(|i| ((bits >> (16 * i)) & 0xffff) as f32 / 65535.0)
+        .sum();
     (sum - 2.0) * 1.732
 }
 
@@ -218,7 +265,9 @@ mod tests {
     #[test]
     fn image_and_edges_stay_together() {
         let image = RgbImage::from_fn(90, 70, |x, _| Rgb([if x < 40 { 20 } else { 220 }; 3]));
-        let edges = GrayImage::from_fn(90, 70, |x, _| Luma([if x == 39 || x == 40 { 255 } else { 0 }]));
+        let edges = GrayImage::from_fn(90, 70, |x, _| {
+            Luma([if x == 39 || x == 40 { 255 } else { 0 }])
+        });
         let example = Example { image, edges };
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         for _ in 0..20 {

@@ -44,7 +44,10 @@ impl ExampleSource for SceneExamples {
 
     fn load(&self, index: usize) -> Result<Example, TrainError> {
         let scene = self.0.scene(index);
-        Ok(Example { image: scene.image, edges: scene.edges })
+        Ok(Example {
+            image: scene.image,
+            edges: scene.edges,
+        })
     }
 }
 
@@ -59,12 +62,21 @@ impl FolderExamples {
     ///
     /// # Errors
     /// A folder that cannot be read, or no pair in it.
-    pub fn open(images: &Path, edges: &Path, keep: impl Fn(&str) -> bool) -> Result<Self, TrainError> {
-        let unreadable = |source| TrainError::Folder { path: images.into(), source };
+    pub fn open(
+        images: &Path,
+        edges: &Path,
+        keep: impl Fn(&str) -> bool,
+    ) -> Result<Self, TrainError> {
+        let unreadable = |source| TrainError::Folder {
+            path: images.into(),
+            source,
+        };
         let mut pairs = Vec::new();
         for entry in std::fs::read_dir(images).map_err(unreadable)? {
             let image = entry.map_err(unreadable)?.path();
-            let Some(name) = image.file_name().and_then(|n| n.to_str()) else { continue };
+            let Some(name) = image.file_name().and_then(|n| n.to_str()) else {
+                continue;
+            };
             let map = edges.join(name);
             if keep(name) && map.is_file() {
                 pairs.push((image, map));
@@ -72,14 +84,21 @@ impl FolderExamples {
         }
         pairs.sort();
         if pairs.is_empty() {
-            return Err(TrainError::NoExamples { path: images.into() });
+            return Err(TrainError::NoExamples {
+                path: images.into(),
+            });
         }
         Ok(Self { pairs })
     }
 
     /// Name of the image of example `index`.
     pub fn name(&self, index: usize) -> String {
-        self.pairs[index].0.file_name().unwrap_or_default().to_string_lossy().into_owned()
+        self.pairs[index]
+            .0
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned()
     }
 }
 
@@ -91,12 +110,22 @@ impl ExampleSource for FolderExamples {
     fn load(&self, index: usize) -> Result<Example, TrainError> {
         let (image, map) = &self.pairs[index];
         let open = |path: &PathBuf| {
-            image::open(path).map_err(|e| TrainError::Image { path: path.clone(), reason: e.to_string() })
+            image::open(path).map_err(|e| TrainError::Image {
+                path: path.clone(),
+                reason: e.to_string(),
+            })
         };
         let (image, edges) = (open(image)?.into_rgb8(), open(map)?.into_luma8());
         if image.dimensions() != edges.dimensions() {
-            let reason = format!("edge map is {:?}, image {:?}", edges.dimensions(), image.dimensions());
-            return Err(TrainError::Image { path: map.clone(), reason });
+            let reason = format!(
+                "edge map is {:?}, image {:?}",
+                edges.dimensions(),
+                image.dimensions()
+            );
+            return Err(TrainError::Image {
+                path: map.clone(),
+                reason,
+            });
         }
         Ok(Example { image, edges })
     }

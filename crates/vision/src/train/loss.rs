@@ -24,7 +24,10 @@ impl Balance {
             let edges = image.iter().filter(|t| **t > 0.5).count() as f32;
             let others = image.iter().filter(|t| **t == 0.0).count() as f32;
             let each = 0.5 / images as f32;
-            let (on, off) = (each / edges.max(RAREST * area as f32), each / others.max(1.0));
+            let (on, off) = (
+                each / edges.max(RAREST * area as f32),
+                each / others.max(1.0),
+            );
             weight.extend(image.iter().map(|t| match *t {
                 t if t < 0.0 => 0.0,
                 t if t > 0.5 => on,
@@ -49,13 +52,19 @@ impl CustomOp1 for Balance {
     }
 
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let Some((start, end)) = layout.contiguous_offsets() else { bail!("logits must be contiguous") };
+        let Some((start, end)) = layout.contiguous_offsets() else {
+            bail!("logits must be contiguous")
+        };
         let logits = &storage.as_slice::<f32>()?[start..end];
         if logits.len() != self.target.len() {
             bail!("{} logits for {} targets", logits.len(), self.target.len());
         }
         let terms = logits.iter().zip(&self.target).zip(&self.weight);
-        let sum: f64 = terms.map(|((x, t), w)| f64::from(w * (x.max(0.0) - x * t.max(0.0) + (-x.abs()).exp().ln_1p()))).sum();
+        let sum: f64 = terms
+            .map(|((x, t), w)| {
+                f64::from(w * (x.max(0.0) - x * t.max(0.0) + (-x.abs()).exp().ln_1p()))
+            })
+            .sum();
         Ok((CpuStorage::F32(vec![sum as f32]), Shape::from(())))
     }
 
@@ -63,9 +72,14 @@ impl CustomOp1 for Balance {
         let scale = grad_res.to_scalar::<f32>()?;
         let values = logits.flatten_all()?.to_vec1::<f32>()?;
         let terms = values.iter().zip(&self.target).zip(&self.weight);
-        let grad: Vec<f32> =
-            terms.map(|((x, t), w)| scale * w * (1.0 / (1.0 + (-x).exp()) - t.max(0.0))).collect();
-        Ok(Some(Tensor::from_vec(grad, logits.shape(), logits.device())?))
+        let grad: Vec<f32> = terms
+            .map(|((x, t), w)| scale * w * (1.0 / (1.0 + (-x).exp()) - t.max(0.0)))
+            .collect();
+        Ok(Some(Tensor::from_vec(
+            grad,
+            logits.shape(),
+            logits.device(),
+        )?))
     }
 }
 
@@ -93,7 +107,13 @@ mod tests {
         };
         let var = Var::from_slice(&values, (2, 1, 1, 3), &Device::Cpu).unwrap();
         let grads = balance.loss(&var).unwrap().backward().unwrap();
-        let grad = grads.get(&var).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        let grad = grads
+            .get(&var)
+            .unwrap()
+            .flatten_all()
+            .unwrap()
+            .to_vec1::<f32>()
+            .unwrap();
         for i in 0..6 {
             let (mut up, mut down) = (values, values);
             up[i] += 0.01;
