@@ -52,10 +52,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         (Some(images), Some(edges)) => Some(FolderExamples::open(images, edges, odd)?),
         _ => None,
     };
-    let scenes = SceneExamples(SceneSource::new(100_000, 0x7472_6169_6e));
+    let scenes = SceneExamples(SceneSource::new(100_000, 0x0074_7261_696e));
     let shapes = ShapeExamples {
         count: 100_000,
-        seed: 0x7472_6169_6e,
+        seed: 0x0074_7261_696e,
     };
     let mut sources: Vec<(f64, &dyn ExampleSource)> = Vec::new();
     if let Some(photos) = &photos {

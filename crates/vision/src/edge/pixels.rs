@@ -60,7 +60,7 @@ pub fn mirrored(rgb: &RgbImage, width: u32, height: u32) -> Result<RgbImage, Edg
         });
     }
     let fold = |i: u32, n: u32| {
-        if (i / n) % 2 == 0 {
+        if (i / n).is_multiple_of(2) {
             i % n
         } else {
             n - 1 - i % n

@@ -68,11 +68,7 @@ impl EdgeBenchmark {
         let mut truth: Vec<bool> = drawn.as_raw().iter().map(|v| *v > 127).collect();
         skeleton(&mut truth, width);
         let truth = points(&truth, width);
-        let ridges = if std::env::var("NONMS").is_ok() {
-            vec![true; predicted.logits.len()]
-        } else {
-            ridges(&predicted.logits, width)
-        };
+        let ridges = ridges(&predicted.logits, width);
         for (i, counts) in self.counts.iter_mut().enumerate() {
             let cut = ridges
                 .iter()
@@ -229,8 +225,8 @@ fn removable(mask: &[bool], width: usize, height: usize, x: usize, y: usize, tur
     let rises = (0..8).filter(|&i| !p[i] && p[(i + 1) % 8]).count();
     let (north, east, south, west) = (p[0], p[2], p[4], p[6]);
     let open = match turn {
-        0 => !(north && east && south) && !(east && south && west),
-        _ => !(north && east && west) && !(north && south && west),
+        0 => !(east && south && (north || west)),
+        _ => !(north && west && (east || south)),
     };
     (2..=6).contains(&count) && rises == 1 && open
 }
@@ -252,10 +248,7 @@ fn matched(found: &[[i32; 2]], truth: &[[i32; 2]], distance: f32) -> usize {
             (of_found[f], of_truth[t]) = (t, f);
         }
     }
-    loop {
-        let Some(levels) = levels(&near, &of_found, &of_truth) else {
-            break;
-        };
+    while let Some(levels) = levels(&near, &of_found, &of_truth) {
         let mut next = vec![0usize; found.len()];
         for f in 0..found.len() {
             if of_found[f] == usize::MAX {

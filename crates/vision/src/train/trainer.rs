@@ -15,6 +15,7 @@ use rand_chacha::ChaCha8Rng;
 use super::augment::{self, Crop};
 use super::example::ExampleSource;
 use super::loss::Balance;
+use crate::contrast;
 use crate::edge::compact::{CompactBody, layers};
 use crate::edge::{EdgeError, Weights};
 
@@ -260,7 +261,11 @@ impl EdgeTrainer {
                 left < 0.0
             });
             let (_, source) = picked.or(sources.last()).expect("at least one source");
-            let example = source.load(rng.random_range(0..source.len()))?;
+            let mut example = source.load(rng.random_range(0..source.len()))?;
+            // The network is used on enhanced images, and should do without.
+            if rng.random_bool(0.5 * f64::from(self.settings.augmentation)) {
+                example.image = contrast::enhance(&example.image);
+            }
             for _ in 0..CROPS_PER_EXAMPLE.min(self.settings.batch - crops.len()) {
                 crops.push(augment::crop(
                     &example,
