@@ -19,6 +19,53 @@ pub enum Voter {
     Other,
 }
 
+/// Weighted pixels.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Votes {
+    pub(super) x: Vec<f32>,
+    pub(super) y: Vec<f32>,
+    pub(super) weight: Vec<f32>,
+}
+
+impl Votes {
+    /// Adds the vote of one pixel (image pixels; weight >= 0).
+    pub fn push(&mut self, point: Point, weight: f32) {
+        self.x.push(point.x);
+        self.y.push(point.y);
+        self.weight.push(weight);
+    }
+
+    /// Number of votes.
+    pub fn len(&self) -> usize {
+        self.weight.len()
+    }
+
+    /// True if there are none.
+    pub fn is_empty(&self) -> bool {
+        self.weight.is_empty()
+    }
+
+    /// Pixel of vote `index`.
+    pub fn point(&self, index: usize) -> Point {
+        Point::new(self.x[index], self.y[index])
+    }
+
+    /// All pixels with their weights.
+    pub fn iter(&self) -> impl Iterator<Item = (Point, f32)> + Clone + '_ {
+        (0..self.len()).map(|index| (self.point(index), self.weight[index]))
+    }
+}
+
+impl FromIterator<(Point, f32)> for Votes {
+    fn from_iter<I: IntoIterator<Item = (Point, f32)>>(votes: I) -> Self {
+        let mut all = Self::default();
+        votes
+            .into_iter()
+            .for_each(|(point, weight)| all.push(point, weight));
+        all
+    }
+}
+
 /// Share of a preset's weight that its pixels keep where nobody else agrees.
 const ALONE: f32 = 0.6;
 
@@ -73,13 +120,14 @@ impl Ballot {
         }
     }
 
-    /// The marked pixels (image pixels) with their weights, in the order of first marking.
+    /// The marked pixels with their weights, in the order of first marking.
     ///
     /// `weights` are those of presets Q and QG. Other voters only: 1; one preset only: 0.6 of its
     /// weight; one preset and the others: its weight; both presets: the sum of the two.
-    pub fn count(&self, weights: [f32; 2]) -> Vec<(Point, f32)> {
+    pub fn count(&self, weights: [f32; 2]) -> Votes {
+        let mut votes = Votes::default();
         let Some(bounds) = self.bounds else {
-            return Vec::new();
+            return votes;
         };
         let width = bounds.width();
         let by_marks = [
@@ -92,16 +140,12 @@ impl Ballot {
             weights[1],
             weights[0] + weights[1],
         ];
-        self.marked
-            .iter()
-            .map(|&index| {
-                let (x, y) = (bounds.left + index % width, bounds.top + index / width);
-                (
-                    Point::new(x as f32, y as f32),
-                    by_marks[usize::from(self.marks[index as usize])],
-                )
-            })
-            .collect()
+        for &index in &self.marked {
+            let (x, y) = (bounds.left + index % width, bounds.top + index / width);
+            let weight = by_marks[usize::from(self.marks[index as usize])];
+            votes.push(Point::new(x as f32, y as f32), weight);
+        }
+        votes
     }
 }
 

@@ -3,14 +3,18 @@
 //! [`fit_line`] draws pairs of votes by weight, scores each line by the weight of the votes near it,
 //! and refits the best to its inliers. The draws depend on the region alone, never on the clock.
 
+use multiversion::multiversion;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::geometry::{Point, Rect, Segment};
-use crate::line::{StraightLine, along_longer_axis};
+use crate::geometry::{Rect, Segment};
+use crate::line::{StraightLine, Votes, along_longer_axis};
 
 /// Purpose number of this file's random stream.
 const STREAM: u64 = 0x6c69_6e65;
+
+/// Segments tried as lines, at most; the drawn pairs speak for the rest.
+const MOST_SEGMENTS: usize = 200;
 
 /// Rounds of refitting to the inliers of the last fit.
 const REFITS: usize = 3;
@@ -51,7 +55,7 @@ pub struct FittedLine {
 /// Only lines along the longer axis of `bounds` are considered. `segments` are tried before the
 /// drawn pairs. `None` if no two votes make such a line.
 pub fn fit_line(
-    votes: &[(Point, f32)],
+    votes: &Votes,
     segments: &[Segment],
     bounds: Rect,
     settings: &FitSettings,
@@ -70,6 +74,7 @@ pub fn fit_line(
     };
     segments
         .iter()
+        .take(MOST_SEGMENTS)
         .filter_map(StraightLine::along)
         .for_each(&mut consider);
     pairs(votes, bounds, settings.hypotheses).for_each(&mut consider);
@@ -78,7 +83,6 @@ pub fn fit_line(
     for _ in 0..REFITS {
         let inliers = votes
             .iter()
-            .copied()
             .filter(|vote| line.distance(vote.0) < settings.tolerance);
         let Some(refitted) = StraightLine::least_squares(inliers).filter(&admissible) else {
             break;
@@ -96,7 +100,7 @@ pub fn fit_line(
 }
 
 /// Number of whole pixels along `line` at which a vote lies near it.
-fn coverage(votes: &[(Point, f32)], line: &StraightLine, tolerance: f32) -> f32 {
+fn coverage(votes: &Votes, line: &StraightLine, tolerance: f32) -> f32 {
     let near = votes
         .iter()
         .filter(|vote| line.distance(vote.0) < tolerance);
@@ -108,27 +112,37 @@ fn coverage(votes: &[(Point, f32)], line: &StraightLine, tolerance: f32) -> f32 
     positions.len() as f32
 }
 
-/// Sum over votes of weight x max(0, 1 - (distance / tolerance)^2).
-fn support(votes: &[(Point, f32)], line: &StraightLine, tolerance: f32) -> f32 {
-    let scale = 1.0 / (tolerance * tolerance);
-    votes
-        .iter()
-        .map(|(point, weight)| {
-            let distance = line.distance(*point);
-            weight * (1.0 - distance * distance * scale).max(0.0)
-        })
-        .sum()
+/// Sum over votes of weight x max(0, 1 - (distance / tolerance)^2), in eight sums side by side so
+/// that it runs in vector registers and yet in one order everywhere.
+#[multiversion(targets("x86_64+avx2"))]
+fn support(votes: &Votes, line: &StraightLine, tolerance: f32) -> f32 {
+    let (dx, dy) = line.direction;
+    let offset = line.origin.x * dy - line.origin.y * dx;
+    let scale = 1.0 / tolerance;
+    let vote = |x: f32, y: f32, weight: f32| {
+        let off = (x * dy - y * dx - offset) * scale;
+        weight * (1.0 - off * off).max(0.0)
+    };
+    let (xs, rest_x) = votes.x.as_chunks::<8>();
+    let (ys, rest_y) = votes.y.as_chunks::<8>();
+    let (weights, rest_weight) = votes.weight.as_chunks::<8>();
+    let mut sums = [0.0_f32; 8];
+    for ((x, y), weight) in xs.iter().zip(ys).zip(weights) {
+        for lane in 0..8 {
+            sums[lane] += vote(x[lane], y[lane], weight[lane]);
+        }
+    }
+    for (lane, sum) in sums.iter_mut().enumerate().take(rest_x.len()) {
+        *sum += vote(rest_x[lane], rest_y[lane], rest_weight[lane]);
+    }
+    sums.iter().sum()
 }
 
 /// Lines through `count` pairs of votes drawn by weight; the seed is the region.
-fn pairs(
-    votes: &[(Point, f32)],
-    bounds: Rect,
-    count: usize,
-) -> impl Iterator<Item = StraightLine> + '_ {
+fn pairs(votes: &Votes, bounds: Rect, count: usize) -> impl Iterator<Item = StraightLine> + '_ {
     let mut cumulative = Vec::with_capacity(votes.len());
     let mut total = 0.0_f64;
-    for (_, weight) in votes {
+    for weight in &votes.weight {
         total += f64::from(*weight);
         cumulative.push(total);
     }
@@ -148,13 +162,14 @@ fn pairs(
     let count = if votes.len() < 2 { 0 } else { count };
     (0..count).filter_map(move |_| {
         let (a, b) = (draw(), draw());
-        StraightLine::through(votes[a].0, votes[b].0)
+        StraightLine::through(votes.point(a), votes.point(b))
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::geometry::Point;
 
     const BOUNDS: Rect = Rect {
         left: 100,
@@ -182,7 +197,9 @@ mod tests {
     fn the_heavier_of_two_lines_wins() {
         let mut votes = line_of_votes(60.0, 0.05, 1.0);
         votes.extend(line_of_votes(100.0, -0.05, 3.0));
-        let found = fit_line(&votes, &[], BOUNDS, &SETTINGS).unwrap().segment;
+        let found = fit_line(&votes.iter().copied().collect(), &[], BOUNDS, &SETTINGS)
+            .unwrap()
+            .segment;
         assert!(found.distance(Point::new(100.0, 100.0)) < 0.5, "{found:?}");
         assert!(found.distance(Point::new(299.0, 90.05)) < 0.5, "{found:?}");
         assert!((found.length() - 199.0).abs() < 1.0);
@@ -197,7 +214,9 @@ mod tests {
                 1.0,
             )
         }));
-        let found = fit_line(&votes, &[], BOUNDS, &SETTINGS).unwrap().segment;
+        let found = fit_line(&votes.iter().copied().collect(), &[], BOUNDS, &SETTINGS)
+            .unwrap()
+            .segment;
         assert!(
             (found.p0.y - 80.0).abs() < 0.3 && (found.p1.y - 80.0).abs() < 0.3,
             "{found:?}"
@@ -209,9 +228,14 @@ mod tests {
         let mut votes: Vec<(Point, f32)> = (50..110)
             .map(|y| (Point::new(200.0, y as f32), 9.0))
             .collect();
-        assert_eq!(fit_line(&votes, &[], BOUNDS, &SETTINGS), None);
+        assert_eq!(
+            fit_line(&votes.iter().copied().collect(), &[], BOUNDS, &SETTINGS),
+            None
+        );
         votes.extend(line_of_votes(70.0, 0.0, 1.0));
-        let found = fit_line(&votes, &[], BOUNDS, &SETTINGS).unwrap().segment;
+        let found = fit_line(&votes.iter().copied().collect(), &[], BOUNDS, &SETTINGS)
+            .unwrap()
+            .segment;
         assert!((found.p0.y - 70.0).abs() < 1.0, "{found:?}");
     }
 
@@ -219,15 +243,20 @@ mod tests {
     fn coverage_is_the_share_of_the_longer_side_with_votes() {
         let votes = &line_of_votes(80.0, 0.0, 1.0)[50..100];
         let twice: Vec<_> = votes.iter().chain(votes).copied().collect();
-        let found = fit_line(&twice, &[], BOUNDS, &SETTINGS).unwrap();
+        let found = fit_line(&twice.iter().copied().collect(), &[], BOUNDS, &SETTINGS).unwrap();
         assert!((found.coverage - 0.25).abs() < 0.01, "{found:?}");
     }
 
     #[test]
     fn no_votes_no_line() {
-        assert_eq!(fit_line(&[], &[], BOUNDS, &SETTINGS), None);
+        assert_eq!(fit_line(&Votes::default(), &[], BOUNDS, &SETTINGS), None);
         assert_eq!(
-            fit_line(&[(Point::new(120.0, 80.0), 1.0)], &[], BOUNDS, &SETTINGS),
+            fit_line(
+                &[(Point::new(120.0, 80.0), 1.0)].into_iter().collect(),
+                &[],
+                BOUNDS,
+                &SETTINGS
+            ),
             None
         );
     }
@@ -236,8 +265,8 @@ mod tests {
     fn the_same_votes_give_the_same_line() {
         let votes = line_of_votes(66.0, 0.11, 2.0);
         assert_eq!(
-            fit_line(&votes, &[], BOUNDS, &SETTINGS),
-            fit_line(&votes, &[], BOUNDS, &SETTINGS)
+            fit_line(&votes.iter().copied().collect(), &[], BOUNDS, &SETTINGS),
+            fit_line(&votes.iter().copied().collect(), &[], BOUNDS, &SETTINGS)
         );
     }
 }

@@ -17,11 +17,23 @@ const GRADIENT: (f32, f32) = (40.0, 100.0);
 const SHORTEST: f32 = 0.05;
 const LARGEST_GAP: f32 = 0.0125;
 
+/// Shortest segment in pixels: in a small image a share of the diagonal is a few pixels of noise.
+const LEAST_LENGTH: f32 = 24.0;
+
 /// Least share of a segment's length that edge pixels support.
 const DENSITY: f32 = 0.6;
 
-/// Lines of the transform that are looked at, at most: beyond that the image is texture.
-const MOST_LINES: usize = 400;
+/// How many times as many edge pixels must lie near a segment as, on average, in a strip of the same
+/// width to its left and right, and by how many standard deviations of a random count more: among
+/// texture every line finds support.
+const STANDS_OUT: (f32, f32) = (1.7, 5.0);
+
+/// Half width in pixels of the strip that a segment owns.
+const STRIP: f32 = 1.5;
+
+/// Lines of the transform that are looked at, about, evenly over all directions: where there are
+/// more the image is texture.
+const MOST_LINES: usize = 4_000;
 
 /// Straight segments in `grey` that edge pixels support, longest first.
 pub fn voters(grey: &GrayImage) -> Vec<Segment> {
@@ -30,15 +42,17 @@ pub fn voters(grey: &GrayImage) -> Vec<Segment> {
         return Vec::new();
     }
     let diagonal = (width as f32).hypot(height as f32);
-    let (shortest, gap) = (SHORTEST * diagonal, LARGEST_GAP * diagonal);
-    let mut edges = canny(grey, GRADIENT.0, GRADIENT.1);
+    let shortest = (SHORTEST * diagonal).max(LEAST_LENGTH);
+    let gap = LARGEST_GAP * diagonal;
+    let edges = canny(grey, GRADIENT.0, GRADIENT.1);
     let options = LineDetectionOptions {
         vote_threshold: shortest as u32,
         suppression_radius: 4,
     };
-    let mut candidates: Vec<Segment> = detect_lines(&edges, options)
+    let lines = detect_lines(&edges, options);
+    let mut candidates: Vec<Segment> = lines
         .iter()
-        .take(MOST_LINES)
+        .step_by(lines.len() / MOST_LINES + 1)
         .filter_map(|polar| {
             let (sin, cos) = (polar.angle_in_degrees as f32).to_radians().sin_cos();
             let origin = Point::new((polar.r + 0.5) * cos, (polar.r + 0.5) * sin);
@@ -55,17 +69,18 @@ pub fn voters(grey: &GrayImage) -> Vec<Segment> {
         .collect();
     candidates.sort_by(|a, b| b.length().total_cmp(&a.length()));
 
+    let mut left = edges.clone();
     let mut segments = Vec::new();
     for candidate in candidates {
         // Pixels that a longer segment has taken are gone by now: look again.
         let Some(line) = StraightLine::along(&candidate) else {
             continue;
         };
-        let Some(segment) = longest_stretch(&edges, &line, 1.5, gap) else {
+        let Some(segment) = longest_stretch(&left, &line, STRIP, gap) else {
             continue;
         };
-        if segment.length() >= shortest {
-            clear(&mut edges, &segment, 2.0);
+        if segment.length() >= shortest && stands_out(&edges, &segment) {
+            clear(&mut left, &segment, 2.0);
             segments.push(segment);
         }
     }
@@ -128,6 +143,31 @@ fn longest_stretch(
         p0: refitted.at(low),
         p1: refitted.at(high),
     })
+}
+
+/// True if edge pixels are denser on the segment than beside it, in strips four widths away.
+fn stands_out(edges: &GrayImage, segment: &Segment) -> bool {
+    let Some(line) = StraightLine::along(segment) else {
+        return false;
+    };
+    let end = segment.length();
+    let count = |offset: f32| {
+        let (dx, dy) = line.direction;
+        let origin = Point::new(line.origin.x - offset * dy, line.origin.y + offset * dx);
+        let mut count = 0.0_f32;
+        visit(
+            edges,
+            &StraightLine { origin, ..line },
+            STRIP,
+            |position, _, _| {
+                count += f32::from((0.0..=end).contains(&position));
+            },
+        );
+        count
+    };
+    let beside = (count(-4.0 * STRIP) + count(4.0 * STRIP)) / 2.0;
+    let on = count(0.0);
+    on >= STANDS_OUT.0 * beside && on - beside >= STANDS_OUT.1 * beside.sqrt()
 }
 
 /// Calls `found` with (position along the line, column, row) of every edge pixel within `reach` of
@@ -211,6 +251,18 @@ mod tests {
                 assert!(truth.distance(end) < 1.5, "{degrees} degrees: {found:?}");
             }
         }
+    }
+
+    #[test]
+    fn texture_has_few_voters() {
+        let mut state = 1_u32;
+        let noise = GrayImage::from_fn(320, 240, |_, _| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            image::Luma([(state >> 24) as u8])
+        });
+        // a third of the pixels are edges here
+        let found = voters(&noise).len();
+        assert!(found < 30, "{found}");
     }
 
     #[test]

@@ -7,7 +7,7 @@ mod fit;
 mod hough;
 mod straight;
 
-pub use ballot::{Ballot, Voter};
+pub use ballot::{Ballot, Voter, Votes};
 pub use filter::{CENTRE_TOLERANCES, along_longer_axis, near_centre};
 pub use fit::{FitSettings, FittedLine, fit_line};
 pub use hough::voters;
