@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::{Duration, Instant};
 
-use runs::{Bench, Objective, Record, kill, lines, record, succeed};
+use runs::{Bench, Objective, Record, fail, kill, lines, record, succeed};
 
 fn kills() -> u32 {
     std::env::var("BO_KILLS")
@@ -39,6 +39,7 @@ fn killed_once(
         succeed(&mut bench.bo(&["resume", name]));
     } else {
         // nothing had begun
+        fail(&mut bench.bo(&["resume", name]), 3);
         succeed(&mut bench.run(objective, name, more));
     }
     let mut starts: BTreeMap<u64, usize> = BTreeMap::new();
@@ -87,7 +88,7 @@ fn promise_holds(objective: Objective, more: &[&str]) {
             "killed after {moment:?} of {length:?}"
         );
     }
-    println!(
+    eprintln!(
         "{objective:?}: {kills} of {kills} kills over {length:?}: promise held; {alive} found it alive"
     );
 }
@@ -132,6 +133,6 @@ fn a_run_killed_again_and_again_is_the_same_run() {
                 .unwrap(),
         };
     }
-    println!("killed {} times in one run", rounds - 1);
+    eprintln!("killed {} times in one run", rounds - 1);
     assert_eq!(record(&bench.path("killed")), record(&bench.path("whole")));
 }

@@ -1,5 +1,4 @@
 //! Runs of the built binary in an empty directory, and what their files hold.
-#![expect(dead_code, reason = "each test program uses its own part")]
 
 use std::fs;
 use std::path::{Path, PathBuf};

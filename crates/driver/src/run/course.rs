@@ -17,7 +17,7 @@ impl Session<'_> {
         match outcome {
             Ok(()) => self.finish(),
             Err(Halt::Stop(stop)) => self.save_stop(stop),
-            Err(Halt::Failure(failure)) => Err(failure),
+            Err(Halt::Failure(failure)) => Err(*failure),
         }
     }
 
@@ -49,7 +49,7 @@ impl Session<'_> {
     fn finish(mut self) -> Result<End, Failure> {
         self.settle()?;
         let complete = self.complete().unwrap_or(0);
-        if complete % self.schedule.checkpoint_every != 0 {
+        if !complete.is_multiple_of(self.schedule.checkpoint_every) {
             self.save_checkpoint(complete)?;
         }
         let result = self.result();

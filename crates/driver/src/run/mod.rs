@@ -19,7 +19,6 @@ mod stop;
 
 pub use choices::{choices, measure};
 pub use launch::{ResumeRequest, Total, World, free, recorded_settings, resume, start};
-pub use locate::Base;
 pub use setup::{Schedule, Setup};
 pub use signal::watch_signals;
 pub use stop::{End, Stop, StopFlag};

@@ -22,12 +22,12 @@ pub enum Halt {
     /// It was asked to, or the objective keeps failing: everything is saved.
     Stop(Stop),
     /// It cannot go on.
-    Failure(Failure),
+    Failure(Box<Failure>),
 }
 
 impl<E: Into<Failure>> From<E> for Halt {
     fn from(error: E) -> Self {
-        Self::Failure(error.into())
+        Self::Failure(Box::new(error.into()))
     }
 }
 
@@ -54,6 +54,8 @@ pub struct Session<'r> {
     pub(super) decisions: Vec<DecisionLine>,
     /// After each complete iteration, from 0.
     pub(super) incumbents: Vec<Option<IncumbentRecord>>,
+    /// Anything out of the ordinary in the last fit; recorded with the decision that follows.
+    pub(super) fit_events: Vec<String>,
     /// Time of this iteration and of the whole run.
     pub(super) seconds: Seconds,
     pub(super) total: Seconds,
@@ -97,6 +99,7 @@ impl<'r> Session<'r> {
             evaluations: Vec::new(),
             decisions: Vec::new(),
             incumbents: Vec::new(),
+            fit_events: Vec::new(),
             seconds: Seconds::default(),
             total: Seconds::default(),
             begun: Instant::now(),

@@ -9,7 +9,7 @@ use bo_memory::{Scope, host};
 use super::mirror;
 use super::session::{Halt, Session};
 use super::stop::Stop;
-use crate::event::{EvaluationDone, IterationDone, Phase, RunEvent, Seconds};
+use crate::event::{EvaluationDone, IterationDone, Level, Phase, RunEvent, Seconds};
 use crate::exit::Failure;
 use crate::objective::Request;
 use crate::record::{
@@ -67,6 +67,11 @@ impl Session<'_> {
             })?;
         let acquire = begun.elapsed().as_secs_f64();
         self.seconds.acquire += acquire;
+        let mut events = std::mem::take(&mut self.fit_events);
+        events.extend(decision.events.iter().map(ToString::to_string));
+        for event in &events {
+            self.notice(Level::Warning, format!("iteration {iteration}: {event}"));
+        }
         Ok(DecisionLine {
             iteration,
             id: self.evaluations.len() as u64,
@@ -76,7 +81,7 @@ impl Session<'_> {
             acquisition: decision.acquisition,
             model: mirror::model(self.optimizer.state()),
             incumbent: self.incumbents.last().cloned().flatten(),
-            events: decision.events.iter().map(ToString::to_string).collect(),
+            events,
             seconds: Seconds {
                 acquire,
                 ..Seconds::default()
@@ -176,9 +181,10 @@ impl Session<'_> {
         let begun = Instant::now();
         let incumbent = {
             let _child = scope.child("fit");
-            self.optimizer.refit(iteration).map_err(|error| {
+            let report = self.optimizer.refit(iteration).map_err(|error| {
                 Failure::unexpected(format!("fitting iteration {iteration}"), error)
             })?;
+            self.fit_events = report.events.iter().map(ToString::to_string).collect();
             match self.optimizer.incumbent() {
                 Ok(incumbent) => Some(mirror::incumbent(&incumbent)),
                 Err(optimizer::Error::NothingObserved) => None,
@@ -196,13 +202,14 @@ impl Session<'_> {
     /// Ends an iteration: its memory is accounted for, and every so often all is saved and cleaned.
     pub(super) fn conclude(&mut self, scope: Scope, iteration: u64) -> Result<(), Halt> {
         let begun = Instant::now();
+        self.phase(iteration, Phase::Record);
         self.name_holdings();
         let report = scope.close();
         let replayed = self.replaying();
-        if !replayed && iteration % self.schedule.checkpoint_every == 0 {
+        if !replayed && iteration.is_multiple_of(self.schedule.checkpoint_every) {
             self.save_checkpoint(iteration)?;
         }
-        let freed = (iteration > 0 && iteration % self.schedule.deep_clean_every == 0)
+        let freed = (iteration > 0 && iteration.is_multiple_of(self.schedule.deep_clean_every))
             .then(|| self.deep_clean(iteration));
         self.seconds.other += begun.elapsed().as_secs_f64();
         let resident = host::resident().map_or(0, |resident| resident.now);
