@@ -6,7 +6,12 @@
 //! z = 0 and follows it to both sides, from one exchange at the quantile to the next: a kinetic
 //! selection that costs O(n) an exchange, and nothing where the tail never changes.
 
+use multiversion::multiversion;
+
 use super::tail::TailMass;
+
+/// Functions looked at together.
+const LANES: usize = 8;
 
 /// Tail masses below this are rounding left over from the sum of weights.
 const ROUNDING: f64 = 1e-14;
@@ -57,6 +62,7 @@ pub fn cvar_of_affine(
 /// Made once for each x', used for every candidate.
 #[derive(Clone, Debug)]
 pub struct TailSet {
+    /// Padded with zeros to a multiple of [`LANES`], as are the masses.
     intercepts: Vec<f64>,
     /// Mass of each function as a share of the tail: weight / (sum of weights * tail).
     masses: Vec<f64>,
@@ -75,7 +81,7 @@ impl TailSet {
         assert_eq!(intercepts.len(), weights.len(), "one weight per function");
         assert!(!intercepts.is_empty(), "a tail needs at least one function");
         let total: f64 = weights.iter().sum();
-        let masses: Vec<f64> = weights.iter().map(|w| w / total / tail.get()).collect();
+        let mut masses: Vec<f64> = weights.iter().map(|w| w / total / tail.get()).collect();
         let mut order: Vec<usize> = (0..intercepts.len()).filter(|&j| masses[j] > 0.0).collect();
         order.sort_by(|&a, &b| intercepts[a].total_cmp(&intercepts[b]).then(a.cmp(&b)));
         let mut filled = vec![0.0; intercepts.len()];
@@ -95,8 +101,12 @@ impl TailSet {
             .filter(|(q, _)| **q > 0.0)
             .map(|(q, a)| q * a)
             .sum();
+        let padded = intercepts.len().next_multiple_of(LANES);
+        let mut intercepts = intercepts.to_vec();
+        intercepts.resize(padded, 0.0);
+        masses.resize(padded, 0.0);
         Self {
-            intercepts: intercepts.to_vec(),
+            intercepts,
             masses,
             filled,
             boundary,
@@ -129,11 +139,7 @@ impl TailSet {
         scratch: &mut Vec<f64>,
         out: &mut PiecewiseLinear,
     ) {
-        assert_eq!(
-            slopes.len(),
-            self.intercepts.len(),
-            "one slope per function"
-        );
+        assert_eq!(slopes.len(), self.filled.len(), "one slope per function");
         out.clear();
         let slope_now = self
             .filled
@@ -143,8 +149,8 @@ impl TailSet {
             .sum::<f64>();
         // To the left: the mirror image (functions of -z), then turned round.
         self.walk(
-            |j| -slopes[j],
-            -range.0,
+            slopes,
+            (-1.0, -range.0),
             (self.cvar, -slope_now),
             scratch,
             out,
@@ -155,7 +161,7 @@ impl TailSet {
         out.pieces.iter_mut().for_each(|piece| piece.1 = -piece.1);
         let before_zero = out.pieces.pop();
         let (first_piece, first_break) = (out.pieces.len(), out.breakpoints.len());
-        self.walk(|j| slopes[j], range.1, (self.cvar, slope_now), scratch, out);
+        self.walk(slopes, (1.0, range.1), (self.cvar, slope_now), scratch, out);
         // Ties at z = 0 may resolve one way to the left and another to the right.
         if let Some(piece) = before_zero
             && piece != out.pieces[first_piece]
@@ -166,45 +172,41 @@ impl TailSet {
     }
 
     /// Follows the tail from z = 0 to `end`, appending the pieces met, the first being `start`
-    /// (intercept, slope) unless ties at 0 replace it.
+    /// (intercept, slope) unless ties at 0 replace it. Slopes are multiplied by `direction` (-1 or 1).
     ///
     /// Ends: every exchange that moves mass lowers the slope of the CVaR, and one that moves none
     /// (boundary atom wholly inside) raises the slope at the boundary.
     fn walk(
         &self,
-        slope: impl Fn(usize) -> f64,
-        end: f64,
+        slopes: &[f64],
+        (direction, end): (f64, f64),
         start: (f64, f64),
-        filled: &mut Vec<f64>,
+        scratch: &mut Vec<f64>,
         out: &mut PiecewiseLinear,
     ) {
-        filled.clear();
-        filled.extend_from_slice(&self.filled);
         let (a, masses) = (&self.intercepts[..], &self.masses[..]);
+        let (n, padded) = (slopes.len(), a.len());
+        scratch.clear();
+        scratch.resize(3 * padded, 0.0);
+        let (filled, rest) = scratch.split_at_mut(padded);
+        let (slope, side) = rest.split_at_mut(padded);
+        filled[..n].copy_from_slice(&self.filled);
+        for (to, from) in slope.iter_mut().zip(slopes) {
+            *to = direction * from;
+        }
+        for (side, (filled, mass)) in side.iter_mut().zip(filled.iter().zip(masses)) {
+            *side = if *filled > 0.0 {
+                1.0
+            } else {
+                -f64::from(*mass > 0.0)
+            };
+        }
         let mut b = self.boundary;
+        side[b] = 0.0;
         let mut z = 0.0;
         let mut piece = start;
         out.pieces.push(piece);
-        loop {
-            let (a_b, slope_b) = (a[b], slope(b));
-            let mut next = end;
-            let mut partner = None;
-            for j in 0..a.len() {
-                let relative = slope(j) - slope_b;
-                let meets = if filled[j] > 0.0 {
-                    relative > 0.0
-                } else {
-                    relative < 0.0 && masses[j] > 0.0
-                };
-                if meets && j != b {
-                    let at = f64::max((a_b - a[j]) / relative, z);
-                    if at < next {
-                        next = at;
-                        partner = Some(j);
-                    }
-                }
-            }
-            let Some(j) = partner else { return };
+        while let Some((j, next)) = next_meeting(a, slope, side, (b, z), end) {
             // An atom that rises out of the tail gives its mass to the boundary atom; one that falls
             // into it takes mass from there.
             let rises = filled[j] > 0.0;
@@ -213,9 +215,16 @@ impl TailSet {
             filled[from] -= moved;
             filled[to] += moved;
             piece.0 += moved * (a[to] - a[from]);
-            piece.1 += moved * (slope(to) - slope(from));
+            piece.1 += moved * (slope[to] - slope[from]);
             // Whoever is left with a part (or, when both fit exactly, the fuller one) is the boundary.
-            b = if filled[from] > 0.0 { from } else { to };
+            let (boundary, other) = if filled[from] > 0.0 {
+                (from, to)
+            } else {
+                (to, from)
+            };
+            b = boundary;
+            side[b] = 0.0;
+            side[other] = if filled[other] > 0.0 { 1.0 } else { -1.0 };
             if moved > ROUNDING {
                 if next > z {
                     out.breakpoints.push(next);
@@ -227,6 +236,45 @@ impl TailSet {
             }
         }
     }
+}
+
+/// The first function, from `z` on and before `end`, that meets the boundary function `b` from below
+/// (those inside the tail, `side` 1) or from above (outside, `side` -1); ties to the lowest index.
+/// Lengths are multiples of [`LANES`], padded with `side` 0.
+#[multiversion(targets("x86_64+avx512f+avx512dq", "x86_64+avx2", "aarch64+neon"))]
+fn next_meeting(
+    a: &[f64],
+    slope: &[f64],
+    side: &[f64],
+    (b, z): (usize, f64),
+    end: f64,
+) -> Option<(usize, f64)> {
+    let (a_b, slope_b) = (a[b], slope[b]);
+    let mut first = [end; LANES];
+    let mut block = [f64::MAX; LANES];
+    let (a, _) = a.as_chunks::<LANES>();
+    let (slope, _) = slope.as_chunks::<LANES>();
+    let (side, _) = side.as_chunks::<LANES>();
+    for (k, ((a, slope), side)) in a.iter().zip(slope).zip(side).enumerate() {
+        for l in 0..LANES {
+            let relative = slope[l] - slope_b;
+            let at = (a_b - a[l]) / relative;
+            let at = if at > z { at } else { z };
+            let sooner = (side[l] * relative > 0.0) & (at < first[l]);
+            first[l] = if sooner { at } else { first[l] };
+            block[l] = if sooner { k as f64 } else { block[l] };
+        }
+    }
+    let mut best: Option<(usize, f64)> = None;
+    for l in 0..LANES {
+        if first[l] < end {
+            let j = block[l] as usize * LANES + l;
+            if best.is_none_or(|(i, at)| first[l] < at || (first[l] == at && j < i)) {
+                best = Some((j, first[l]));
+            }
+        }
+    }
+    best
 }
 
 #[cfg(test)]
