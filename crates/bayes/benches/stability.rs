@@ -6,7 +6,8 @@
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 
-use std::path::PathBuf;
+#[expect(dead_code, reason = "shared by benchmarks that need different parts")]
+mod rows;
 
 use bo_bayes::environment::{Environment, EnvironmentSet};
 use bo_bayes::gp::{FitSettings, Hyperparameters, Posterior, Standardizer, fit};
@@ -15,12 +16,12 @@ use bo_bayes::kernel::KernelKind;
 use bo_bayes::risk::{RiskMeasure, TailMass};
 use bo_bayes::space::{Parameter, Space};
 use ndarray::{Array1, Array2, s};
+use rows::DECISIONS;
 
-const DECISIONS: usize = 8;
 const LOOKED_AT: usize = 15;
 
 fn main() {
-    let Some((x, y)) = weld_run() else {
+    let Some((x, y)) = rows::weld_run() else {
         println!("skipped: weld_runs absent");
         return;
     };
@@ -153,32 +154,4 @@ impl Replay {
         );
         (found.hyper, found.log_posterior, unit, scale.restore(risk))
     }
-}
-
-/// Inputs scaled to [0, 1] and values of the longest recorded run.
-fn weld_run() -> Option<(Array2<f64>, Array1<f64>)> {
-    let folder = std::env::var_os("BO_DATA").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"),
-        PathBuf::from,
-    );
-    let read = |name: &str| -> Option<serde_json::Value> {
-        serde_json::from_str(&std::fs::read_to_string(folder.join("weld_runs").join(name)).ok()?)
-            .ok()
-    };
-    let bounds = read("bounds.json")?;
-    let run = read("run_20251120_151025_iter_100.json")?;
-    let rows = run["train_X_full"].as_array()?;
-    let x = Array2::from_shape_fn((rows.len(), rows.first()?.as_array()?.len()), |(i, d)| {
-        let raw = rows[i][d].as_f64().unwrap_or(0.0);
-        match (bounds["low"][d].as_f64(), bounds["high"][d].as_f64()) {
-            (Some(low), Some(high)) => (raw - low) / (high - low),
-            _ => raw,
-        }
-    });
-    let y = run["train_Y"]
-        .as_array()?
-        .iter()
-        .map(|y| y[0].as_f64().or(y.as_f64()).unwrap_or(0.0))
-        .collect();
-    Some((x, y))
 }

@@ -11,9 +11,10 @@ use ndarray::{ArrayView1, ArrayView2};
 use super::GpError;
 use super::{Hyperparameters, posterior::check_data};
 use crate::kernel::{KernelKind, add_weighted_squares, squared_distances};
-use crate::linalg::{FactorError, JITTER_LADDER, backward, dot, forward};
+use crate::linalg::{FactorError, JITTER_LADDER, backward, dot, forward, one_thread};
 
-/// Data and reusable memory for evaluating the evidence at many hyperparameters.
+/// Data and reusable memory for evaluating the evidence at many hyperparameters. The two n x n arrays
+/// come with the first evaluation, so that a clone made before costs nothing.
 #[derive(Clone, Debug)]
 pub struct Evidence {
     kind: KernelKind,
@@ -52,14 +53,15 @@ impl Evidence {
     /// No rows, shapes that do not match, values that are not finite.
     pub fn new(kind: KernelKind, x: ArrayView2<f64>, y: ArrayView1<f64>) -> Result<Self, GpError> {
         check_data(x, y)?;
+        one_thread();
         let (n, d) = x.dim();
         Ok(Self {
             kind,
             inputs: x.t().iter().copied().collect(),
             y: y.to_vec(),
             scaled: vec![0.0; n * d],
-            covariance: vec![0.0; n * n],
-            slopes: vec![0.0; n * n],
+            covariance: Vec::new(),
+            slopes: Vec::new(),
         })
     }
 
@@ -142,6 +144,8 @@ impl Evidence {
     /// Leaves the factor in the lower triangle of `covariance`, the kernel's slopes in `slopes`.
     fn factorise(&mut self, hyper: &Hyperparameters) -> Result<f64, GpError> {
         let n = self.len();
+        self.covariance.resize(n * n, 0.0);
+        self.slopes.resize(n * n, 0.0);
         let mut failure = None;
         for step in JITTER_LADDER {
             let jitter = step * (hyper.outputscale + hyper.noise);
