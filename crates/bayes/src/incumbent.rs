@@ -1,13 +1,10 @@
 //! The incumbent: the x whose risk of the posterior mean over all judging environments is best.
 //!
-//! [`RiskSurface`] is that risk as a function of x. Scaled squared distances add up over their x and w
-//! parts, and the w part does not depend on x: it is computed once, so a value costs one correlation
-//! per (observation, environment) pair and no solve.
+//! [`RiskSurface`] is that risk as a function of x, on a [`MeanSurface`].
 
 use crate::acquisition::pool;
 use crate::environment::EnvironmentSet;
-use crate::gp::Posterior;
-use crate::kernel::KernelKind;
+use crate::gp::{MeanSurface, Posterior};
 use crate::maximize::{Effort, Slope};
 use crate::risk::RiskMeasure;
 use crate::space::Space;
@@ -18,17 +15,7 @@ use rayon::prelude::*;
 pub struct RiskSurface<'a> {
     risk: RiskMeasure,
     masses: &'a [f64],
-    kind: KernelKind,
-    prior_mean: f64,
-    outputscale: f64,
-    /// 1 / lengthscale of each encoded x dimension.
-    scales: Vec<f64>,
-    /// Scaled x parts of the observed inputs, n x dx.
-    inputs: Vec<f64>,
-    /// `K^-1 (y - m)`, n.
-    weights: Vec<f64>,
-    /// Scaled squared w distances, n x environments.
-    apart: Vec<f64>,
+    mean: MeanSurface,
 }
 
 impl<'a> RiskSurface<'a> {
@@ -39,50 +26,16 @@ impl<'a> RiskSurface<'a> {
         environments: &'a EnvironmentSet,
         risk: RiskMeasure,
     ) -> Self {
-        let hyper = posterior.hyperparameters();
-        let scales: Vec<f64> = hyper.lengthscales.iter().map(|l| l.recip()).collect();
-        let (sx, sw) = scales.split_at(dx);
-        let mut inputs = Vec::with_capacity(posterior.len() * dx);
-        let mut apart = Vec::with_capacity(posterior.len() * environments.len());
-        for row in posterior.inputs().rows() {
-            inputs.extend(row.iter().zip(sx).map(|(v, s)| v * s));
-            let own: Vec<f64> = row.iter().skip(dx).copied().collect();
-            apart.extend(environments.encoded.iter().map(|w| {
-                let parts = w
-                    .iter()
-                    .zip(&own)
-                    .zip(sw)
-                    .map(|((a, b), s)| ((a - b) * s).powi(2));
-                parts.sum::<f64>()
-            }));
-        }
         Self {
             risk,
             masses: &environments.masses,
-            kind: posterior.kind(),
-            prior_mean: hyper.mean,
-            outputscale: hyper.outputscale,
-            scales: sx.to_vec(),
-            inputs,
-            weights: posterior.weights().to_vec(),
-            apart,
+            mean: MeanSurface::new(posterior, dx, &environments.encoded),
         }
     }
 
     /// Posterior mean at encoded `x` in each environment.
     pub fn means(&self, x: &[f64]) -> Vec<f64> {
-        let n = self.masses.len();
-        let mut sums = vec![0.0; n];
-        for (i, alpha) in self.weights.iter().enumerate() {
-            let near = self.distance(i, x);
-            let apart = &self.apart[i * n..][..n];
-            for (sum, apart) in sums.iter_mut().zip(apart) {
-                *sum += alpha * self.kind.correlation(near + apart);
-            }
-        }
-        sums.iter()
-            .map(|s| self.prior_mean + self.outputscale * s)
-            .collect()
+        self.mean.means(x)
     }
 
     /// Risk at encoded `x`, in standardised units, to be maximised.
@@ -94,37 +47,8 @@ impl<'a> RiskSurface<'a> {
     pub fn slope(&self, x: &[f64]) -> Slope {
         let means = self.means(x);
         let shares = self.risk.tail_weights(&means, self.masses);
-        let active: Vec<(usize, f64)> = shares
-            .iter()
-            .copied()
-            .enumerate()
-            .filter(|(_, q)| *q != 0.0)
-            .collect();
-        let (n, dx) = (self.masses.len(), x.len());
-        let mut gradient = vec![0.0; dx];
-        for (i, alpha) in self.weights.iter().enumerate() {
-            let near = self.distance(i, x);
-            let apart = &self.apart[i * n..][..n];
-            let fall: f64 = active
-                .iter()
-                .map(|(j, q)| q * self.kind.correlation_and_slope(near + apart[*j]).1)
-                .sum();
-            let factor = 2.0 * self.outputscale * alpha * fall;
-            let row = &self.inputs[i * dx..][..dx];
-            for (((g, v), o), s) in gradient.iter_mut().zip(x).zip(row).zip(&self.scales) {
-                *g += factor * (v * s - o) * s;
-            }
-        }
-        (self.risk.evaluate(&means, self.masses), gradient)
-    }
-
-    fn distance(&self, i: usize, x: &[f64]) -> f64 {
-        let row = &self.inputs[i * x.len()..][..x.len()];
-        row.iter()
-            .zip(x)
-            .zip(&self.scales)
-            .map(|((o, v), s)| (v * s - o).powi(2))
-            .sum()
+        let value = self.risk.evaluate(&means, self.masses);
+        (value, self.mean.gradient(x, &shares))
     }
 }
 

@@ -12,6 +12,7 @@ mod posterior;
 mod prediction;
 mod prior;
 mod standardizer;
+mod surface;
 
 pub use evidence::{Evidence, EvidenceGradient};
 pub use fit::{Fit, FitEvent, FitSettings, fit};
@@ -19,6 +20,7 @@ pub use hyperparameters::Hyperparameters;
 pub use posterior::{Posterior, Whitened};
 pub use prior::{LogNormal, Priors};
 pub use standardizer::Standardizer;
+pub use surface::MeanSurface;
 
 use crate::linalg::FactorError;
 

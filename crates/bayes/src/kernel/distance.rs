@@ -73,6 +73,34 @@ pub fn add_weighted_squares(
     }
 }
 
+/// Adds `sum_i w_i (x_di - at_d)` to `sums[d]`, over all points of the d x n set `x`.
+///
+/// # Panics
+/// If `x` is not `at.len()` x `n`, or there are not n weights.
+#[multiversion(targets("x86_64+avx512f+avx512dq", "x86_64+avx2", "aarch64+neon"))]
+pub fn add_weighted_differences(
+    x: &[f64],
+    n: usize,
+    at: &[f64],
+    weights: &[f64],
+    sums: &mut [f64],
+) {
+    assert_eq!(x.len(), at.len() * n, "a d x n point set");
+    assert_eq!(weights.len(), n, "a weight for each point");
+    let (w_blocks, w_rest) = weights.as_chunks::<16>();
+    for ((sum, at), row) in sums.iter_mut().zip(at).zip(x.chunks_exact(n)) {
+        let (x_blocks, x_rest) = row.as_chunks::<16>();
+        let mut parts = [0.0; 16];
+        for (w, x) in w_blocks.iter().zip(x_blocks) {
+            for k in 0..16 {
+                parts[k] += w[k] * (x[k] - at);
+            }
+        }
+        let rest: f64 = w_rest.iter().zip(x_rest).map(|(w, x)| w * (x - at)).sum();
+        *sum += parts.iter().sum::<f64>() + rest;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,4 +10,4 @@ mod exponential;
 
 pub use ard::Kernel;
 pub use correlation::KernelKind;
-pub use distance::{add_weighted_squares, squared_distances};
+pub use distance::{add_weighted_differences, add_weighted_squares, squared_distances};
