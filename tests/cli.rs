@@ -1,0 +1,6 @@
+//! End to end: the built binary in an empty folder.
+
+mod bad_input;
+mod case;
+mod command_objective;
+mod commands;
