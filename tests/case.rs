@@ -43,7 +43,10 @@ impl Case {
     /// `bo` with these words (split as a shell would).
     pub fn command(&self, words: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_bo"));
-        command.args(shell_words::split(words).unwrap()).current_dir(self.0.path()).stdin(Stdio::null());
+        command
+            .args(shell_words::split(words).unwrap())
+            .current_dir(self.0.path())
+            .stdin(Stdio::null());
         command
     }
 
@@ -55,7 +58,11 @@ impl Case {
             stdout: String::from_utf8(output.stdout).unwrap(),
             stderr: String::from_utf8(output.stderr).unwrap(),
         };
-        assert!(!done.stderr.contains("panicked"), "bo {words}\n{}", done.stderr);
+        assert!(
+            !done.stderr.contains("panicked"),
+            "bo {words}\n{}",
+            done.stderr
+        );
         done
     }
 
@@ -67,7 +74,9 @@ impl Case {
 
 fn names(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).unwrap();
-    let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     names.sort();
     names
 }
@@ -81,7 +90,11 @@ impl Done {
     /// Ended with this code.
     #[track_caller]
     pub fn code(self, expected: i32) -> Self {
-        assert_eq!(self.code, expected, "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        assert_eq!(
+            self.code, expected,
+            "stdout:\n{}\nstderr:\n{}",
+            self.stdout, self.stderr
+        );
         self
     }
 
@@ -89,7 +102,11 @@ impl Done {
     #[track_caller]
     pub fn says(self, parts: &[&str]) -> Self {
         for part in parts {
-            assert!(self.stderr.contains(part), "no {part:?} in\n{}", self.stderr);
+            assert!(
+                self.stderr.contains(part),
+                "no {part:?} in\n{}",
+                self.stderr
+            );
         }
         self
     }
@@ -98,7 +115,11 @@ impl Done {
     #[track_caller]
     pub fn prints(self, parts: &[&str]) -> Self {
         for part in parts {
-            assert!(self.stdout.contains(part), "no {part:?} in\n{}", self.stdout);
+            assert!(
+                self.stdout.contains(part),
+                "no {part:?} in\n{}",
+                self.stdout
+            );
         }
         self
     }
@@ -106,6 +127,7 @@ impl Done {
     /// Its stdout as JSON.
     #[track_caller]
     pub fn json(&self) -> serde_json::Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}", self.stdout))
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {}", self.stdout))
     }
 }

@@ -27,15 +27,21 @@ fn sh(then: &str) -> String {
 }
 
 fn small(words: &str) -> String {
-    format!("run --command 'sh o.sh' --space s.toml --n-initial 2 --n-w 1 --iterations 0 --out r --quiet {words}")
+    format!(
+        "run --command 'sh o.sh' --space s.toml --n-initial 2 --n-w 1 --iterations 0 --out r --quiet {words}"
+    )
 }
 
 /// Status and reason of every evaluation of run `r`.
 fn recorded(case: &Case) -> Vec<(String, String)> {
     let text = case.read("r/evaluations.jsonl");
-    let lines = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let lines = text
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
     let word = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
-    lines.map(|line| (word(&line["status"]), word(&line["reason"]))).collect()
+    lines
+        .map(|line| (word(&line["status"]), word(&line["reason"])))
+        .collect()
 }
 
 #[test]
@@ -44,9 +50,19 @@ fn both_modes_give_the_same_run_with_every_kind_of_parameter() {
     let mut results = Vec::new();
     for mode in ["once", "server"] {
         let run = "run --command 'python3 o.py' --space s.toml --iterations 4 --n-initial 3 --n-w 2 --alpha 0.5 --quiet --json";
-        let json = case.bo(&format!("{run} --command-mode {mode} --out {mode}")).ok().json();
-        assert!(json["incumbent"]["x"]["layers"].is_u64() && json["incumbent"]["x"]["method"].is_string(), "{json}");
-        assert_eq!((json["evaluations"].as_u64(), json["failures"].as_u64()), (Some(10), Some(0)));
+        let json = case
+            .bo(&format!("{run} --command-mode {mode} --out {mode}"))
+            .ok()
+            .json();
+        assert!(
+            json["incumbent"]["x"]["layers"].is_u64()
+                && json["incumbent"]["x"]["method"].is_string(),
+            "{json}"
+        );
+        assert_eq!(
+            (json["evaluations"].as_u64(), json["failures"].as_u64()),
+            (Some(10), Some(0))
+        );
         results.push(json["history"].clone());
         let log = case.read(&format!("{mode}/log.txt"));
         assert!(log.contains("loading") && log.contains("epoch 1"), "{log}");
@@ -56,21 +72,45 @@ fn both_modes_give_the_same_run_with_every_kind_of_parameter() {
 
 #[test]
 fn a_space_without_environments_is_ordinary_optimisation() {
-    let case = Case::new().file("s.toml", ONE).file("o.sh", &sh("echo \"{\\\"id\\\":$id,\\\"value\\\":0.5}\""));
-    let done = case.bo("run --command 'sh o.sh' --space s.toml --iterations 2 --n-initial 2 --out r").ok();
+    let case = Case::new()
+        .file("s.toml", ONE)
+        .file("o.sh", &sh("echo \"{\\\"id\\\":$id,\\\"value\\\":0.5}\""));
+    let done = case
+        .bo("run --command 'sh o.sh' --space s.toml --iterations 2 --n-initial 2 --out r")
+        .ok();
     done.prints(&["4 evaluations, none failed"]);
 }
 
 #[test]
 fn whatever_is_no_number_is_a_failure_with_its_reason() {
     for (script, status, reason) in [
-        ("echo \"{\\\"id\\\":$id,\\\"value\\\":NaN}\"", "invalid", "NaN"),
-        ("echo \"{\\\"id\\\":$id,\\\"value\\\":-Infinity}\"", "invalid", "Infinity"),
-        ("echo \"{\\\"id\\\":$id,\\\"value\\\":0.5}\"; exit 3", "failed", "exit code 3"),
+        (
+            "echo \"{\\\"id\\\":$id,\\\"value\\\":NaN}\"",
+            "invalid",
+            "NaN",
+        ),
+        (
+            "echo \"{\\\"id\\\":$id,\\\"value\\\":-Infinity}\"",
+            "invalid",
+            "Infinity",
+        ),
+        (
+            "echo \"{\\\"id\\\":$id,\\\"value\\\":0.5}\"; exit 3",
+            "failed",
+            "exit code 3",
+        ),
         ("echo garbage", "failed", "garbage"),
-        ("head -c 3000000 /dev/zero; echo \"{\\\"id\\\":99,\\\"value\\\":1}\"", "failed", "no answer"),
+        (
+            "head -c 3000000 /dev/zero; echo \"{\\\"id\\\":99,\\\"value\\\":1}\"",
+            "failed",
+            "no answer",
+        ),
         ("true", "failed", "printed nothing"),
-        ("echo \"{\\\"id\\\":$id,\\\"error\\\":\\\"bad x\\\",\\\"kind\\\":\\\"invalid\\\"}\"", "invalid", "bad x"),
+        (
+            "echo \"{\\\"id\\\":$id,\\\"error\\\":\\\"bad x\\\",\\\"kind\\\":\\\"invalid\\\"}\"",
+            "invalid",
+            "bad x",
+        ),
         ("kill -9 $$", "failed", "signal 9"),
     ] {
         let case = Case::new().file("s.toml", ONE).file("o.sh", &sh(script));
@@ -85,17 +125,28 @@ fn whatever_is_no_number_is_a_failure_with_its_reason() {
 #[test]
 fn the_last_line_with_the_id_counts() {
     let answer = |value: &str| format!("echo \"{{\\\"id\\\":$id,\\\"value\\\":{value}}}\"");
-    let script = format!("{}; echo '{{\"id\":77,\"value\":9}}'; {}; echo bye", answer("1"), answer("2"));
+    let script = format!(
+        "{}; echo '{{\"id\":77,\"value\":9}}'; {}; echo bye",
+        answer("1"),
+        answer("2")
+    );
     let case = Case::new().file("s.toml", ONE).file("o.sh", &sh(&script));
     case.bo(&small("")).ok();
     let text = case.read("r/evaluations.jsonl");
-    assert!(text.lines().all(|line| line.contains("\"value\":2.0")), "{text}");
+    assert!(
+        text.lines().all(|line| line.contains("\"value\":2.0")),
+        "{text}"
+    );
 }
 
 #[test]
 fn an_objective_that_keeps_failing_ends_the_run_in_one_sentence() {
-    let case = Case::new().file("s.toml", ONE).file("o.sh", "echo no such dataset >&2; exit 1");
-    let done = case.bo("run --command 'sh o.sh' --space s.toml --n-initial 9 --out r").code(5);
+    let case = Case::new()
+        .file("s.toml", ONE)
+        .file("o.sh", "echo no such dataset >&2; exit 1");
+    let done = case
+        .bo("run --command 'sh o.sh' --space s.toml --n-initial 9 --out r")
+        .code(5);
     done.says(&["failed 5 times in a row", "exit code 1", "bo resume r"]);
     assert_eq!(recorded(&case).len(), 5);
     assert!(case.read("r/log.txt").contains("no such dataset"));
@@ -113,26 +164,41 @@ fn a_timeout_ends_the_program_with_all_it_started() {
     assert!(reason.contains("0.4 s"), "{reason}");
     let grandchild: i32 = case.read("grandchild").trim().parse().unwrap();
     let state = std::fs::read_to_string(format!("/proc/{grandchild}/stat")).unwrap_or_default();
-    assert!(state.is_empty() || state.contains(") Z"), "still there: {state}");
+    assert!(
+        state.is_empty() || state.contains(") Z"),
+        "still there: {state}"
+    );
 }
 
 #[test]
 fn out_of_memory_asks_again_at_a_smaller_scale() {
-    let script = sh("case $line in *'\"scale\":1,'*) echo \"{\\\"id\\\":$id,\\\"error\\\":\\\"full\\\",\\\"kind\\\":\\\"oom\\\"}\";;\n\
-                     *'\"scale\":0.75'*) echo \"{\\\"id\\\":$id,\\\"value\\\":0.75}\";; esac");
+    let script = sh(
+        "case $line in *'\"scale\":1,'*) echo \"{\\\"id\\\":$id,\\\"error\\\":\\\"full\\\",\\\"kind\\\":\\\"oom\\\"}\";;\n\
+                     *'\"scale\":0.75'*) echo \"{\\\"id\\\":$id,\\\"value\\\":0.75}\";; esac",
+    );
     let case = Case::new().file("s.toml", ONE).file("o.sh", &script);
     case.bo(&small("")).ok();
-    assert!(case.read("r/evaluations.jsonl").lines().all(|line| line.contains("\"value\":0.75")));
+    assert!(
+        case.read("r/evaluations.jsonl")
+            .lines()
+            .all(|line| line.contains("\"value\":0.75"))
+    );
     let never = sh("echo \"{\\\"id\\\":$id,\\\"error\\\":\\\"full\\\",\\\"kind\\\":\\\"oom\\\"}\"");
     let case = Case::new().file("s.toml", ONE).file("o.sh", &never);
     case.bo(&small("")).ok();
-    assert!(recorded(&case).iter().all(|(status, reason)| status == "oom" && reason.contains("0.32")));
+    assert!(
+        recorded(&case)
+            .iter()
+            .all(|(status, reason)| status == "oom" && reason.contains("0.32"))
+    );
 }
 
 #[test]
 fn a_transient_failure_is_tried_again() {
-    let script = sh("if [ -e been ]; then echo \"{\\\"id\\\":$id,\\\"value\\\":1}\"; else touch been; \
-                     echo \"{\\\"id\\\":$id,\\\"error\\\":\\\"busy\\\",\\\"kind\\\":\\\"transient\\\"}\"; fi");
+    let script = sh(
+        "if [ -e been ]; then echo \"{\\\"id\\\":$id,\\\"value\\\":1}\"; else touch been; \
+                     echo \"{\\\"id\\\":$id,\\\"error\\\":\\\"busy\\\",\\\"kind\\\":\\\"transient\\\"}\"; fi",
+    );
     let case = Case::new().file("s.toml", ONE).file("o.sh", &script);
     case.bo(&small("")).ok();
     assert!(recorded(&case).iter().all(|(status, _)| status == "ok"));
@@ -152,15 +218,28 @@ fn a_server_that_dies_is_started_again() {
         .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["value"].to_string())
         .collect();
     assert_eq!(values.len(), 5);
-    assert!(values[0] == values[1] && values[2] == values[3] && values[1] != values[2] && values[3] != values[4], "{values:?}");
+    assert!(
+        values[0] == values[1]
+            && values[2] == values[3]
+            && values[1] != values[2]
+            && values[3] != values[4],
+        "{values:?}"
+    );
 }
 
 #[test]
 fn a_stop_reaches_the_program_and_the_run_goes_on_afterwards() {
-    let script = sh("if [ -e slow ]; then trap 'echo stopped > said; exit 0' TERM; sleep 60 & wait; fi; echo \"{\\\"id\\\":$id,\\\"value\\\":1}\"");
-    let case = Case::new().file("s.toml", ONE).file("o.sh", &script).file("slow", "");
+    let script = sh(
+        "if [ -e slow ]; then trap 'echo stopped > said; exit 0' TERM; sleep 60 & wait; fi; echo \"{\\\"id\\\":$id,\\\"value\\\":1}\"",
+    );
+    let case = Case::new()
+        .file("s.toml", ONE)
+        .file("o.sh", &script)
+        .file("slow", "");
     let mut child = case.command(&small("")).spawn().unwrap();
-    while !case.path("r/attempts.jsonl").exists() || !case.read("r/attempts.jsonl").contains("process_group") {
+    while !case.path("r/attempts.jsonl").exists()
+        || !case.read("r/attempts.jsonl").contains("process_group")
+    {
         std::thread::sleep(Duration::from_millis(20));
     }
     std::thread::sleep(Duration::from_millis(200));

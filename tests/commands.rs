@@ -11,11 +11,36 @@ const SMALL: &str = "run --problem branin_williams --iterations 3 --n-initial 3 
 fn a_run_ends_with_a_summary_on_stdout_and_progress_on_stderr() {
     let case = Case::new();
     let done = case.bo(SMALL).ok();
-    let done = done.prints(&["recommended after 3 iterations", "CVaR (mean of the worst 10 %) over all 12", "mean over all 12"]);
-    let done = done.prints(&["worst environments", "12 evaluations, none failed", "fit", "acquire", "evaluate", "peak memory"]);
+    let done = done.prints(&[
+        "recommended after 3 iterations",
+        "CVaR (mean of the worst 10 %) over all 12",
+        "mean over all 12",
+    ]);
+    let done = done.prints(&[
+        "worst environments",
+        "12 evaluations, none failed",
+        "fit",
+        "acquire",
+        "evaluate",
+        "peak memory",
+    ]);
     done.prints(&["bo resume r --iterations 6", "bo show r", "bo evaluate r"])
-        .says(&["alpha 0.1 over 3 environments", "judged at alpha 0.1 over all 12", "iteration 3/3", "best so far", "left", "memory"]);
-    for name in ["run.json", "result.json", "evaluations.jsonl", "decisions.jsonl", "iter_000.json", "log.txt"] {
+        .says(&[
+            "alpha 0.1 over 3 environments",
+            "judged at alpha 0.1 over all 12",
+            "iteration 3/3",
+            "best so far",
+            "left",
+            "memory",
+        ]);
+    for name in [
+        "run.json",
+        "result.json",
+        "evaluations.jsonl",
+        "decisions.jsonl",
+        "iter_000.json",
+        "log.txt",
+    ] {
         assert!(case.path("r").join(name).exists(), "{name}");
     }
     assert!(case.read("r/log.txt").contains("iteration 3/3"));
@@ -45,8 +70,13 @@ fn the_summary_agrees_with_result_json() {
 
 #[test]
 fn a_file_of_settings_is_read_and_flags_win_over_it() {
-    let case = Case::new().file("bo.toml", "problem = \"branin11\"\niterations = 1\nn-initial = 3\nalpha = 0.5\nout = \"a\"\n");
-    let done = case.bo("run --config bo.toml --alpha 0.25 --quiet --json").ok();
+    let case = Case::new().file(
+        "bo.toml",
+        "problem = \"branin11\"\niterations = 1\nn-initial = 3\nalpha = 0.5\nout = \"a\"\n",
+    );
+    let done = case
+        .bo("run --config bo.toml --alpha 0.25 --quiet --json")
+        .ok();
     assert_eq!(done.json()["risk_measure"], "CVaR (mean of the worst 25 %)");
     assert!(case.path("a/result.json").exists());
 }
@@ -55,18 +85,30 @@ fn a_file_of_settings_is_read_and_flags_win_over_it() {
 fn a_dry_run_checks_and_changes_nothing() {
     let case = Case::new();
     let done = case.bo(&format!("{SMALL} --dry-run")).ok();
-    done.prints(&["12 environments", "9 evaluations, then 3 decisions", "nothing was run"]);
+    done.prints(&[
+        "12 environments",
+        "9 evaluations, then 3 decisions",
+        "nothing was run",
+    ]);
     assert!(case.names().is_empty());
-    case.bo("run --problem branin_williams --n-w 13 --dry-run").code(2);
+    case.bo("run --problem branin_williams --n-w 13 --dry-run")
+        .code(2);
 }
 
 #[test]
 fn show_reads_a_finished_run_in_words_and_as_json() {
     let case = Case::new();
     case.bo(&format!("{SMALL} --quiet")).ok();
-    case.bo("show r").ok().prints(&["r: finished, iteration 3 of 3", "of the recommendation", "bo resume r --iterations 6"]);
+    case.bo("show r").ok().prints(&[
+        "r: finished, iteration 3 of 3",
+        "of the recommendation",
+        "bo resume r --iterations 6",
+    ]);
     let json = case.bo("show r --json").ok().json();
-    assert_eq!((json["state"].as_str(), json["iteration"].as_u64()), (Some("finished"), Some(3)));
+    assert_eq!(
+        (json["state"].as_str(), json["iteration"].as_u64()),
+        (Some("finished"), Some(3))
+    );
     case.bo("show nowhere").code(3).says(&["nowhere", "no run"]);
 }
 
@@ -74,16 +116,25 @@ fn show_reads_a_finished_run_in_words_and_as_json() {
 fn a_longer_run_goes_on_and_a_finished_one_prints_its_result() {
     let case = Case::new();
     case.bo(&format!("{SMALL} --quiet")).ok();
-    case.bo("resume r").ok().prints(&["recommended after 3 iterations"]);
-    case.bo("resume r --iterations +2").ok().prints(&["recommended after 5 iterations", "14 evaluations"]);
-    case.bo("run --problem branin_williams --iterations 5 --n-initial 3 --out whole --quiet").ok();
+    case.bo("resume r")
+        .ok()
+        .prints(&["recommended after 3 iterations"]);
+    case.bo("resume r --iterations +2")
+        .ok()
+        .prints(&["recommended after 5 iterations", "14 evaluations"]);
+    case.bo("run --problem branin_williams --iterations 5 --n-initial 3 --out whole --quiet")
+        .ok();
     let result = |name: &str| {
         let mut json: serde_json::Value = serde_json::from_str(&case.read(name)).unwrap();
-        json.as_object_mut().unwrap().retain(|key, _| key != "seconds" && key != "crc");
+        json.as_object_mut()
+            .unwrap()
+            .retain(|key, _| key != "seconds" && key != "crc");
         json
     };
     assert_eq!(result("r/result.json"), result("whole/result.json"));
-    case.bo("resume r --iterations 2").code(2).says(&["iterations", "5"]);
+    case.bo("resume r --iterations 2")
+        .code(2)
+        .says(&["iterations", "5"]);
 }
 
 #[test]
@@ -103,26 +154,42 @@ fn threads_change_no_number() {
 fn evaluate_measures_the_recommendation_or_another_x() {
     let case = Case::new();
     case.bo(&format!("{SMALL} --quiet")).ok();
-    case.bo("evaluate r").ok().prints(&["over 12, measured", "worst first"]);
+    case.bo("evaluate r")
+        .ok()
+        .prints(&["over 12, measured", "worst first"]);
     let json = case.bo("evaluate r --x x1=0.5,x2=0.25 --json").ok().json();
     assert_eq!(json["x"]["x2"], 0.25);
     assert_eq!(json["images"].as_array().unwrap().len(), 12);
-    case.bo("evaluate r --x x3=0.5").code(2).says(&["x3", "did you mean", "known are x1, x2"]);
-    case.bo("evaluate r --x x1=7").code(2).says(&["x1 cannot be", "from 0 to 1"]);
-    case.bo("evaluate r --scenes 3").code(2).says(&["--scenes", "not of images"]);
+    case.bo("evaluate r --x x3=0.5")
+        .code(2)
+        .says(&["x3", "did you mean", "known are x1, x2"]);
+    case.bo("evaluate r --x x1=7")
+        .code(2)
+        .says(&["x1 cannot be", "from 0 to 1"]);
+    case.bo("evaluate r --scenes 3")
+        .code(2)
+        .says(&["--scenes", "not of images"]);
 }
 
 #[test]
 fn init_writes_examples_that_run_and_overwrites_nothing() {
     let case = Case::new();
-    case.bo("init").ok().prints(&["bo.toml", "space.toml", "bo run --config"]);
-    case.bo("run --config bo.toml --problem branin11 --iterations 1 --quiet --out r").ok();
-    case.bo("init").code(2).says(&["bo.toml", "nothing was changed"]);
+    case.bo("init")
+        .ok()
+        .prints(&["bo.toml", "space.toml", "bo run --config"]);
+    case.bo("run --config bo.toml --problem branin11 --iterations 1 --quiet --out r")
+        .ok();
+    case.bo("init")
+        .code(2)
+        .says(&["bo.toml", "nothing was changed"]);
 }
 
 #[test]
 fn help_says_what_alpha_is() {
-    Case::new().bo("run --help").ok().prints(&["Tail mass", "BoTorch's alpha is 1 - ours"]);
+    Case::new()
+        .bo("run --help")
+        .ok()
+        .prints(&["Tail mass", "BoTorch's alpha is 1 - ours"]);
 }
 
 #[test]
@@ -130,10 +197,20 @@ fn a_reader_that_goes_away_is_no_failure() {
     let case = Case::new();
     case.bo(&format!("{SMALL} --quiet")).ok();
     for words in ["show r", "evaluate r --json", "run --help"] {
-        let mut child = case.command(words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = case
+            .command(words)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         drop(child.stdout.take());
         let mut said = String::new();
-        child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        child
+            .stderr
+            .take()
+            .unwrap()
+            .read_to_string(&mut said)
+            .unwrap();
         assert!(child.wait().unwrap().success(), "{words}: {said}");
         assert_eq!(said, "", "{words}");
     }
@@ -142,11 +219,20 @@ fn a_reader_that_goes_away_is_no_failure() {
 #[test]
 fn generated_scenes_run_and_are_measured_on_others() {
     let case = Case::new();
-    let done = case.bo("run --scenes 4 --iterations 1 --n-initial 2 --n-w 2 --out r").ok();
-    done.prints(&["edgeThresh1", "default", "worst scenes"]).says(&["no GPU: CPU", "over all 4"]);
-    let json = case.bo("evaluate r --scenes 2 --scene-seed 5 --json").ok().json();
+    let done = case
+        .bo("run --scenes 4 --iterations 1 --n-initial 2 --n-w 2 --out r")
+        .ok();
+    done.prints(&["edgeThresh1", "default", "worst scenes"])
+        .says(&["no GPU: CPU", "over all 4"]);
+    let json = case
+        .bo("evaluate r --scenes 2 --scene-seed 5 --json")
+        .ok()
+        .json();
     assert_eq!(json["images"].as_array().unwrap().len(), 2);
-    assert!(json["images"][0]["precision"].is_f64() && json["defaults"]["risk"].is_f64(), "{json}");
+    assert!(
+        json["images"][0]["precision"].is_f64() && json["defaults"]["risk"].is_f64(),
+        "{json}"
+    );
     let defaults = case.bo("evaluate r --x defaults --json").ok().json();
     assert_eq!(defaults["x"]["simThresh1"], 0.98);
 }

@@ -258,15 +258,17 @@ impl fmt::Display for Evaluation {
         writeln!(f, "{:<width$}     score{header}   (worst first)", "")?;
         for &i in self.order.iter().take(LISTED) {
             let image = &self.images[i];
-            let number = |number: Option<f64>| number.map_or_else(String::new, value);
-            writeln!(
-                f,
-                "{:<width$}  {:>8}  {:>9}  {:>7}",
-                image.name,
-                number(image.score),
-                number(image.precision),
-                number(image.f)
-            )?;
+            let number = |number: Option<f64>| number.map_or_else(|| "-".to_owned(), value);
+            write!(f, "{:<width$}  {:>8}", image.name, number(image.score))?;
+            if detailed {
+                write!(
+                    f,
+                    "  {:>9}  {:>7}",
+                    number(image.precision),
+                    number(image.f)
+                )?;
+            }
+            writeln!(f)?;
         }
         if self.order.len() > LISTED {
             writeln!(

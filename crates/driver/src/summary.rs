@@ -328,26 +328,24 @@ impl Summary {
             .map(|name| name.chars().count())
             .max()
             .unwrap_or(0)
-            .max(18);
-        let header = if recommended.default_x.is_some() {
-            "     default"
-        } else {
-            ""
-        };
-        writeln!(
-            f,
-            "recommended after {} iterations{header:>width$}",
-            self.iterations,
-            width = header.len() + width / 4
-        )?;
+            .max(24);
+        let title = format!("recommended after {} iterations", self.iterations);
+        match &recommended.default_x {
+            Some(_) => writeln!(
+                f,
+                "{title:<title_width$}  {:>10}",
+                "default",
+                title_width = width + 16
+            )?,
+            None => writeln!(f, "{title}")?,
+        }
         for name in &self.order {
             let of = |x: &BTreeMap<String, Value>| x.get(name).map_or_else(String::new, shown);
-            let default = recommended.default_x.as_ref().map_or_else(String::new, of);
-            writeln!(
-                f,
-                "  {name:<width$}  {:>14}  {default:>10}",
-                of(&recommended.x)
-            )?;
+            write!(f, "  {name:<width$}  {:>12}", of(&recommended.x))?;
+            match &recommended.default_x {
+                Some(default) => writeln!(f, "  {:>10}", of(default))?,
+                None => writeln!(f)?,
+            }
         }
         let over = match self.environments {
             0 => String::new(),
