@@ -85,18 +85,18 @@ fn an_unknown_key_of_the_settings_file_names_the_nearest() {
 #[test]
 fn folders_without_usable_images_are_refused() {
     let case = Case::new()
-        .file("labels.json", "{}")
+        .file("labels.txt", "0 0 5 5\n")
         .file("empty/readme.txt", "no image");
-    case.bo("run --images empty --labels labels.json")
+    case.bo("run --images empty --labels labels.txt")
         .code(2)
         .says(&["empty", "jpg, png or bmp"]);
-    case.bo("run --images nowhere --labels labels.json")
+    case.bo("run --images nowhere --labels labels.txt")
         .code(2)
         .says(&["nowhere"]);
     case.bo("run --images empty")
         .code(2)
         .says(&["1 --images but 0 --labels"]);
-    case.bo("run --labels labels.json")
+    case.bo("run --labels labels.txt")
         .code(2)
         .says(&["labels", "only with --images"]);
 }
@@ -159,7 +159,7 @@ fn a_directory_with_a_run_is_left_alone() {
     let before = case.read("r/evaluations.jsonl");
     case.bo(run)
         .code(2)
-        .says(&["already holds a run", "bo resume r", "bo run --out r-2"]);
+        .says(&["already holds a run", "bo resume r", "bo run --out r_2"]);
     case.bo("run --problem branin11 --out r --dry-run").code(2);
     assert_eq!(case.read("r/evaluations.jsonl"), before);
 }

@@ -22,17 +22,18 @@ use rayon::prelude::*;
 
 use super::{Description, Objective, Opened, Outcome, Request, Status, Surroundings, device};
 use crate::exit::Failure;
+use crate::run::choices;
 use crate::settings::{Origin, Settings};
 
 /// Labelled images that can be scored.
 pub struct LineImages {
     kind: &'static str,
+    problem: Problem,
     source: Box<dyn ImageSource>,
     /// Those of the source that can be used.
     images: Vec<Image>,
     network: Box<dyn EdgeNetwork>,
     store: KeptStore,
-    scratch: Scratch,
     surroundings: Surroundings,
 }
 
@@ -70,15 +71,6 @@ impl LineImages {
         let chosen = device::choose(settings.means())?;
         let mut notices: Vec<String> = chosen.notice.into_iter().collect();
         let network = network(settings, &chosen.device)?;
-        let cache = surroundings.cache.clone();
-        let budget = usize::try_from(settings.means().host_memory_mb << 20).unwrap_or(usize::MAX);
-        let store = KeptStore::open(&cache, budget).map_err(|error| {
-            Failure::input(
-                &cache,
-                error,
-                "give --cache DIR a folder that can be written",
-            )
-        })?;
         let looked: Vec<Result<Image, SourceError>> = (0..source.len())
             .into_par_iter()
             .map(|index| {
@@ -118,15 +110,31 @@ impl LineImages {
                 remedy: "give images that decode and have labels".into(),
             });
         }
-        let scratch = Scratch::default();
+        let names: Vec<String> = images
+            .iter()
+            .map(|image| source.name(image.index).to_owned())
+            .collect();
+        let problem = problem(names, &images);
+        // Settings that do not fit these images are refused before anything is written.
+        let fitted = settings.clone().fitted(&problem.environments);
+        choices(fitted.study(), &problem)?;
+        let cache = surroundings.cache.clone();
+        let budget = usize::try_from(settings.means().host_memory_mb << 20).unwrap_or(usize::MAX);
+        let store = KeptStore::open(&cache, budget).map_err(|error| {
+            Failure::input(
+                &cache,
+                error,
+                "give --cache DIR a folder that can be written",
+            )
+        })?;
         Ok((
             Self {
                 kind,
+                problem,
                 source,
                 images,
                 network,
                 store,
-                scratch,
                 surroundings,
             },
             notices,
@@ -184,38 +192,38 @@ impl LineImages {
         ))
     }
 
-    /// The problem these images pose: eight parameters, an environment for each image.
-    fn problem(&self) -> Problem {
-        let parameters = PARAMETERS
-            .iter()
-            .map(|p| Parameter::real(p.name, p.low, p.high))
-            .collect();
-        let raw: Vec<[f64; 6]> = self.images.iter().map(|image| image.features).collect();
-        let points = feature::scaled(&raw)
-            .iter()
-            .map(|point| point.to_vec())
-            .collect();
-        let names = feature::FEATURE_NAMES.map(str::to_owned).to_vec();
-        Problem {
-            space: Space::new(parameters)
-                .expect("the ranges of the line parameters are constants and sound"),
-            environments: Environments::Finite(
-                Finite::new(names, points, None, Some(self.names()))
-                    .expect("there is an image, and scaled features are finite"),
-            ),
-            direction: Direction::Maximize,
-        }
-    }
-
     /// As an objective.
     pub fn into_opened(self, notices: Vec<String>) -> Opened {
         let default_x = Some(PARAMETERS.iter().map(|p| p.default).collect());
         Opened {
-            problem: self.problem(),
+            problem: self.problem.clone(),
             objective: Box::new(self),
             default_x,
             notices,
         }
+    }
+}
+
+/// The problem that images pose: eight parameters, an environment for each image.
+fn problem(names: Vec<String>, images: &[Image]) -> Problem {
+    let parameters = PARAMETERS
+        .iter()
+        .map(|p| Parameter::real(p.name, p.low, p.high))
+        .collect();
+    let raw: Vec<[f64; 6]> = images.iter().map(|image| image.features).collect();
+    let points = feature::scaled(&raw)
+        .iter()
+        .map(|point| point.to_vec())
+        .collect();
+    let features = feature::FEATURE_NAMES.map(str::to_owned).to_vec();
+    Problem {
+        space: Space::new(parameters)
+            .expect("the ranges of the line parameters are constants and sound"),
+        environments: Environments::Finite(
+            Finite::new(features, points, None, Some(names))
+                .expect("there is an image, and scaled features are finite"),
+        ),
+        direction: Direction::Maximize,
     }
 }
 
@@ -294,9 +302,8 @@ impl Objective for LineImages {
         };
         match request.query.environment {
             Some(number) if number < self.len() => {
-                let mut scratch = std::mem::take(&mut self.scratch);
-                let score = self.score(number, &request.query.x, &mut scratch);
-                self.scratch = scratch;
+                // Working memory ends with the evaluation: nothing is left that the ledger would have to name.
+                let score = self.score(number, &request.query.x, &mut Scratch::default());
                 match score {
                     Ok(score) => Outcome::Value(score.lp),
                     Err(error) => failed(error.to_string()),

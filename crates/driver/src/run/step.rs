@@ -262,6 +262,8 @@ impl Session<'_> {
 
     fn deep_clean(&mut self, iteration: u64) -> u64 {
         self.objective.deep_clean();
+        // what it no longer holds must not hide a leak, nor be one when it comes back
+        self.name_holdings();
         let reclaimed = self.ledger.deep_clean();
         self.emit(&RunEvent::DeepClean {
             iteration,
