@@ -30,7 +30,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Runs an optimisation
-    Run(run::RunArgs),
+    Run(Box<run::RunArgs>),
     /// Goes on with a run that was stopped, killed or is to be longer
     Resume(resume::ResumeArgs),
     /// The state of a run in one screen
@@ -53,7 +53,7 @@ pub fn main() -> ExitCode {
         }
     };
     let end = match cli.command {
-        Command::Run(args) => run::main(args),
+        Command::Run(args) => run::main(*args),
         Command::Resume(args) => resume::main(args),
         Command::Show(args) => show::main(&args),
         Command::Evaluate(args) => evaluate::main(&args),

@@ -34,6 +34,8 @@ pub struct LineImages {
     images: Vec<Image>,
     network: Box<dyn EdgeNetwork>,
     store: KeptStore,
+    /// `cpu` or `cuda:N`.
+    device: String,
     surroundings: Surroundings,
 }
 
@@ -135,6 +137,7 @@ impl LineImages {
                 images,
                 network,
                 store,
+                device: chosen.name,
                 surroundings,
             },
             notices,
@@ -194,11 +197,9 @@ impl LineImages {
 
     /// As an objective.
     pub fn into_opened(self, notices: Vec<String>) -> Opened {
-        let default_x = Some(PARAMETERS.iter().map(|p| p.default).collect());
         Opened {
             problem: self.problem.clone(),
             objective: Box::new(self),
-            default_x,
             notices,
         }
     }
@@ -338,7 +339,7 @@ impl Objective for LineImages {
             kind: self.kind.to_owned(),
             environments: names,
             hashes,
-            notes: BTreeMap::new(),
+            notes: BTreeMap::from([("device used".to_owned(), self.device.clone())]),
         }
     }
 

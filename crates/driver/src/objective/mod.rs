@@ -119,8 +119,6 @@ pub struct Opened {
     pub problem: Problem,
     /// Gives values.
     pub objective: Box<dyn Objective>,
-    /// The x one would use without optimising, where there is one (line parameters).
-    pub default_x: Option<Vec<f64>>,
     /// What the user should know before the run: skipped images and the like.
     pub notices: Vec<String>,
 }

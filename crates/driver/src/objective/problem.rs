@@ -31,7 +31,6 @@ pub fn open(name: &str) -> Result<Opened, Failure> {
     Ok(Opened {
         problem: function.problem(),
         objective: Box::new(TestFunction(function)),
-        default_x: None,
         notices: Vec::new(),
     })
 }

@@ -87,7 +87,6 @@ pub fn open(
     Ok(Opened {
         problem,
         objective: Box::new(objective),
-        default_x: None,
         notices: Vec::new(),
     })
 }
