@@ -38,6 +38,7 @@ fn main() {
             );
         }
     }
+    println!("peak memory {} MB", rows::peak_megabytes());
 }
 
 fn timed<T>(work: impl FnOnce() -> T) -> (T, f64, f64) {

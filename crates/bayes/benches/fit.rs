@@ -70,6 +70,7 @@ fn main() {
             );
         }
     }
+    println!("peak memory {} MB", rows::peak_megabytes());
 }
 
 fn timed<T>(work: impl FnOnce() -> T) -> f64 {

@@ -5,13 +5,12 @@
 //! then the inverse share one n x n array; the kernel's slopes fill a second; only lower triangles
 //! are touched and no derivative matrix is ever formed. Source: Rasmussen and Williams (2006), 5.9.
 
-use lax::{Lapack, UPLO, layout::MatrixLayout};
 use ndarray::{ArrayView1, ArrayView2};
 
 use super::GpError;
 use super::{Hyperparameters, posterior::check_data};
 use crate::kernel::{KernelKind, add_weighted_squares, squared_distances};
-use crate::linalg::{FactorError, JITTER_LADDER, backward, dot, forward, one_thread};
+use crate::linalg::{FactorError, JITTER_LADDER, backward, dot, factorise, forward, invert};
 
 /// Data and reusable memory for evaluating the evidence at many hyperparameters. The two n x n arrays
 /// come with the first evaluation, so that a clone made before costs nothing.
@@ -53,7 +52,6 @@ impl Evidence {
     /// No rows, shapes that do not match, values that are not finite.
     pub fn new(kind: KernelKind, x: ArrayView2<f64>, y: ArrayView1<f64>) -> Result<Self, GpError> {
         check_data(x, y)?;
-        one_thread();
         let (n, d) = x.dim();
         Ok(Self {
             kind,
@@ -123,7 +121,11 @@ impl Evidence {
         let quadratic = dot(&half, &half);
         backward(&self.covariance, &mut half);
         let alpha = half;
-        self.invert(hyper)?;
+        invert(&mut self.covariance, n).map_err(|pivot| FactorError::NotPositiveDefinite {
+            size: n,
+            pivot,
+            jitter,
+        })?;
         let constant = 0.5 * n as f64 * (2.0 * std::f64::consts::PI).ln();
         // Trace of M; against the noise-free covariance it is what is left of `a' K a - n`.
         let trace: f64 = (0..n)
@@ -150,20 +152,14 @@ impl Evidence {
         for step in JITTER_LADDER {
             let jitter = step * (hyper.outputscale + hyper.noise);
             self.fill(hyper, jitter);
-            match f64::cholesky(layout(n), UPLO::Lower, &mut self.covariance) {
-                Ok(()) if (0..n).all(|j| self.covariance[j * n + j] > 0.0) => return Ok(jitter),
-                outcome => {
-                    let pivot = match outcome {
-                        Err(lax::error::Error::LapackComputationalFailure { return_code }) => {
-                            usize::try_from(return_code).unwrap_or(1).saturating_sub(1)
-                        }
-                        _ => 0,
-                    };
+            match factorise(&mut self.covariance, n) {
+                Ok(()) => return Ok(jitter),
+                Err(pivot) => {
                     failure = Some(FactorError::NotPositiveDefinite {
                         size: n,
                         pivot,
                         jitter,
-                    });
+                    })
                 }
             }
         }
@@ -197,18 +193,6 @@ impl Evidence {
         }
     }
 
-    fn invert(&mut self, hyper: &Hyperparameters) -> Result<(), GpError> {
-        let n = self.len();
-        f64::inv_cholesky(layout(n), UPLO::Lower, &mut self.covariance).map_err(|_| {
-            FactorError::NotPositiveDefinite {
-                size: n,
-                pivot: 0,
-                jitter: hyper.noise,
-            }
-            .into()
-        })
-    }
-
     /// `dK_ij / d log l_d = -2 outputscale slope_ij (difference_d / l_d)^2`, against M.
     fn lengthscale_gradient(&mut self, alpha: &[f64], outputscale: f64) -> Vec<f64> {
         let n = self.len();
@@ -230,11 +214,6 @@ impl Evidence {
             .map(|sum| -2.0 * outputscale * sum)
             .collect()
     }
-}
-
-fn layout(n: usize) -> MatrixLayout {
-    let n = i32::try_from(n).expect("a dense matrix of this size would not fit in memory");
-    MatrixLayout::F { col: n, lda: n }
 }
 
 #[cfg(test)]

@@ -5,7 +5,10 @@
 //! `cov(a, b) = k(a, b) - V_a' V_b`. All values are in standardised units; points are rows of d
 //! inputs.
 
-use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, linalg::general_mat_mul};
+use ndarray::{
+    Array1, Array2, ArrayView1, ArrayView2, Axis,
+    linalg::{general_mat_mul, general_mat_vec_mul},
+};
 
 use super::{GpError, Hyperparameters};
 use crate::kernel::{Kernel, KernelKind};
@@ -195,7 +198,13 @@ impl Posterior {
     /// Posterior covariance of two whitened sets: |a| x |b|, O(n |a| |b|), no solve.
     pub fn covariance_between(&self, a: &Whitened, b: &Whitened) -> Array2<f64> {
         let mut out = self.kernel.cross(a.points.view(), b.points.view());
-        general_mat_mul(-1.0, &a.solved.t(), &b.solved, 1.0, &mut out);
+        if b.points.nrows() == 1 {
+            // One column: a matrix product would first pack the whole of `a`.
+            let (b, mut out) = (b.solved.column(0), out.column_mut(0));
+            general_mat_vec_mul(-1.0, &a.solved.t(), &b, 1.0, &mut out);
+        } else {
+            general_mat_mul(-1.0, &a.solved.t(), &b.solved, 1.0, &mut out);
+        }
         out
     }
 

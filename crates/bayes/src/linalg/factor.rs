@@ -4,12 +4,10 @@
 //! to the mean of the diagonal; what was added is kept in [`Factor::jitter`]. No caller adds an
 //! epsilon of its own. [`Factor::append`] adds a row in O(n^2).
 
-use ndarray::{Array1, Array2, ArrayView1, ArrayView2, ShapeBuilder};
-use ndarray_linalg::{
-    CholeskyFactorized, CholeskyInto, Diag, InverseCInto, SolveTriangularInto, UPLO,
-    error::LinalgError,
-};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, ShapeBuilder, s};
+use ndarray_linalg::{CholeskyFactorized, Diag, InverseCInto, SolveTriangularInto, UPLO};
 
+use super::in_place::factorise;
 use super::triangular::{backward, dot, forward};
 
 /// What is added to the diagonal, in this order, as a share of the diagonal's mean, until the
@@ -83,39 +81,47 @@ impl Factor {
         if rows != columns || rows == 0 {
             return Err(FactorError::Shape { rows, columns });
         }
-        if let Some(((row, column), &value)) = matrix
-            .indexed_iter()
-            .find(|((row, column), value)| row >= column && !value.is_finite())
-        {
-            return Err(FactorError::NotFinite {
-                size: rows,
-                row,
-                column,
-                value,
-            });
+        let size = rows;
+        for (column, entries) in matrix.columns().into_iter().enumerate() {
+            let lower = entries.iter().enumerate().skip(column);
+            if let Some((row, &value)) = lower.into_iter().find(|(_, value)| !value.is_finite()) {
+                return Err(FactorError::NotFinite {
+                    size,
+                    row,
+                    column,
+                    value,
+                });
+            }
         }
-        let scale = matrix.diag().iter().map(|d| d.abs()).sum::<f64>() / rows as f64;
+        let scale = matrix.diag().iter().map(|d| d.abs()).sum::<f64>() / size as f64;
+        let mut lower = Array2::zeros((size, size).f());
         let mut failure = FactorError::NotPositiveDefinite {
-            size: rows,
+            size,
             pivot: 0,
             jitter: 0.0,
         };
         for step in JITTER_LADDER {
             let jitter = step * scale;
-            let mut work = Array2::zeros((rows, rows).f());
-            work.assign(&matrix);
-            work.diag_mut().mapv_inplace(|d| d + jitter);
-            match work.cholesky_into(UPLO::Lower) {
-                Ok(lower) if lower.diag().iter().all(|d| d.is_finite() && *d > 0.0) => {
-                    return Ok(Self { lower, jitter });
-                }
-                outcome => {
-                    let pivot = failing_pivot(outcome.err());
+            for (j, (mut to, from)) in lower
+                .columns_mut()
+                .into_iter()
+                .zip(matrix.columns())
+                .enumerate()
+            {
+                to.slice_mut(s![j..]).assign(&from.slice(s![j..]));
+                to[j] += jitter;
+            }
+            let columns = lower
+                .as_slice_memory_order_mut()
+                .expect("a fresh matrix is contiguous");
+            match factorise(columns, size) {
+                Ok(()) => return Ok(Self { lower, jitter }),
+                Err(pivot) => {
                     failure = FactorError::NotPositiveDefinite {
-                        size: rows,
+                        size,
                         pivot,
                         jitter,
-                    };
+                    }
                 }
             }
         }
@@ -264,23 +270,13 @@ impl Factor {
             });
         };
         let mut lower = Array2::zeros((n + 1, n + 1).f());
-        lower.slice_mut(ndarray::s![..n, ..n]).assign(&self.lower);
+        lower.slice_mut(s![..n, ..n]).assign(&self.lower);
         for (entry, &value) in lower.row_mut(n).iter_mut().zip(half) {
             *entry = value;
         }
         lower[(n, n)] = (remainder + extra).sqrt();
         self.lower = lower;
         Ok(extra)
-    }
-}
-
-/// LAPACK reports the order of the first minor that is not positive definite, from 1.
-fn failing_pivot(error: Option<LinalgError>) -> usize {
-    match error {
-        Some(LinalgError::Lapack(lax::error::Error::LapackComputationalFailure {
-            return_code,
-        })) => usize::try_from(return_code).unwrap_or(1).saturating_sub(1),
-        _ => 0,
     }
 }
 

@@ -1,12 +1,15 @@
 //! Dense linear algebra of the Gaussian process: one Cholesky factor and everything read from it.
 //!
-//! [`Factor`] is the only place where a matrix is factorised and the only one that may add jitter.
-//! On ndarray-linalg (OpenBLAS, one thread); columns are contiguous throughout (Fortran order).
+//! [`factorise`] is the only factorisation; [`Factor`] and the evidence of the fit climb the one
+//! [`JITTER_LADDER`] when it fails, and nobody else adds anything to a diagonal. On ndarray-linalg and
+//! its LAPACK layer (OpenBLAS, one thread); columns are contiguous throughout (Fortran order).
 
 mod factor;
+mod in_place;
 mod threads;
 mod triangular;
 
 pub use factor::{Factor, FactorError, JITTER_LADDER};
+pub use in_place::{factorise, invert};
 pub use threads::one_thread;
 pub use triangular::{backward, dot, forward};
