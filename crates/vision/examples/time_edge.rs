@@ -29,9 +29,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         forward = forward.min(begun.elapsed().as_secs_f64());
     }
     let (enhance, forward) = (enhance * 1e3, forward * 1e3);
-    println!("{model}: contrast {enhance:.1} ms, forward {forward:.1} ms, threads {}", rayon::current_num_threads());
+    println!(
+        "{model}: contrast {enhance:.1} ms, forward {forward:.1} ms, threads {}",
+        rayon::current_num_threads()
+    );
     if let Ok(status) = std::fs::read_to_string("/proc/self/status") {
-        status.lines().filter(|l| l.starts_with("VmHWM")).for_each(|l| println!("{l}"));
+        status
+            .lines()
+            .filter(|l| l.starts_with("VmHWM"))
+            .for_each(|l| println!("{l}"));
     }
     Ok(())
 }

@@ -29,7 +29,7 @@ pub struct KeptKey {
     pub content: String,
     /// [`crate::edge::EdgeNetwork::fingerprint`].
     pub network: String,
-    /// Version of everything between decoding and the network, e.g. [`crate::contrast::VERSION`].
+    /// Version of everything that is kept but the network: [`crate::pipeline::preprocessing`].
     pub preprocessing: String,
 }
 

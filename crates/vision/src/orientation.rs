@@ -217,6 +217,11 @@ impl LogitCrop {
         &self.values[start..start + self.width]
     }
 
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        self.values.capacity() * size_of::<f32>()
+    }
+
     fn stride(&self) -> usize {
         self.width + 2 * REACH
     }
@@ -245,6 +250,12 @@ impl Orientation {
             normalise(&mut self.rows, crop.width);
             interleave(&self.rows, features);
         }
+    }
+
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        self.features.capacity() * size_of::<[f32; STRIDE]>()
+            + self.rows.capacity() * size_of::<f32>()
     }
 
     /// The six features of pixel `index` (row-major); of unit length, or 0 where the map is flat.

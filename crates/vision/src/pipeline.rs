@@ -7,12 +7,12 @@ use half::f16;
 use image::imageops::grayscale;
 use image::{GrayImage, RgbImage};
 
-use crate::contrast::enhance;
+use crate::contrast;
 use crate::edge::{EdgeError, EdgeNetwork};
 use crate::geometry::{Point, Rect, Segment};
 use crate::line::{
-    Ballot, CENTRE_TOLERANCES, FitSettings, FittedLine, Voter, along_longer_axis, fit_line, inside,
-    near_centre, voters,
+    Ballot, CENTRE_TOLERANCES, FitSettings, FittedLine, VOTERS_VERSION, Voter, along_longer_axis,
+    fit_line, inside, near_centre, voters,
 };
 use crate::orientation::{BANK_WELD, LogitCrop, Orientation};
 use crate::region::{GrownSegment, Growth, GrowthSettings};
@@ -150,9 +150,14 @@ pub struct DetectedLine {
 /// # Errors
 /// As [`EdgeNetwork::logits`].
 pub fn see(rgb: &RgbImage, network: &dyn EdgeNetwork) -> Result<Seen, EdgeError> {
-    let enhanced = enhance(rgb);
+    let enhanced = contrast::enhance(rgb);
     let edges = network.logits(&enhanced)?;
     Ok(Seen::new(&edges.logits, &grayscale(&enhanced)))
+}
+
+/// Version of everything in [`see`] but the network: part of the key under which its output is kept.
+pub fn preprocessing() -> String {
+    format!("{}, {VOTERS_VERSION}", contrast::VERSION)
 }
 
 /// The working memory of detection: reused from image to image, grown to the largest region seen.
@@ -162,6 +167,13 @@ pub struct Scratch {
     orientation: Orientation,
     growth: Growth,
     ballot: Ballot,
+}
+
+impl Scratch {
+    /// Bytes held, for the ledger: about 40 for each pixel of the largest region seen.
+    pub fn bytes(&self) -> usize {
+        self.crop.bytes() + self.orientation.bytes() + self.growth.bytes() + self.ballot.bytes()
+    }
 }
 
 /// Finds at most one line in each of `regions`, in their order; a region without support yields

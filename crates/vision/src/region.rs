@@ -50,6 +50,11 @@ impl Growth {
         self.expanded
     }
 
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        self.free.capacity() + self.members.capacity() * size_of::<(u32, u32)>()
+    }
+
     /// Segments of all regions, in the order of their seeds.
     ///
     /// # Panics

@@ -110,7 +110,7 @@ fn golden_segments_agree() {
         let settings = GrowthSettings {
             threshold: case["edgeThresh"].as_f64().unwrap() as f32,
             similarity: case["simThresh"].as_f64().unwrap() as f32,
-            least_pixels: case["pixelNumThresh"].as_u64().unwrap() as usize,
+            least_pixels: case["pixelNumThresh"].as_f64().unwrap() as usize,
         };
         let segments = growth.segments(&crop, &orientation, &settings);
         let (_, expected) = golden.tensor(case["tensor"].as_str().unwrap());

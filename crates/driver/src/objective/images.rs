@@ -10,7 +10,6 @@ use std::collections::BTreeMap;
 use bo_bayes::environment::{Environments, Finite};
 use bo_bayes::optimizer::{Direction, Problem};
 use bo_bayes::space::{Parameter, Space};
-use bo_vision::contrast;
 use bo_vision::edge::{EdgeModel, EdgeNetwork};
 use bo_vision::feature;
 use bo_vision::folder::{OpenError, Skipped};
@@ -174,7 +173,7 @@ impl LineImages {
         let key = KeptKey {
             content: self.source.content_hash(image.index).to_owned(),
             network: self.network.fingerprint().to_owned(),
-            preprocessing: contrast::VERSION.to_owned(),
+            preprocessing: pipeline::preprocessing(),
         };
         let kept = self.store.get_or_compute(&key, || {
             let pixels = self.source.load(image.index)?.pixels;
@@ -334,7 +333,7 @@ impl Objective for LineImages {
             format!("weights of {}", self.network.name()),
             self.network.fingerprint().to_owned(),
         );
-        hashes.insert("preprocessing".to_owned(), contrast::VERSION.to_owned());
+        hashes.insert("preprocessing".to_owned(), pipeline::preprocessing());
         Description {
             kind: self.kind.to_owned(),
             environments: names,

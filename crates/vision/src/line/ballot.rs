@@ -97,6 +97,11 @@ impl Ballot {
         self.bounds = Some(bounds);
     }
 
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        self.marks.capacity() + self.marked.capacity() * size_of::<u32>()
+    }
+
     /// Marks the pixels of `segment` (image pixels) that lie in the region.
     pub fn mark(&mut self, segment: &Segment, voter: Voter) {
         let Some(bounds) = self.bounds else { return };

@@ -10,6 +10,10 @@ use imageproc::hough::{LineDetectionOptions, detect_lines};
 use crate::geometry::{Point, Segment};
 use crate::line::StraightLine;
 
+/// Version of the voters, part of the key under which they are kept: changes whenever the same image
+/// would give others.
+pub const VERSION: &str = "voters 1";
+
 /// Gradient strengths (Sobel, after a blur) of Canny's hysteresis, of a possible 1,140.
 const GRADIENT: (f32, f32) = (40.0, 100.0);
 

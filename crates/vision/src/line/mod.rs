@@ -10,5 +10,5 @@ mod straight;
 pub use ballot::{Ballot, Voter, Votes};
 pub use filter::{CENTRE_TOLERANCES, along_longer_axis, near_centre};
 pub use fit::{FitSettings, FittedLine, fit_line};
-pub use hough::voters;
+pub use hough::{VERSION as VOTERS_VERSION, voters};
 pub use straight::{StraightLine, inside};
