@@ -14,6 +14,15 @@ fn unknown_flags_and_values_are_refused() {
     case.bo("run --iterations many")
         .code(2)
         .says(&["many", "--iterations"]);
+    case.bo("run --problem branin11 --n-initial 99999999999")
+        .code(2)
+        .says(&["n-initial", "too many"]);
+    case.bo("run --problem branin_williams --n-initial 9999 --n-w all")
+        .code(2)
+        .says(&["n-initial", "119988 evaluations"]);
+    case.bo("run --command x --space s --timeout 1e300")
+        .code(2)
+        .says(&["timeout"]);
     case.bo("run --acquisition best")
         .code(2)
         .says(&["best", "rho-kg"]);
@@ -116,6 +125,23 @@ fn labels_that_match_no_image_are_refused() {
     std::fs::write(case.path("photos/one.png"), png).unwrap();
     let done = case.bo("run --images photos --labels labels").code(2);
     done.says(&["match no image", "one.png", "other", "--labels"]);
+}
+
+#[test]
+fn an_output_that_cannot_be_is_refused() {
+    let case = Case::new().file("file", "x");
+    case.bo("run --problem branin11 --out file").code(2).says(&[
+        "file",
+        "needs a directory",
+        "--out",
+    ]);
+    case.bo("run --problem branin11 --out /proc/nowhere/r")
+        .code(2)
+        .says(&["/proc/nowhere/r", "--out"]);
+    case.bo("show file")
+        .code(3)
+        .says(&["not a run", "bo show ."]);
+    assert_eq!(case.read("file"), "x");
 }
 
 #[test]

@@ -127,6 +127,33 @@ impl Telling {
         )
     }
 
+    /// The same for a live line of a narrow terminal.
+    fn short(&self, done: &IterationDone) -> String {
+        let shown = |number: Option<f64>| number.map_or_else(|| "-".to_owned(), value);
+        let seen = match (done.iteration, self.last) {
+            (0, _) => String::new(),
+            (_, last) => format!("value {}  ", shown(last)),
+        };
+        let left = self
+            .left(done)
+            .map_or_else(String::new, |left| format!("left {}  ", clock(left)));
+        let now = if done.resident > 0 {
+            done.resident
+        } else {
+            done.in_use
+        };
+        format!(
+            "{}/{}  {seen}{} {}  best {}  {left}{} (peak {})",
+            done.iteration,
+            done.iterations,
+            self.risk,
+            shown(done.incumbent.as_ref().map(|incumbent| incumbent.risk)),
+            shown(self.best),
+            bytes(now),
+            bytes(done.peak.max(now)),
+        )
+    }
+
     /// The line of a failed evaluation.
     fn failure(done: &EvaluationDone) -> Option<String> {
         let reason = done.reason.as_deref().unwrap_or("no reason given");
@@ -270,13 +297,10 @@ impl Reporter for Progress {
             RunEvent::Phase { iteration, phase } => self.phase(*iteration, *phase),
             // Routine that the log keeps.
             RunEvent::Checkpoint { .. } | RunEvent::DeepClean { .. } => {}
-            RunEvent::IterationDone(done) => {
-                let line = self.telling.iteration(done);
-                match &self.live {
-                    Some(bar) => bar.set_message(line),
-                    None => self.say(&line),
-                }
-            }
+            RunEvent::IterationDone(done) => match &self.live {
+                Some(bar) => bar.set_message(self.telling.short(done)),
+                None => self.say(&self.telling.iteration(done)),
+            },
             RunEvent::EvaluationDone(done) if done.value.is_some() => {
                 if done.iteration > 0 {
                     return;

@@ -43,6 +43,14 @@ impl State {
     /// # Errors
     /// [`Failure::Unusable`]: there is no run, or it cannot be read.
     pub fn read(out: &Path) -> Result<Self, Failure> {
+        if out.is_file() {
+            let folder = out
+                .parent()
+                .filter(|folder| !folder.as_os_str().is_empty())
+                .unwrap_or(Path::new("."));
+            let remedy = format!("name the directory of the run: bo show {}", typed(folder));
+            return Err(Failure::unusable(out, "is a file, not a run", remedy));
+        }
         let history = History::read(out)?;
         let holder = Lock::holder(out);
         let finished = is_finished(&history);

@@ -8,6 +8,9 @@ use bo_bayes::risk::{RiskMeasure, TailMass};
 use crate::exit::Failure;
 use crate::settings::{self, Acquisition, Origin, Risk, Study};
 
+/// Most evaluations of an initial design: the model keeps a square matrix of them, 3 GB at this number.
+const MOST: usize = 20_000;
+
 /// The risk measure of a study, of values to be maximised.
 pub fn measure(study: &Study) -> RiskMeasure {
     let tail = || TailMass::new(study.alpha).expect("alpha was checked to lie in (0, 1]");
@@ -57,6 +60,18 @@ pub fn choices(study: &Study, problem: &Problem) -> Result<optimizer::Settings, 
             });
         }
     };
+    let evaluations = study.n_initial.saturating_mul(initial_w);
+    if evaluations > MOST {
+        return Err(Failure::Setting {
+            key: "n-initial".into(),
+            origin: Origin::Flag("--n-initial".into()),
+            reason: format!(
+                "{} points with {initial_w} environments each are {evaluations} evaluations; the model takes up to {MOST}",
+                study.n_initial
+            ),
+            remedy: "lower --n-initial, or --initial-w".into(),
+        });
+    }
     Ok(optimizer::Settings {
         n_initial: study.n_initial,
         initial_w,

@@ -81,7 +81,7 @@ pub fn start(
     free(out)?;
     let setup = prepare(settings, world, reporter)?;
     std::fs::create_dir_all(out)
-        .map_err(|error| Failure::unexpected(format!("creating {}", out.display()), error))?;
+        .map_err(|error| Failure::input(out, error, "give --out a directory that can be made"))?;
     begin(setup, out, &|folder| world.attach(folder), reporter)
 }
 
@@ -98,6 +98,13 @@ pub fn free(out: &Path) -> Result<(), Failure> {
             path: out.to_owned(),
         }
         .into());
+    }
+    if out.exists() && !out.is_dir() {
+        return Err(Failure::input(
+            out,
+            "is a file; a run needs a directory",
+            "give --out another name",
+        ));
     }
     Ok(())
 }

@@ -8,6 +8,9 @@ use super::{
 };
 use crate::exit::Failure;
 
+/// Longest time limit, seconds: thirty years.
+const LONGEST: f64 = 1e9;
+
 impl Settings {
     /// Checks raw settings and fills in defaults; `origin` says where a key was set.
     ///
@@ -25,6 +28,16 @@ impl Settings {
                 key,
                 "0 is too few".to_owned(),
                 &format!("type --{key} 1 or more"),
+            )),
+            _ => Ok(value),
+        };
+
+        // Larger numbers are slips of the finger; memory would run out before anything was said.
+        let at_most = |key: &str, value: u64, most: u64| match value {
+            _ if value > most => Err(refuse(
+                key,
+                format!("{value} is too many; {most} is the most"),
+                &format!("type --{key} {most} or fewer"),
             )),
             _ => Ok(value),
         };
@@ -53,21 +66,23 @@ impl Settings {
                 "0 environments are too few to decide by".to_owned(),
                 &format!("type --{key} 3, or --{key} all"),
             )),
-            checked => Ok(checked),
+            Look::Count(count) => at_most(key, count as u64, 20_000).map(|_| Look::Count(count)),
+            all => Ok(all),
         };
         let n_w = look("n-w", raw.n_w, Look::Count(3))?;
         let initial_w = look("initial-w", raw.initial_w, n_w)?;
         if let Some(seconds) = raw.timeout
-            && !(seconds.is_finite() && seconds > 0.0)
+            && !(seconds > 0.0 && seconds <= LONGEST)
         {
             return Err(refuse(
                 "timeout",
-                format!("{seconds} is not a time above 0"),
+                format!("{seconds} is not a time above 0 (and up to {LONGEST})"),
                 "type --timeout 60 (seconds)",
             ));
         }
         if let Some(threads) = raw.threads {
             at_least_one("threads", threads as u64)?;
+            at_most("threads", threads as u64, 1024)?;
         }
         let device = parse_device(raw.device.as_deref().unwrap_or("auto")).ok_or_else(|| {
             refuse(
@@ -94,8 +109,12 @@ impl Settings {
         };
         let study = Study {
             objective: objective(raw, &refuse)?,
-            iterations: raw.iterations.unwrap_or(30),
-            n_initial: at_least_one("n-initial", raw.n_initial.unwrap_or(5) as u64)? as usize,
+            iterations: at_most("iterations", raw.iterations.unwrap_or(30), 20_000)?,
+            n_initial: at_most(
+                "n-initial",
+                at_least_one("n-initial", raw.n_initial.unwrap_or(5) as u64)?,
+                20_000,
+            )? as usize,
             n_w,
             initial_w,
             alpha,
@@ -249,6 +268,13 @@ fn objective(
                     "scenes",
                     "0 is too few".to_owned(),
                     "type --scenes 24",
+                ));
+            }
+            if count > 100_000 {
+                return Err(refuse(
+                    "scenes",
+                    format!("{count} is too many; 100000 is the most"),
+                    "type --scenes 100",
                 ));
             }
             Ok(ObjectiveSettings::Scenes {
