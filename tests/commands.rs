@@ -236,3 +236,21 @@ fn generated_scenes_run_and_are_measured_on_others() {
     let defaults = case.bo("evaluate r --x defaults --json").ok().json();
     assert_eq!(defaults["x"]["simThresh1"], 0.98);
 }
+
+#[test]
+fn a_report_is_one_file_that_needs_nothing_else() {
+    let case = Case::new().file("mine.html", "precious");
+    case.bo(&format!("{SMALL} --quiet")).ok();
+    case.bo("report r --out out.html")
+        .ok()
+        .prints(&["wrote out.html"]);
+    let text = case.read("out.html");
+    assert!(text.starts_with("<!doctype html>") && text.matches("<svg").count() >= 4);
+    assert!(!text.contains("http") && !text.contains("<script") && !text.contains("NaN"));
+    case.bo("report r --out out.html").ok();
+    case.bo("report r --out mine.html")
+        .code(2)
+        .says(&["mine.html"]);
+    case.bo("report r nowhere").code(3).says(&["nowhere"]);
+    assert_eq!(case.read("mine.html"), "precious");
+}

@@ -11,6 +11,7 @@ mod plan;
 mod progress;
 mod quantity;
 mod record;
+mod report;
 mod run;
 mod settings;
 mod show;

@@ -2,6 +2,7 @@
 
 mod evaluate;
 mod init;
+mod report;
 mod result;
 mod resume;
 mod run;
@@ -37,6 +38,8 @@ enum Command {
     Show(show::ShowArgs),
     /// Measures what a run recommends, on its data or on other
     Evaluate(evaluate::EvaluateArgs),
+    /// Runs as one HTML file with figures
+    Report(report::ReportArgs),
     /// Writes commented examples of bo.toml and space.toml
     Init(init::InitArgs),
 }
@@ -57,6 +60,7 @@ pub fn main() -> ExitCode {
         Command::Resume(args) => resume::main(args),
         Command::Show(args) => show::main(&args),
         Command::Evaluate(args) => evaluate::main(&args),
+        Command::Report(args) => report::main(&args),
         Command::Init(args) => init::main(&args),
     };
     match end {
