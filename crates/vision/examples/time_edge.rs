@@ -20,14 +20,31 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let times = rest.first().map_or(Ok(20), |n| n.parse::<usize>())?;
     let image = Scene::generate(1, 0).image;
     let (mut enhance, mut forward) = (f64::INFINITY, f64::INFINITY);
+    let mut logits = Vec::new();
     for _ in 0..times {
         let begun = Instant::now();
         let enhanced = contrast::enhance(&image);
         enhance = enhance.min(begun.elapsed().as_secs_f64());
         let begun = Instant::now();
-        network.logits(&enhanced)?;
+        let map = network.logits(&enhanced)?;
         forward = forward.min(begun.elapsed().as_secs_f64());
+        logits = map.logits;
     }
+    logits.sort_by(f32::total_cmp);
+    let quantile = |share: f64| {
+        logits
+            .get((share * logits.len() as f64) as usize)
+            .copied()
+            .unwrap_or(f32::NAN)
+    };
+    println!(
+        "logits: least {:.1}, 10 % {:.1}, median {:.1}, 90 % {:.1}, 99 % {:.1}",
+        quantile(0.0),
+        quantile(0.1),
+        quantile(0.5),
+        quantile(0.9),
+        quantile(0.99)
+    );
     let (enhance, forward) = (enhance * 1e3, forward * 1e3);
     println!(
         "{model}: contrast {enhance:.1} ms, forward {forward:.1} ms, threads {}",
