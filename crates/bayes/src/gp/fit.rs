@@ -269,6 +269,7 @@ impl Ascent {
 #[cfg(test)]
 mod tests {
     use ndarray::{Array1, Array2, Axis, array};
+    use proptest::prelude::*;
 
     use super::*;
     use crate::gp::{Posterior, Standardizer};
@@ -388,5 +389,41 @@ mod tests {
             )
             .is_err()
         );
+    }
+
+    /// Awkward data: few distinct coordinates (duplicates), any scale, outliers, constants.
+    fn awkward() -> impl Strategy<Value = (Vec<Vec<f64>>, Vec<f64>)> {
+        let coordinate = prop_oneof![
+            0.0..1.0_f64,
+            Just(0.0),
+            Just(0.5),
+            Just(1.0),
+            Just(0.5 + 1e-12)
+        ];
+        let value = prop_oneof![-1.0..1.0_f64, Just(0.0), Just(1.0), Just(-1e3), Just(1e6)];
+        let scale = prop_oneof![Just(1.0), Just(1e-6), Just(1e6), Just(1e-300), Just(0.0)];
+        (1..5_usize, 1..16_usize, scale).prop_flat_map(move |(d, n, scale)| {
+            let point = prop::collection::vec(coordinate.clone(), d);
+            let values = prop::collection::vec(value.clone().prop_map(move |v| v * scale), n);
+            (prop::collection::vec(point, n), values)
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn no_data_stop_it((points, values) in awkward()) {
+            let (n, d) = (points.len(), points[0].len());
+            let x = Array2::from_shape_fn((n, d), |(i, j)| points[i][j]);
+            let scale = Standardizer::from_observations(&values);
+            let y: Array1<f64> = values.iter().map(|v| scale.standardize(*v)).collect();
+            let settings = FitSettings { starts: 3, ..FitSettings::default() };
+            let found = fit(x.view(), y.view(), None, &settings).unwrap();
+            found.hyper.check(d).unwrap();
+            let mut posterior = Posterior::new(settings.kind, &found.hyper, x.clone(), y).unwrap();
+            posterior.append(x.row(0), 0.0).unwrap();
+            let seen = posterior.whiten(x.view());
+            prop_assert!(seen.mean.iter().chain(&seen.variance).all(|v| v.is_finite()));
+            prop_assert!(seen.mean.iter().all(|m| scale.restore(*m).is_finite()));
+        }
     }
 }
