@@ -11,7 +11,7 @@ mod rows;
 
 use bo_bayes::environment::{Environment, EnvironmentSet};
 use bo_bayes::gp::{FitSettings, Hyperparameters, Posterior, Standardizer, fit};
-use bo_bayes::incumbent;
+use bo_bayes::incumbent::{self, RiskSurface};
 use bo_bayes::kernel::KernelKind;
 use bo_bayes::risk::{RiskMeasure, TailMass};
 use bo_bayes::space::{Parameter, Space};
@@ -145,9 +145,8 @@ impl Replay {
         let risk = RiskMeasure::Cvar(TailMass::new(0.3).expect("0.3 is in (0, 1]"));
         let (unit, risk) = incumbent::search(
             &self.space,
-            &posterior,
+            |set| RiskSurface::new(&posterior, DECISIONS, set, risk),
             &self.environments,
-            risk,
             &observed,
             previous,
             rows as u32,

@@ -3,6 +3,7 @@
 //! [`RiskSurface`] is that risk as a function of x, on a [`MeanSurface`].
 
 use crate::acquisition::pool;
+use crate::compress::Compression;
 use crate::environment::EnvironmentSet;
 use crate::gp::{MeanSurface, Posterior};
 use crate::maximize::{Effort, Slope};
@@ -16,6 +17,7 @@ pub struct RiskSurface<'a> {
     risk: RiskMeasure,
     masses: &'a [f64],
     mean: MeanSurface,
+    compression: Option<Compression>,
 }
 
 impl<'a> RiskSurface<'a> {
@@ -30,12 +32,33 @@ impl<'a> RiskSurface<'a> {
             risk,
             masses: &environments.masses,
             mean: MeanSurface::new(posterior, dx, &environments.encoded),
+            compression: None,
         }
     }
 
-    /// Posterior mean at encoded `x` in each environment.
+    /// The same surface with the posterior means taken back through a compression (in the posterior's
+    /// units): means become medians of the uncompressed values, the same where nothing was compressed.
+    #[must_use]
+    pub fn expanding(mut self, compression: Option<Compression>) -> Self {
+        self.compression = compression;
+        self
+    }
+
+    /// Posterior mean at encoded `x` in each environment, expanded.
     pub fn means(&self, x: &[f64]) -> Vec<f64> {
-        self.mean.means(x)
+        self.expanded(x).0
+    }
+
+    /// Posterior means taken back through the compression, and how fast they change with it.
+    fn expanded(&self, x: &[f64]) -> (Vec<f64>, Vec<f64>) {
+        let means = self.mean.means(x);
+        match self.compression {
+            Some(c) => means.into_iter().map(|m| c.expand(m)).unzip(),
+            None => {
+                let ones = vec![1.0; means.len()];
+                (means, ones)
+            }
+        }
     }
 
     /// Risk at encoded `x`, in standardised units, to be maximised.
@@ -45,8 +68,11 @@ impl<'a> RiskSurface<'a> {
 
     /// Risk and its gradient with respect to encoded `x` (a subgradient at kinks).
     pub fn slope(&self, x: &[f64]) -> Slope {
-        let means = self.means(x);
-        let shares = self.risk.tail_weights(&means, self.masses);
+        let (means, rises) = self.expanded(x);
+        let mut shares = self.risk.tail_weights(&means, self.masses);
+        for (share, rise) in shares.iter_mut().zip(rises) {
+            *share *= rise;
+        }
         let value = self.risk.evaluate(&means, self.masses);
         (value, self.mean.gradient(x, &shares))
     }
@@ -65,23 +91,21 @@ const SCREENED: usize = 64;
 /// at most 64, and the best two x are then compared and climbed from over all.
 pub fn search(
     space: &Space,
-    posterior: &Posterior,
+    surface_over: impl Fn(&EnvironmentSet) -> RiskSurface<'_>,
     judging: &EnvironmentSet,
-    risk: RiskMeasure,
     observed: &[Vec<f64>],
     previous: Option<&[f64]>,
     sobol_seed: u32,
 ) -> (Vec<f64>, f64) {
-    let dx = space.encoded_dimension();
     let encode = |unit: &[f64]| {
-        let mut out = Vec::with_capacity(dx);
+        let mut out = Vec::with_capacity(space.encoded_dimension());
         space.encode_unit_into(unit, &mut out);
         out
     };
-    let surface = RiskSurface::new(posterior, dx, judging, risk);
+    let surface = surface_over(judging);
     let few = thinned(judging);
     let screen = match &few {
-        Some(few) => RiskSurface::new(posterior, dx, few, risk),
+        Some(few) => surface_over(few),
         None => surface.clone(),
     };
     let quick = |unit: &[f64]| screen.value(&encode(unit));

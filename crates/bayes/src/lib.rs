@@ -29,6 +29,7 @@
 //! Random numbers derive from (seed, iteration, purpose), see [`stream`].
 
 pub mod acquisition;
+pub mod compress;
 pub mod design;
 pub mod environment;
 pub mod gp;

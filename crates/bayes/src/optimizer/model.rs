@@ -6,6 +6,7 @@
 //! that grew.
 
 use super::{Observation, Outcome, Problem};
+use crate::compress::Compression;
 use crate::gp::{GpError, Hyperparameters, Posterior, Standardizer};
 use crate::kernel::KernelKind;
 use ndarray::{Array1, Array2, ArrayView1};
@@ -61,10 +62,23 @@ impl Data {
     }
 }
 
+/// Values of a fit, compressed.
+pub(super) fn compressed_values(values: &[f64]) -> Vec<f64> {
+    let compression = Compression::for_values(values);
+    values.iter().map(|v| compressed(compression, *v)).collect()
+}
+
+fn compressed(compression: Option<Compression>, value: f64) -> f64 {
+    compression.map_or(value, |c| c.compress(value))
+}
+
 /// A conditioned surrogate.
 #[derive(Clone, Debug)]
 pub(super) struct Model {
     pub posterior: Posterior,
+    /// Of the values known at the fit.
+    compression: Option<Compression>,
+    /// Of the compressed values.
     pub standardizer: Standardizer,
     pub fitted_at: usize,
     ids: Vec<u64>,
@@ -91,13 +105,15 @@ impl Model {
             None => {
                 let first = fitted_at.clamp(1, data.len().max(1)).min(data.len());
                 let inputs = data.inputs.slice(ndarray::s![..first, ..]).to_owned();
+                let compression = Compression::for_values(&data.values[..first]);
                 let values: Array1<f64> = data.values[..first]
                     .iter()
-                    .map(|v| standardizer.standardize(*v))
+                    .map(|v| standardizer.standardize(compressed(compression, *v)))
                     .collect();
                 let posterior = Posterior::new(kind, hyper, inputs, values)?;
                 Self {
                     posterior,
+                    compression,
                     standardizer,
                     fitted_at,
                     ids: data.ids[..first].to_vec(),
@@ -105,12 +121,23 @@ impl Model {
             }
         };
         for i in model.ids.len()..data.len() {
-            model
-                .posterior
-                .append(data.inputs.row(i), standardizer.standardize(data.values[i]))?;
+            let value = model.standardized(data.values[i]);
+            model.posterior.append(data.inputs.row(i), value)?;
             model.ids.push(data.ids[i]);
         }
         Ok(model)
+    }
+
+    /// A value (turned to be maximised) as the posterior sees it.
+    pub(super) fn standardized(&self, value: f64) -> f64 {
+        self.standardizer
+            .standardize(compressed(self.compression, value))
+    }
+
+    /// The compression in the posterior's units, to be undone where risks are reported.
+    pub(super) fn compression(&self) -> Option<Compression> {
+        let Standardizer { shift, scale } = self.standardizer;
+        self.compression.map(|c| c.in_units(shift, scale))
     }
 
     /// The posterior with points at which nothing is to be learned any more (failed, or decided but

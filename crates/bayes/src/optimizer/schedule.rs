@@ -5,7 +5,7 @@
 //! the mean squared standardised error of its predictions of the observations appended since the last
 //! fit exceeds [`SURPRISE`] (1 is what a right model expects).
 
-use crate::gp::{Posterior, Standardizer};
+use crate::gp::Posterior;
 use ndarray::ArrayView2;
 
 /// Observations up to which every refit is a full one.
@@ -19,13 +19,8 @@ pub(super) fn due_by_number(fitted_at: usize, n: usize) -> bool {
     n <= ALWAYS || n < fitted_at || 20 * n >= 21 * fitted_at
 }
 
-/// Whether the predictions of new observations (`inputs`, values to be maximised) were off.
-pub(super) fn surprised(
-    posterior: &Posterior,
-    standardizer: Standardizer,
-    inputs: ArrayView2<f64>,
-    values: &[f64],
-) -> bool {
+/// Whether the predictions of new observations (`inputs`, standardised `values`) were off.
+pub(super) fn surprised(posterior: &Posterior, inputs: ArrayView2<f64>, values: &[f64]) -> bool {
     if values.is_empty() {
         return false;
     }
@@ -35,7 +30,7 @@ pub(super) fn surprised(
         .iter()
         .zip(&set.mean)
         .zip(&set.variance)
-        .map(|((v, m), variance)| (standardizer.standardize(*v) - m).powi(2) / (variance + noise));
+        .map(|((v, m), variance)| (v - m).powi(2) / (variance + noise));
     errors.sum::<f64>() / values.len() as f64 > SURPRISE
 }
 
