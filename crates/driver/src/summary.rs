@@ -66,6 +66,8 @@ struct Worst {
     predicted: f64,
     /// Seen at the incumbent itself, if it was evaluated there.
     observed: Option<f64>,
+    /// Least and greatest value seen there at any x.
+    seen: Option<(f64, f64)>,
 }
 
 /// The risk measure of a run in words: `CVaR (worst 10 %)`.
@@ -218,10 +220,23 @@ fn worst(history: &History, incumbent: &IncumbentRecord) -> Vec<Worst> {
             .find(here)
             .and_then(|line| line.value)
     };
+    let seen = |row: usize| {
+        let there = history
+            .evaluations
+            .iter()
+            .filter(|line| line.environment == Some(row as u64));
+        there
+            .filter_map(|line| line.value)
+            .fold(None, |range: Option<(f64, f64)>, value| {
+                let (low, high) = range.unwrap_or((value, value));
+                Some((low.min(value), high.max(value)))
+            })
+    };
     let entry = |row: usize| Worst {
         name: manifest.environments[row].name.clone(),
         predicted: incumbent.per_environment[row],
         observed: observed(row),
+        seen: seen(row),
     };
     order.into_iter().take(WORST).map(entry).collect()
 }
@@ -265,20 +280,31 @@ impl fmt::Display for Summary {
                 .iter()
                 .map(|worst| worst.name.chars().count())
                 .max()
-                .unwrap_or(0);
+                .unwrap_or(0)
+                .max(24);
+            let title = format!("worst {}s there", self.called);
             writeln!(
                 f,
-                "\nworst {}s there     by the model   observed there",
-                self.called
+                "\n{title:<title_width$}  {:>12}  seen",
+                "by the model",
+                title_width = width + 2
             )?;
             for worst in &self.worst {
-                let observed = worst.observed.map_or_else(|| "-".to_owned(), value);
+                let seen = match (worst.observed, worst.seen) {
+                    (Some(here), _) => format!("{} at this x", value(here)),
+                    (None, Some((low, high))) if low == high => {
+                        format!("{} at another x", value(low))
+                    }
+                    (None, Some((low, high))) => {
+                        format!("{} to {} at other x", value(low), value(high))
+                    }
+                    (None, None) => "never".to_owned(),
+                };
                 writeln!(
                     f,
-                    "  {:<width$}  {:>14}  {observed:>15}",
+                    "  {:<width$}  {:>12}  {seen}",
                     worst.name,
-                    value(worst.predicted),
-                    width = width.max(18)
+                    value(worst.predicted)
                 )?;
             }
         }
