@@ -1,6 +1,7 @@
 //! A run killed with SIGKILL at moments spread over it and resumed each time is the run that was not.
 //!
 //! `BO_KILLS=30` kills at 30 moments (`make kill`); 6 by default.
+#![expect(clippy::print_stderr, reason = "says what was held, for --nocapture")]
 
 mod runs;
 

@@ -1,8 +1,8 @@
 //! The durable form of a run: what lies in its directory and how it gets there.
 //!
 //! Types of this module are what files hold; they mirror the live types and are never the same. Every
-//! line and every file is sealed ([`seal`]): format, version, CRC. [`Journal`] appends lines that count
-//! once they are synced; [`replace`] writes whole files that appear complete or not at all;
+//! line and every file is sealed ([`seal`]): format, version, CRC. [`journal::Journal`] appends lines that count
+//! once they are synced; [`replace()`] writes whole files that appear complete or not at all;
 //! [`RunDirectory`] knows the names; [`Lock`] keeps two processes apart.
 
 mod attempt;
