@@ -97,6 +97,24 @@ pub enum Failure {
         /// The run.
         out: PathBuf,
     },
+    /// The worker keeps dying: exit 7, resumable.
+    #[error("the worker died {deaths} times without finishing an evaluation, the last time: {verdict}\n  evidence: {}\n  to try again: bo resume {}", postmortem.display(), out.display())]
+    KeepsDying {
+        /// How often since the last finished evaluation.
+        deaths: u32,
+        /// What the last post-mortem says.
+        verdict: String,
+        /// The last post-mortem.
+        postmortem: PathBuf,
+        /// The run.
+        out: PathBuf,
+    },
+    /// The worker ended with this code and has said why.
+    #[error("the worker ended with code {code}")]
+    Said {
+        /// Its exit code.
+        code: u8,
+    },
     /// A failure without a code of its own (the disk is full, the model cannot be fitted): exit 1.
     #[error("{what}: {reason}")]
     Unexpected {
@@ -116,6 +134,8 @@ impl Failure {
             Self::Held { .. } => 4,
             Self::KeepsFailing { .. } => 5,
             Self::Device { .. } => 6,
+            Self::KeepsDying { .. } => 7,
+            Self::Said { code } => *code,
             Self::Stopped { signal, .. } => 128_u8.wrapping_add(*signal as u8),
             Self::Unexpected { .. } => 1,
         }

@@ -16,6 +16,7 @@ mod run;
 mod settings;
 mod show;
 mod summary;
+mod supervise;
 
 use std::process::ExitCode;
 

@@ -7,6 +7,7 @@ mod result;
 mod resume;
 mod run;
 mod show;
+mod supervision;
 
 use std::process::ExitCode;
 
@@ -46,6 +47,7 @@ enum Command {
 
 /// Runs the command named on the command line.
 pub fn main() -> ExitCode {
+    crate::supervise::follow_parent();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -66,7 +68,9 @@ pub fn main() -> ExitCode {
     match end {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            say(&failure);
+            if !matches!(failure, Failure::Said { .. }) {
+                say(&failure);
+            }
             ExitCode::from(failure.code())
         }
     }

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::result::{Voice, finish};
+use super::supervision::Supervision;
 use crate::exit::Failure;
+use crate::record::holds_run;
 use crate::run::{ResumeRequest, Total, resume};
 use crate::settings::RawSettings;
 
@@ -34,6 +36,9 @@ pub struct ResumeArgs {
 
     #[command(flatten)]
     means: MeansArgs,
+
+    #[command(flatten)]
+    supervision: Supervision,
 
     #[command(flatten)]
     voice: Voice,
@@ -132,6 +137,10 @@ pub fn main(args: ResumeArgs) -> Result<(), Failure> {
     let mut means = RawSettings::from(args.means);
     means.make_inputs_absolute();
     let out = args.out.clone().unwrap_or_else(|| run_folder(&args.path));
+    let named = args.out.is_some() || args.path.is_file() || holds_run(&args.path);
+    if named && args.supervision.watches() {
+        return args.supervision.watch(&out, &args.voice);
+    }
     let request = ResumeRequest {
         path: args.path,
         iterations: args.iterations,

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::result::{Voice, finish, print};
+use super::supervision::Supervision;
 use crate::exit::Failure;
 use crate::plan::Plan;
 use crate::run::start;
@@ -25,6 +26,9 @@ pub struct RunArgs {
     dry_run: bool,
 
     #[command(flatten)]
+    supervision: Supervision,
+
+    #[command(flatten)]
     voice: Voice,
 }
 
@@ -36,6 +40,9 @@ pub fn main(args: RunArgs) -> Result<(), Failure> {
     let settings = settings(args.settings, args.config.as_deref())?;
     if args.dry_run {
         return print(&Plan::new(&settings)?, args.voice.json);
+    }
+    if args.supervision.watches() {
+        return args.supervision.watch(settings.out(), &args.voice);
     }
     finish(settings.out(), &args.voice, |world, reporter| {
         start(&settings, world, reporter)

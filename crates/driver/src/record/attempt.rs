@@ -24,6 +24,12 @@ pub struct AttemptLine {
     /// Process group of the program that was started for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub process_group: Option<u32>,
+    /// How the worker died that had started it; the line was then written by who found it dead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub death: Option<String>,
+    /// That death is the evaluation's own: it counts against it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub own: bool,
     /// When, in seconds since 1970.
     pub started: u64,
 }

@@ -19,6 +19,17 @@ use super::replace::replace;
 use super::result::RunResult;
 use super::seal::{Sealed, seal};
 
+/// What became of the starts of an evaluation.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Attempts {
+    /// How many.
+    pub started: u32,
+    /// Deaths of workers that were its own.
+    pub deaths: Vec<String>,
+    /// Process group of the program last started for it, with the time in seconds since 1970.
+    pub program: Option<(u32, u64)>,
+}
+
 /// A run so far.
 #[derive(Clone, Debug)]
 pub struct History {
@@ -28,8 +39,8 @@ pub struct History {
     pub evaluations: Vec<EvaluationLine>,
     /// Decisions, by iteration from 1, without gaps.
     pub decisions: Vec<DecisionLine>,
-    /// How often each evaluation was started.
-    pub attempts: BTreeMap<u64, u32>,
+    /// How evaluations were started and how that ended, by id.
+    pub attempts: BTreeMap<u64, Attempts>,
     /// The result, if the run was finished.
     pub result: Option<RunResult>,
     /// What had to be mended, in words.
@@ -178,17 +189,25 @@ fn newest_checkpoint(path: &Path, notices: &mut Vec<String>) -> Option<(String, 
     None
 }
 
-fn attempts(contents: &Contents<AttemptLine>, notices: &mut Vec<String>) -> BTreeMap<u64, u32> {
+fn attempts(
+    contents: &Contents<AttemptLine>,
+    notices: &mut Vec<String>,
+) -> BTreeMap<u64, Attempts> {
     for (line, reason) in &contents.damaged {
         notices.push(format!("attempts.jsonl line {line}: {reason}; passed over"));
     }
-    let mut started = BTreeMap::new();
+    let mut all: BTreeMap<u64, Attempts> = BTreeMap::new();
     for (_, line) in &contents.lines {
-        let next = line.attempt.saturating_add(1);
-        let count = started.entry(line.id).or_insert(0);
-        *count = next.max(*count);
+        let attempts = all.entry(line.id).or_default();
+        attempts.started = attempts.started.max(line.attempt.saturating_add(1));
+        if let Some(group) = line.process_group {
+            attempts.program = Some((group, line.started));
+        }
+        if let (Some(death), true) = (&line.death, line.own) {
+            attempts.deaths.push(death.clone());
+        }
     }
-    started
+    all
 }
 
 /// Completes a journal from a checkpoint.

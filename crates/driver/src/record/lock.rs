@@ -65,7 +65,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// The held lock; released when dropped or when the process ends, however it ends.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    file: File,
 }
 
 impl Lock {
@@ -74,6 +74,9 @@ impl Lock {
     /// # Errors
     /// [`RecordError::Held`] naming the holder; [`RecordError::Io`].
     pub fn take(folder: &Path) -> Result<Self, RecordError> {
+        if let Some(file) = inherited(folder) {
+            return Ok(Self { file });
+        }
         let path = folder.join("lock");
         let mut file = OpenOptions::new()
             .read(true)
@@ -102,17 +105,40 @@ impl Lock {
             .and_then(|()| file.rewind())
             .and_then(|()| file.write_all(text.as_bytes()))
             .map_err(RecordError::io(&path, "write"))?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
     }
 
-    /// Who holds the lock of a run, if anybody does. Never takes or disturbs it for longer than the question.
+    /// A hand on the same lock for a worker's standard input: the lock is held while any hand is.
+    ///
+    /// # Errors
+    /// When the system has no more files to give.
+    pub fn share(&self) -> std::io::Result<File> {
+        self.file.try_clone()
+    }
+
+    /// Who holds the lock of a run, if anybody other than this process and its parent does. Never takes or disturbs it for longer than the question.
     pub fn holder(folder: &Path) -> Option<Holder> {
+        if inherited(folder).is_some() {
+            return None;
+        }
         let mut file = File::open(folder.join("lock")).ok()?;
         match flock(&file, FlockOperation::NonBlockingLockShared) {
             Ok(()) => None,
             Err(_) => Some(named_in(&mut file)),
         }
     }
+}
+
+/// The lock of `folder`, if this process was given it as its standard input by the one that watches it.
+fn inherited(folder: &Path) -> Option<File> {
+    let given = rustix::fs::fstat(rustix::stdio::stdin()).ok()?;
+    let lock = rustix::fs::stat(folder.join("lock")).ok()?;
+    if (given.st_dev, given.st_ino) != (lock.st_dev, lock.st_ino) {
+        return None;
+    }
+    let file = File::from(rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3).ok()?);
+    flock(&file, FlockOperation::NonBlockingLockExclusive).ok()?;
+    Some(file)
 }
 
 fn named_in(file: &mut File) -> Holder {

@@ -4,6 +4,7 @@ use super::session::{Halt, Session};
 use super::stop::{End, Stop};
 use crate::event::{Level, RunEvent};
 use crate::exit::Failure;
+use crate::record::Heartbeat;
 
 impl Session<'_> {
     /// Runs to the last iteration, or until something stops it; whatever happens, all that counts is
@@ -14,6 +15,13 @@ impl Session<'_> {
     pub fn course(mut self) -> Result<End, Failure> {
         let outcome = self.iterations();
         self.objective.stop();
+        if let Some(last) = Heartbeat::read(self.directory.path()) {
+            let ended = Heartbeat {
+                ended: true,
+                ..last
+            };
+            ended.write(self.directory.path());
+        }
         match outcome {
             Ok(()) => self.finish(),
             Err(Halt::Stop(stop)) => self.save_stop(stop),

@@ -48,6 +48,8 @@ impl World {
                         iteration: None,
                         pid: std::process::id(),
                         process_group: Some(program.process_group),
+                        death: None,
+                        own: false,
                         started: now(),
                     });
                 }
@@ -62,6 +64,11 @@ impl World {
     /// Points log and notes at a run's directory.
     fn attach(&self, folder: &Path) -> Result<(), Failure> {
         self.log.attach(folder)?;
+        let (log, before) = (Arc::clone(&self.log), std::panic::take_hook());
+        std::panic::set_hook(Box::new(move |panic| {
+            log.say(&panic.to_string());
+            before(panic);
+        }));
         let journal = StartedJournal::open(folder)?;
         *self.started.lock().unwrap_or_else(PoisonError::into_inner) = Some(journal);
         Ok(())

@@ -12,7 +12,7 @@ use crate::event::{Level, Reporter, RunEvent, Seconds};
 use crate::exit::Failure;
 use crate::objective::{Breaker, Objective};
 use crate::record::{
-    Checkpoint, DecisionLine, EvaluationLine, History, HistoryEntry, IncumbentRecord,
+    Attempts, Checkpoint, DecisionLine, EvaluationLine, History, HistoryEntry, IncumbentRecord,
     IncumbentResult, Manifest, RecordError, RunDirectory, RunResult,
 };
 
@@ -56,6 +56,8 @@ pub struct Session<'r> {
     pub(super) incumbents: Vec<Option<IncumbentRecord>>,
     /// Anything out of the ordinary in the last fit; recorded with the decision that follows.
     pub(super) fit_events: Vec<String>,
+    /// Steps so far.
+    pub(super) beats: u64,
     /// Time of this iteration and of the whole run.
     pub(super) seconds: Seconds,
     pub(super) total: Seconds,
@@ -72,7 +74,7 @@ pub struct Ahead {
     /// By iteration.
     pub decisions: BTreeMap<u64, DecisionLine>,
     /// Starts so far, by id.
-    pub attempts: BTreeMap<u64, u32>,
+    pub attempts: BTreeMap<u64, Attempts>,
 }
 
 impl<'r> Session<'r> {
@@ -100,6 +102,7 @@ impl<'r> Session<'r> {
             decisions: Vec::new(),
             incumbents: Vec::new(),
             fit_events: Vec::new(),
+            beats: 0,
             seconds: Seconds::default(),
             total: Seconds::default(),
             begun: Instant::now(),

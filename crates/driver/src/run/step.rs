@@ -11,11 +11,13 @@ use super::session::{Halt, Session};
 use super::stop::Stop;
 use crate::event::{EvaluationDone, IterationDone, Level, Phase, RunEvent, Seconds};
 use crate::exit::Failure;
-use crate::objective::Request;
+use crate::objective::{Outcome, Request, Status};
 use crate::record::{
-    AttemptLine, DecisionLine, EvaluationLine, MemoryLine, RecordError, now, same_bits,
+    AttemptLine, Attempts, DecisionLine, EvaluationLine, Heartbeat, MemoryLine, RecordError, now,
+    same_bits,
 };
 use crate::settings::Keep;
+use crate::supervise::end_leftover;
 
 impl Session<'_> {
     /// The decision of an iteration and the id of its evaluation: from the record, or computed and recorded.
@@ -114,8 +116,9 @@ impl Session<'_> {
         }
         self.check_stop()?;
         self.settle()?;
-        self.phase(iteration, Phase::Evaluate);
-        let attempt = self.ahead.attempts.get(&id).copied().unwrap_or(0);
+        let attempts = self.ahead.attempts.get(&id).cloned().unwrap_or_default();
+        let attempt = attempts.started;
+        self.phase_of(iteration, Phase::Evaluate, Some((id, attempt, query)));
         scope.during("record", || {
             self.directory.attempts.append(&AttemptLine {
                 id,
@@ -123,6 +126,8 @@ impl Session<'_> {
                 iteration: Some(iteration),
                 pid: std::process::id(),
                 process_group: None,
+                death: None,
+                own: false,
                 started: now(),
             })
         })?;
@@ -134,7 +139,18 @@ impl Session<'_> {
             seed: evaluation_seed(self.manifest.seed, id),
         };
         let begun = Instant::now();
-        let outcome = scope.during("evaluate", || self.objective.evaluate(&request));
+        if let Some((group, started)) = attempts.program
+            && end_leftover(group, started)
+        {
+            let message = format!(
+                "evaluation {id}: the program of its earlier attempt was still running and was ended"
+            );
+            self.notice(Level::Warning, message);
+        }
+        let outcome = match set_aside(&attempts) {
+            Some(outcome) => outcome,
+            None => scope.during("evaluate", || self.objective.evaluate(&request)),
+        };
         let seconds = begun.elapsed().as_secs_f64();
         self.seconds.evaluate += seconds;
         let Some((value, status, reason)) = mirror::outcome(&outcome) else {
@@ -274,6 +290,36 @@ impl Session<'_> {
     }
 
     fn phase(&mut self, iteration: u64, phase: Phase) {
+        self.phase_of(iteration, phase, None);
+    }
+
+    fn phase_of(
+        &mut self,
+        iteration: u64,
+        phase: Phase,
+        evaluation: Option<(u64, u32, &optimizer::Query)>,
+    ) {
+        self.beats += 1;
+        let query = evaluation.map(|(_, _, query)| query);
+        let row = query.and_then(|query| query.environment);
+        Heartbeat {
+            pid: std::process::id(),
+            beat: self.beats,
+            time: now(),
+            iteration,
+            phase,
+            id: evaluation.map(|(id, _, _)| id),
+            attempt: evaluation.map_or(0, |(_, attempt, _)| attempt),
+            x: query.map_or_else(Vec::new, |query| query.x.clone()),
+            w: query.map_or_else(Vec::new, |query| query.w.clone()),
+            environment: row
+                .and_then(|row| self.manifest.environments.get(row))
+                .map(|environment| environment.name.clone()),
+            waits: phase == Phase::Evaluate && self.manifest.objective == "command",
+            resident: host::resident().map_or(0, |resident| resident.now),
+            ended: false,
+        }
+        .write(self.directory.path());
         self.emit(&RunEvent::Phase { iteration, phase });
     }
 
@@ -299,6 +345,25 @@ impl Session<'_> {
             reason,
         }
     }
+}
+
+/// Deaths of its own after which an evaluation is not tried again.
+const DEATHS: usize = 2;
+
+/// The outcome of an evaluation that has killed its worker too often.
+fn set_aside(attempts: &Attempts) -> Option<Outcome> {
+    let last = attempts.deaths.last()?;
+    (attempts.deaths.len() >= DEATHS).then(|| Outcome::Failed {
+        status: if last.contains("memory") {
+            Status::Oom
+        } else {
+            Status::Failed
+        },
+        reason: format!(
+            "set aside: its worker died {} times: {last}",
+            attempts.deaths.len()
+        ),
+    })
 }
 
 /// Seed that an objective is given for an evaluation: a function of the run's seed and the id alone.

@@ -1,0 +1,40 @@
+//! A parent that watches the run: it explains how a worker died and starts the next one.
+//!
+//! The worker is the same program with the same words, one process down. It is given the run's lock as its
+//! standard input, so that the lock is held until both are gone, and dies with its parent. Signals go
+//! to the parent, which passes them on.
+
+mod death;
+mod leftover;
+mod memory;
+mod watch;
+
+use rustix::process::{Signal, set_parent_process_death_signal};
+
+pub use leftover::end_leftover;
+pub use watch::{Orders, watch};
+
+/// Set in a worker's environment: its parent's process number.
+const PARENT: &str = "BO_WATCHED_BY";
+
+/// Whether this process is a worker: the child of the process that its environment names. A program that a
+/// worker started inherits the name, not the parent.
+pub fn is_worker() -> bool {
+    let named = std::env::var(PARENT)
+        .ok()
+        .and_then(|pid| pid.parse::<i32>().ok());
+    let parent = rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get());
+    named.is_some() && named == parent
+}
+
+/// Makes a worker die with its parent. Call it first.
+pub fn follow_parent() {
+    if is_worker() {
+        // where the system cannot do this the lock still tells that the worker lives
+        let _ = set_parent_process_death_signal(Some(Signal::KILL));
+        if !is_worker() {
+            // the parent died just before
+            std::process::exit(137);
+        }
+    }
+}

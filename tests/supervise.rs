@@ -1,0 +1,148 @@
+//! A worker that dies is explained and replaced; one that keeps dying ends the run, resumable.
+
+mod runs;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Child, Command};
+use std::time::Duration;
+
+use runs::{Bench, Objective, fail, kill, lines, record, succeed};
+
+const MORE: [&str; 2] = ["--iterations", "6"];
+
+/// The worker under a parent.
+fn worker(parent: u32) -> Option<u32> {
+    let path = format!("/proc/{parent}/task/{parent}/children");
+    fs::read_to_string(path)
+        .ok()?
+        .split_whitespace()
+        .next()?
+        .parse()
+        .ok()
+}
+
+fn signal(pid: u32, name: &str) {
+    Command::new("kill")
+        .args(["-s", name, &pid.to_string()])
+        .status()
+        .unwrap();
+}
+
+/// Waits until a run has finished some evaluations.
+fn wait_for(out: &Path, evaluations: usize) {
+    for _ in 0..1000 {
+        if lines(&out.join("evaluations.jsonl")).len() >= evaluations {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("no {evaluations} evaluations in {}", out.display());
+}
+
+fn started(bench: &Bench, out: &str, evaluations: usize) -> Child {
+    let child = bench.run(Objective::Command, out, &MORE).spawn().unwrap();
+    wait_for(&bench.path(out), evaluations);
+    child
+}
+
+/// Puts a line before the answer of the objective.
+fn sabotage(bench: &Bench, line: &str) {
+    let path = bench.path("objective.sh");
+    let program = fs::read_to_string(&path).unwrap();
+    fs::write(&path, program.replace("sleep 0.02", line)).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn a_killed_worker_is_explained_and_replaced() {
+    let bench = Bench::new();
+    succeed(&mut bench.run(Objective::Command, "whole", &MORE));
+    let child = started(&bench, "run", 4);
+    let worker = worker(child.id()).expect("a worker");
+    signal(worker, "KILL");
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success());
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("killed from outside"), "{said}");
+    assert_eq!(record(&bench.path("run")), record(&bench.path("whole")));
+    let postmortem = &lines(&bench.path("run/postmortem-001.json"))[0];
+    assert_eq!(postmortem["signal"], 9);
+    assert_eq!(postmortem["own"], false);
+}
+
+#[test]
+fn an_evaluation_that_kills_its_worker_twice_is_set_aside() {
+    let bench = Bench::new();
+    sabotage(&bench, "[ \"$id\" = 5 ] && kill -s SEGV $PPID && sleep 1");
+    succeed(&mut bench.run(Objective::Command, "run", &MORE));
+    let evaluations = lines(&bench.path("run/evaluations.jsonl"));
+    let five = evaluations.iter().find(|line| line["id"] == 5).unwrap();
+    assert!(five["value"].is_null());
+    let reason = five["reason"].as_str().unwrap();
+    assert!(
+        reason.contains("set aside") && reason.contains("SIGSEGV"),
+        "{reason}"
+    );
+    assert_eq!(evaluations.len(), 15);
+    assert_eq!(bench.starts().iter().filter(|&&id| id == 5).count(), 2);
+    assert!(bench.path("run/postmortem-002.json").exists());
+    assert!(!bench.path("run/postmortem-003.json").exists());
+}
+
+#[test]
+fn a_worker_that_keeps_dying_ends_the_run_which_can_be_resumed() {
+    let bench = Bench::new();
+    let good = fs::read(bench.path("objective.sh")).unwrap();
+    sabotage(&bench, "[ \"$id\" = 5 ] && kill -s KILL $PPID && sleep 1");
+    let mut more = MORE.to_vec();
+    more.extend(["--max-restarts", "1"]);
+    let message = fail(&mut bench.run(Objective::Command, "run", &more), 7);
+    assert!(
+        message.contains("bo resume run") && message.contains("postmortem-002"),
+        "{message}"
+    );
+    fs::write(bench.path("objective.sh"), good).unwrap();
+    succeed(&mut bench.bo(&["resume", "run"]));
+    // an unexplained SIGKILL is nobody's fault: nothing was set aside
+    assert!(
+        lines(&bench.path("run/evaluations.jsonl"))
+            .iter()
+            .all(|line| line["id"] != 5 || !line["value"].is_null())
+    );
+}
+
+#[test]
+fn signals_reach_the_worker_and_a_dead_parent_takes_it_along() {
+    let bench = Bench::new();
+    for (name, code) in [("INT", 130), ("TERM", 143)] {
+        let child = started(&bench, name, 3);
+        signal(child.id(), "HUP");
+        signal(child.id(), name);
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(code));
+        assert!(bench.path(name).join("interrupted.json").exists());
+        assert!(!bench.path(name).join("postmortem-001.json").exists());
+    }
+    let mut child = started(&bench, "run", 3);
+    let worker = worker(child.id()).expect("a worker");
+    kill(&mut child);
+    std::thread::sleep(Duration::from_millis(300));
+    let state = fs::read_to_string(format!("/proc/{worker}/stat")).unwrap_or_default();
+    assert!(
+        state.is_empty() || state.contains(") Z"),
+        "the worker lives: {state}"
+    );
+    succeed(&mut bench.bo(&["resume", "run"]));
+}
+
+#[test]
+fn an_unwatched_run_is_the_same_run() {
+    let bench = Bench::new();
+    succeed(&mut bench.run(Objective::Problem, "watched", &MORE));
+    let mut more = MORE.to_vec();
+    more.push("--no-supervise");
+    succeed(&mut bench.run(Objective::Problem, "alone", &more));
+    assert_eq!(record(&bench.path("alone")), record(&bench.path("watched")));
+}
