@@ -7,7 +7,9 @@ mod result;
 mod resume;
 mod run;
 mod show;
+mod stop;
 mod supervision;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -41,6 +43,10 @@ enum Command {
     Evaluate(evaluate::EvaluateArgs),
     /// Runs as one HTML file with figures
     Report(report::ReportArgs),
+    /// Ends a run cleanly, from another terminal
+    Stop(stop::StopArgs),
+    /// Checks every file of a run and computes each decision again
+    Verify(verify::VerifyArgs),
     /// Writes commented examples of bo.toml and space.toml
     Init(init::InitArgs),
 }
@@ -63,6 +69,8 @@ pub fn main() -> ExitCode {
         Command::Show(args) => show::main(&args),
         Command::Evaluate(args) => evaluate::main(&args),
         Command::Report(args) => report::main(&args),
+        Command::Stop(args) => stop::main(&args),
+        Command::Verify(args) => verify::main(&args),
         Command::Init(args) => init::main(&args),
     };
     match end {

@@ -7,6 +7,7 @@
 
 mod attempt;
 mod checkpoint;
+mod cpu;
 mod decision;
 mod directory;
 mod error;
@@ -25,6 +26,7 @@ mod seal;
 
 pub use attempt::{AttemptLine, StartedJournal};
 pub use checkpoint::Checkpoint;
+pub use cpu::cpu;
 pub use decision::{DecisionLine, HyperRecord, IncumbentRecord, ModelRecord, StandardizerRecord};
 pub use directory::{RunDirectory, checkpoint_files, holds_run, read_sealed};
 pub use error::RecordError;

@@ -15,7 +15,8 @@ impl Session<'_> {
     pub fn course(mut self) -> Result<End, Failure> {
         let outcome = self.iterations();
         self.objective.stop();
-        if let Some(last) = Heartbeat::read(self.directory.path()) {
+        let last = Heartbeat::read(self.directory.path());
+        if let Some(last) = last.filter(|beat| beat.pid == std::process::id()) {
             let ended = Heartbeat {
                 ended: true,
                 ..last

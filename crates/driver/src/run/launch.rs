@@ -117,7 +117,7 @@ pub fn free(out: &Path) -> Result<(), Failure> {
 }
 
 /// Opens the objective and puts the optimiser together.
-fn prepare(
+pub(super) fn prepare(
     settings: &Settings,
     world: &World,
     reporter: &mut dyn Reporter,

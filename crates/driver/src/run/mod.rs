@@ -16,9 +16,11 @@ mod signal;
 mod start;
 mod step;
 mod stop;
+mod verify;
 
 pub use choices::{choices, measure};
 pub use launch::{ResumeRequest, Total, World, free, recorded_settings, resume, start};
 pub use setup::{Schedule, Setup};
 pub use signal::watch_signals;
 pub use stop::{End, Stop, StopFlag};
+pub use verify::verify;

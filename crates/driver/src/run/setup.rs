@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::StopFlag;
 use crate::exit::Failure;
 use crate::objective::{Description, Objective};
-use crate::record::{EnvironmentRecord, Manifest, ParameterRecord, RangeRecord};
+use crate::record::{EnvironmentRecord, Manifest, ParameterRecord, RangeRecord, cpu};
 use crate::settings::{Keep, RawSettings, Settings};
 
 /// When a run saves and cleans up.
@@ -92,6 +92,7 @@ pub fn manifest(
             serde_json::to_value(value).unwrap_or_default(),
         );
     }
+    notes.insert("cpu".to_owned(), Value::from(cpu()));
     Ok(Manifest {
         program: env!("CARGO_PKG_VERSION").to_owned(),
         seed: settings.study().seed,

@@ -299,6 +299,10 @@ impl Session<'_> {
         phase: Phase,
         evaluation: Option<(u64, u32, &optimizer::Query)>,
     ) {
+        self.emit(&RunEvent::Phase { iteration, phase });
+        if self.replaying() {
+            return;
+        }
         self.beats += 1;
         let query = evaluation.map(|(_, _, query)| query);
         let row = query.and_then(|query| query.environment);
@@ -320,7 +324,6 @@ impl Session<'_> {
             ended: false,
         }
         .write(self.directory.path());
-        self.emit(&RunEvent::Phase { iteration, phase });
     }
 
     fn evaluation_done(&mut self, line: &EvaluationLine, from_record: bool) {

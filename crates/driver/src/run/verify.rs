@@ -1,0 +1,267 @@
+//! Checks a run against itself: every file whole, every decision what the record before it leads to.
+
+use std::path::Path;
+
+use bo_bayes::optimizer::Optimizer;
+use serde::Serialize;
+
+use super::launch::{World, prepare, recorded_settings};
+use super::mirror;
+use crate::event::{Reporter, RunEvent};
+use crate::exit::Failure;
+use crate::record::{
+    Checkpoint, DecisionLine, EvaluationLine, History, IncumbentRecord, ModelRecord, RecordError,
+    checkpoint_files, cpu, read_sealed, same_bits,
+};
+
+/// What was checked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Verified {
+    /// Whole checkpoints that agree with the journals.
+    pub checkpoints: usize,
+    /// Evaluations that are where they were decided.
+    pub evaluations: usize,
+    /// Decisions computed again.
+    pub decisions: usize,
+    /// Set where the numbers cannot be compared: the run was made on another type of processor.
+    pub not_comparable: Option<String>,
+}
+
+impl std::fmt::Display for Verified {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{} checkpoints whole, {} evaluations where they were decided, ",
+            self.checkpoints, self.evaluations
+        )?;
+        match &self.not_comparable {
+            None => write!(f, "{} decisions computed again: all agree", self.decisions),
+            Some(reason) => write!(f, "decisions not comparable: {reason}"),
+        }
+    }
+}
+
+struct Silent;
+
+impl Reporter for Silent {
+    fn event(&mut self, _: &RunEvent) {}
+}
+
+/// Checks a run. Takes no lock, writes nothing, does not ask the objective.
+///
+/// # Errors
+/// [`Failure::Unusable`] naming the file, or the iteration whose record does not follow from what stands
+/// before it.
+pub fn verify(path: &Path) -> Result<Verified, Failure> {
+    let history = History::read(path)?;
+    if let Some(notice) = history.notices.first() {
+        return Err(Failure::unusable(
+            path,
+            notice,
+            format!("bo resume {} mends what can be mended", path.display()),
+        ));
+    }
+    let checkpoints = checkpoints(path, &history)?;
+    let settings = recorded_settings(&history.manifest)?.at(path);
+    let setup = prepare(&settings, &World::default(), &mut Silent)?;
+    let here = cpu();
+    let there = history
+        .manifest
+        .notes
+        .get("cpu")
+        .and_then(|cpu| cpu.as_str());
+    let not_comparable = there
+        .filter(|there| *there != here)
+        .map(|there| format!("made on {there}, this is {here}"));
+    let mut check = Check {
+        path,
+        optimizer: setup.optimizer,
+        compare: not_comparable.is_none(),
+    };
+    let decisions = check.run(&history)?;
+    Ok(Verified {
+        checkpoints,
+        evaluations: history.evaluations.len(),
+        decisions,
+        not_comparable,
+    })
+}
+
+/// Every checkpoint must be readable and say what the journals say.
+fn checkpoints(path: &Path, history: &History) -> Result<usize, Failure> {
+    let files = checkpoint_files(path);
+    for (_, file) in &files {
+        let checkpoint: Checkpoint = read_sealed(file)?;
+        let evaluations = checkpoint.evaluations.iter().zip(&history.evaluations);
+        let wrong = evaluations
+            .clone()
+            .find(|(saved, line)| !saved.agrees(line));
+        let decisions = checkpoint.decisions.iter().zip(&history.decisions);
+        let other = decisions.clone().find_map(|(saved, line)| {
+            saved
+                .difference(line)
+                .map(|reason| (saved.iteration, reason))
+        });
+        let reason = match (wrong, other) {
+            (Some((saved, _)), _) => format!(
+                "iteration {}: evaluation {} is not the one in evaluations.jsonl",
+                saved.iteration, saved.id
+            ),
+            (None, Some((iteration, reason))) => {
+                format!("iteration {iteration}: not the one in decisions.jsonl: {reason}")
+            }
+            (None, None) => continue,
+        };
+        return Err(Failure::unusable(
+            file,
+            reason,
+            "one of the two was altered",
+        ));
+    }
+    Ok(files.len())
+}
+
+struct Check<'p> {
+    path: &'p Path,
+    optimizer: Optimizer,
+    compare: bool,
+}
+
+impl Check<'_> {
+    /// Follows the run from its first evaluation; returns the decisions that were computed again.
+    fn run(&mut self, history: &History) -> Result<usize, Failure> {
+        let mut evaluations = history.evaluations.iter();
+        for query in self.optimizer.initial_design() {
+            match evaluations.next() {
+                Some(line) => self.told(line, 0, &query.x, &query.w)?,
+                None => return Ok(0),
+            }
+        }
+        self.refit(0)?;
+        let mut checked = 0;
+        for line in &history.decisions {
+            self.decided(line)?;
+            checked += usize::from(self.compare);
+            let Some(evaluation) = evaluations.next() else {
+                return Ok(checked);
+            };
+            self.told(evaluation, line.iteration, &line.x, &line.w)?;
+            self.refit(line.iteration)?;
+        }
+        match (evaluations.next(), &history.result) {
+            (Some(line), _) => Err(self.wrong(line.iteration, "an evaluation that nobody decided")),
+            (None, Some(result)) if self.compare => {
+                let iteration = history.decisions.len() as u64;
+                let now = self.incumbent()?;
+                let named = now
+                    .as_ref()
+                    .map(|now| (history.manifest.named_x(&now.x), now.risk));
+                let recorded = result
+                    .incumbent
+                    .as_ref()
+                    .map(|inc| (inc.x.clone(), inc.risk));
+                if named == recorded || result.evaluations < history.evaluations.len() as u64 {
+                    Ok(checked)
+                } else {
+                    Err(self.wrong(iteration, "result.json recommends something else"))
+                }
+            }
+            _ => Ok(checked),
+        }
+    }
+
+    /// The decision of a line, from the state before it.
+    fn decided(&mut self, line: &DecisionLine) -> Result<(), Failure> {
+        if !self.compare {
+            return self.restore(line);
+        }
+        let model = mirror::model(self.optimizer.state());
+        if !agree(model.as_ref(), line.model.as_ref(), ModelRecord::agrees) {
+            return Err(self.wrong(
+                line.iteration,
+                "the model is not the one its observations lead to",
+            ));
+        }
+        let incumbent = self.incumbent()?;
+        if !agree(
+            incumbent.as_ref(),
+            line.incumbent.as_ref(),
+            IncumbentRecord::agrees,
+        ) {
+            return Err(self.wrong(line.iteration, "the incumbent is not the one of its model"));
+        }
+        let computed = self
+            .optimizer
+            .decide(line.iteration)
+            .map_err(|error| self.wrong(line.iteration, &error.to_string()))?;
+        let same = same_bits(&computed.query.x, &line.x)
+            && same_bits(&computed.query.w, &line.w)
+            && computed.acquisition.to_bits() == line.acquisition.to_bits();
+        if !same {
+            let reason = format!(
+                "the decision is x {:?} w {:?}, recorded is x {:?} w {:?}",
+                computed.query.x, computed.query.w, line.x, line.w
+            );
+            return Err(self.wrong(line.iteration, &reason));
+        }
+        Ok(())
+    }
+
+    fn restore(&mut self, line: &DecisionLine) -> Result<(), Failure> {
+        let Some(model) = &line.model else {
+            return Ok(());
+        };
+        let restored = self.optimizer.restore(mirror::state(model));
+        restored.map_err(|error| self.wrong(line.iteration, &error.to_string()))
+    }
+
+    fn told(
+        &mut self,
+        line: &EvaluationLine,
+        iteration: u64,
+        x: &[f64],
+        w: &[f64],
+    ) -> Result<(), Failure> {
+        if line.iteration != iteration || !same_bits(&line.x, x) || !same_bits(&line.w, w) {
+            let reason = format!(
+                "evaluation {} is recorded at x {:?} w {:?}, decided was x {x:?} w {w:?}",
+                line.id, line.x, line.w
+            );
+            return Err(self.wrong(iteration, &reason));
+        }
+        let told = self.optimizer.tell(mirror::observation(line));
+        told.map_err(|error| self.wrong(iteration, &error.to_string()))
+    }
+
+    fn refit(&mut self, iteration: u64) -> Result<(), Failure> {
+        if !self.compare {
+            return Ok(());
+        }
+        let refitted = self.optimizer.refit(iteration).map(|_| ());
+        refitted.map_err(|error| self.wrong(iteration, &error.to_string()))
+    }
+
+    fn incumbent(&self) -> Result<Option<IncumbentRecord>, Failure> {
+        match self.optimizer.incumbent() {
+            Ok(incumbent) => Ok(Some(mirror::incumbent(&incumbent))),
+            Err(bo_bayes::optimizer::Error::NothingObserved) => Ok(None),
+            Err(error) => Err(Failure::unexpected("judging the incumbent", error)),
+        }
+    }
+
+    fn wrong(&self, iteration: u64, reason: &str) -> Failure {
+        Failure::from(RecordError::Differs {
+            path: self.path.to_owned(),
+            iteration,
+            reason: reason.to_owned(),
+        })
+    }
+}
+
+fn agree<T>(a: Option<&T>, b: Option<&T>, same: impl Fn(&T, &T) -> bool) -> bool {
+    match (a, b) {
+        (None, None) => true,
+        (Some(a), Some(b)) => same(a, b),
+        _ => false,
+    }
+}
