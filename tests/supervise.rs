@@ -75,14 +75,14 @@ fn a_killed_worker_is_explained_and_replaced() {
 #[test]
 fn an_evaluation_that_kills_its_worker_twice_is_set_aside() {
     let bench = Bench::new();
-    sabotage(&bench, "[ \"$id\" = 5 ] && kill -s SEGV $PPID && sleep 1");
+    sabotage(&bench, "[ \"$id\" = 5 ] && kill -s ABRT $PPID && sleep 1");
     succeed(&mut bench.run(Objective::Command, "run", &MORE));
     let evaluations = lines(&bench.path("run/evaluations.jsonl"));
     let five = evaluations.iter().find(|line| line["id"] == 5).unwrap();
     assert!(five["value"].is_null());
     let reason = five["reason"].as_str().unwrap();
     assert!(
-        reason.contains("set aside") && reason.contains("SIGSEGV"),
+        reason.contains("set aside") && reason.contains("SIGABRT"),
         "{reason}"
     );
     assert_eq!(evaluations.len(), 15);
