@@ -8,7 +8,7 @@ use super::result::{Voice, finish, print};
 use super::supervision::Supervision;
 use crate::exit::Failure;
 use crate::plan::Plan;
-use crate::run::start;
+use crate::run::{free, start};
 use crate::settings::{Origin, RawSettings, Settings, read_config};
 
 /// Flags of `bo run`.
@@ -42,6 +42,7 @@ pub fn main(args: RunArgs) -> Result<(), Failure> {
         return print(&Plan::new(&settings)?, args.voice.json);
     }
     if args.supervision.watches() {
+        free(settings.out())?;
         return args.supervision.watch(settings.out(), &args.voice);
     }
     finish(settings.out(), &args.voice, |world, reporter| {

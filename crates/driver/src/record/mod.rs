@@ -37,6 +37,6 @@ pub use lock::{Holder, Lock, now};
 pub use log::Log;
 pub use manifest::{EnvironmentRecord, Manifest, ParameterRecord, RangeRecord};
 pub use memory::{MemoryLine, memory_lines};
-pub use replace::replace;
 pub use postmortem::Postmortem;
+pub use replace::replace;
 pub use result::{HistoryEntry, IncumbentResult, RunResult};

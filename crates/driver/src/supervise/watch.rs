@@ -50,7 +50,11 @@ pub struct Orders {
 pub fn watch(orders: &Orders) -> Result<(), Failure> {
     let made = !orders.folder.exists();
     fs::create_dir_all(&orders.folder).map_err(|error| {
-        Failure::unexpected(format!("creating {}", orders.folder.display()), error)
+        Failure::input(
+            &orders.folder,
+            error,
+            "give --out a directory that can be made",
+        )
     })?;
     let lock = Lock::take(&orders.folder)?;
     let end = Watch::new(orders, lock)?.workers();
