@@ -131,13 +131,13 @@ impl<'o> Watch<'o> {
                 Some(code @ (1..=6 | 130 | 143)) => return Err(Failure::Said { code: code as u8 }),
                 _ => {}
             }
-            let (postmortem, path) = self.explain(&ended)?;
             if let signal @ 1.. = self.stop.load(SeqCst) {
                 return Err(Failure::Stopped {
                     signal,
                     out: folder.clone(),
                 });
             }
+            let (postmortem, path) = self.explain(&ended)?;
             let now = evaluations(folder);
             deaths = if now > finished { 1 } else { deaths + 1 };
             finished = now;
