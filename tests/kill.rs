@@ -3,8 +3,6 @@
 //! `BO_KILLS=30` kills at 30 moments (`make kill`); 6 by default.
 #![expect(clippy::print_stderr, reason = "says what was held, for --nocapture")]
 
-#![expect(clippy::print_stderr, reason = "the long form records its figures")]
-
 mod runs;
 
 use std::collections::BTreeMap;
