@@ -20,14 +20,14 @@ impl Camera {
         let moved = draw.chance(0.15 + 0.4 * difficulty);
         let way = draw.direction();
         let path = if moved {
-            draw.within(1.0, 2.0 + 4.0 * difficulty)
+            draw.within(1.0, 2.0 + 2.0 * difficulty)
         } else {
             0.0
         };
         Self {
-            blur: draw.within(0.6, 1.1 + 1.2 * difficulty),
+            blur: draw.within(0.6, 1.0 + 0.6 * difficulty),
             motion: (way.x * path, way.y * path),
-            noise: draw.within(0.006, 0.014 + 0.034 * difficulty),
+            noise: draw.within(0.006, 0.012 + 0.022 * difficulty),
             warmth: draw.within(-0.05, 0.07),
         }
     }

@@ -8,25 +8,39 @@ use super::layout::{Layout, point_at};
 use super::plane::{Plane, bell, clamp01};
 use crate::geometry::{Point, Segment};
 
-/// Scratches and chalk marks, on the reflectance.
+/// Scratches, grinding nicks and chalk marks, on the reflectance.
 pub(super) fn scratch(layout: &Layout, draw: &mut Draw, scene: &mut Plane) {
     let hard = layout.difficulty;
-    for _ in 0..draw.count(6, 14 + (34.0 * hard) as u32) {
-        let line = if draw.chance(0.4 + 0.3 * hard) {
-            beside(layout, draw, 0.16)
+    for _ in 0..draw.count(4, 10 + (14.0 * hard) as u32) {
+        let size = draw.within(25.0, 200.0);
+        let line = if draw.chance(0.3) {
+            beside(layout, draw, 0.25, size)
         } else {
-            anywhere(draw)
+            anywhere(draw, size)
         };
-        let amount = draw.sign() * draw.within(0.03, 0.10 + 0.10 * hard);
-        let half = draw.within(0.25, 0.9);
+        let amount = draw.sign() * draw.within(0.02, 0.09);
+        let half = draw.within(0.25, 0.8);
         scene.along(&line, 3.0, |value, frame| {
             let taper = clamp01(4.0 * frame.along / frame.length)
                 * clamp01(4.0 - 4.0 * frame.along / frame.length);
             *value += amount * taper * clamp01(half + 0.6 - frame.across.abs());
         });
     }
+    // nicks of the grinder: short, deep, along the joints
+    for _ in 0..draw.count((12.0 * hard) as u32, 6 + (54.0 * hard) as u32) {
+        let size = draw.within(10.0, 15.0 + 17.0 * hard);
+        let line = beside(layout, draw, 0.12, size);
+        let amount = draw.sign() * draw.within(0.10, 0.26);
+        let half = draw.within(0.7, 1.5);
+        scene.along(&line, 4.0, |value, frame| {
+            let taper = clamp01(6.0 * frame.along / frame.length)
+                * clamp01(6.0 - 6.0 * frame.along / frame.length);
+            *value += amount * taper * clamp01(half + 0.5 - frame.across.abs());
+        });
+    }
     for _ in 0..draw.count(0, 1 + (2.2 * hard) as u32) {
-        let line = beside(layout, draw, 0.1);
+        let size = draw.within(30.0, 110.0);
+        let line = beside(layout, draw, 0.3, size);
         let (amount, half) = (draw.within(0.08, 0.2), draw.within(0.9, 1.9));
         let grain = draw.bytes(1024);
         scene.along(&line, 5.0, |value, frame| {
@@ -75,10 +89,11 @@ pub(super) fn spatter(layout: &Layout, draw: &mut Draw, scene: &mut Plane) {
 pub(super) fn glare(layout: &Layout, draw: &mut Draw, scene: &mut Plane) {
     let hard = layout.difficulty;
     for _ in 0..draw.count(0, 1 + (3.2 * hard) as u32) {
+        let size = draw.within(40.0, 220.0);
         let line = if draw.chance(0.6) {
-            beside(layout, draw, 0.25)
+            beside(layout, draw, 0.4, size)
         } else {
-            anywhere(draw)
+            anywhere(draw, size)
         };
         let (amount, reach) = (draw.within(0.1, 0.3 + 0.4 * hard), draw.within(3.0, 16.0));
         scene.along(&line, reach * 4.0, |value, frame| {
@@ -88,8 +103,8 @@ pub(super) fn glare(layout: &Layout, draw: &mut Draw, scene: &mut Plane) {
     }
 }
 
-/// A stroke roughly along one of the true lines, within a region's reach of it.
-fn beside(layout: &Layout, draw: &mut Draw, skew: f32) -> Segment {
+/// A stroke of `size` pixels roughly along one of the true lines, within a region's reach of it.
+fn beside(layout: &Layout, draw: &mut Draw, skew: f32, size: f32) -> Segment {
     let truth = layout.truths()[draw.count(0, 3) as usize];
     let (dx, dy) = (truth.p1.x - truth.p0.x, truth.p1.y - truth.p0.y);
     let length = (dx * dx + dy * dy).sqrt();
@@ -98,20 +113,20 @@ fn beside(layout: &Layout, draw: &mut Draw, skew: f32) -> Segment {
         dx / length - tilt * dy / length,
         dy / length + tilt * dx / length,
     );
-    let start = point_at(&truth, draw.within(-0.05, 0.7));
-    let shift = draw.sign() * draw.within(5.0, 45.0);
-    let from = Point::new(start.x - dy / length * shift, start.y + dx / length * shift);
-    let size = length * draw.within(0.2, 0.8);
+    let start = point_at(&truth, draw.within(0.0, 1.0));
+    let shift = draw.sign() * draw.within(5.0, 40.0);
+    let middle = Point::new(start.x - dy / length * shift, start.y + dx / length * shift);
+    let (hx, hy) = (0.5 * size * ux, 0.5 * size * uy);
     Segment {
-        p0: from,
-        p1: Point::new(from.x + ux * size, from.y + uy * size),
+        p0: Point::new(middle.x - hx, middle.y - hy),
+        p1: Point::new(middle.x + hx, middle.y + hy),
     }
 }
 
-/// A stroke anywhere, in any direction.
-fn anywhere(draw: &mut Draw) -> Segment {
+/// A stroke of `size` pixels anywhere, in any direction.
+fn anywhere(draw: &mut Draw, size: f32) -> Segment {
     let from = Point::new(draw.within(0.0, 640.0), draw.within(0.0, 480.0));
-    let (along, size) = (draw.direction(), draw.within(25.0, 220.0));
+    let along = draw.direction();
     Segment {
         p0: from,
         p1: Point::new(from.x + along.x * size, from.y + along.y * size),

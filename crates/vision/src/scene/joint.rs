@@ -70,8 +70,8 @@ impl Joint {
     pub(super) fn draw(draw: &mut Draw, line: Segment, difficulty: f32, welded: bool) -> Self {
         let length = segment_length(&line);
         let ease = 1.0 - difficulty;
-        let depth = draw.within(0.08 + 0.22 * ease, 0.28 + 0.32 * ease);
-        let lowest = draw.within(0.0, 0.15 + 0.55 * ease);
+        let depth = draw.within(0.10 + 0.20 * ease, 0.24 + 0.36 * ease);
+        let lowest = draw.within(0.30, 0.45 + 0.4 * ease);
         let burr = draw.chance(0.6).then(|| Burr {
             offset: draw.sign() * draw.within(2.2, 6.0),
             height: draw.within(0.04, 0.22),

@@ -20,7 +20,7 @@ impl Shadow {
         let near = point_at(&truth, draw.within(0.2, 0.8));
         let (dx, dy) = (truth.p1.x - truth.p0.x, truth.p1.y - truth.p0.y);
         let length = (dx * dx + dy * dy).sqrt();
-        let tilt = draw.normal() * (0.12 + 0.25 * draw.unit());
+        let tilt = draw.sign() * draw.within(0.22, 1.6);
         let (nx, ny) = (
             -dy / length + tilt * dx / length,
             dx / length + tilt * dy / length,
@@ -36,7 +36,7 @@ impl Shadow {
             } else {
                 2000.0
             },
-            penumbra: draw.within(0.8, 4.5),
+            penumbra: draw.within(1.2, 8.0),
             kept: 1.0 - draw.within(0.12, 0.25 + 0.3 * layout.difficulty),
         }
     }

@@ -89,9 +89,9 @@ fn bounds(line: &Segment, draw: &mut Draw) -> Rect {
     let (wide, tall) = ((a.x - b.x).abs(), (a.y - b.y).abs());
     // across the line there is more room than along it
     let (mx, my) = if tall > wide {
-        ((20.0, 55.0), (4.0, 22.0))
+        ((24.0, 42.0), (4.0, 22.0))
     } else {
-        ((4.0, 22.0), (20.0, 55.0))
+        ((4.0, 22.0), (24.0, 42.0))
     };
     let low = |value: f32, margin: f32| (value - margin).max(0.0) as u32;
     let high = |value: f32, margin: f32, limit: u32| ((value + margin) as u32 + 1).min(limit);
