@@ -27,8 +27,8 @@ pub(super) fn scratch(layout: &Layout, draw: &mut Draw, scene: &mut Plane) {
         });
     }
     // nicks of the grinder: short, deep, along the joints
-    for _ in 0..draw.count((12.0 * hard) as u32, 6 + (54.0 * hard) as u32) {
-        let size = draw.within(10.0, 15.0 + 17.0 * hard);
+    for _ in 0..draw.count((4.0 * hard) as u32, 4 + (20.0 * hard) as u32) {
+        let size = draw.within(7.0, 16.0);
         let line = beside(layout, draw, 0.12, size);
         let amount = draw.sign() * draw.within(0.10, 0.26);
         let half = draw.within(0.7, 1.5);
@@ -50,6 +50,51 @@ pub(super) fn scratch(layout: &Layout, draw: &mut Draw, scene: &mut Plane) {
                 * (0.35 + 0.65 * dust)
                 * clamp01(half + 0.5 - frame.across.abs());
         });
+    }
+}
+
+/// Rows of chisel marks beside the joints, where a shipwright has struck the line to measure from.
+///
+/// Each mark is a short deep cut along the row, so the row is a broken line parallel to the joint. The cuts are
+/// physical: they enter the edge map.
+pub(super) fn chisel(layout: &Layout, draw: &mut Draw, scene: &mut Plane, edges: &mut Plane) {
+    let hard = layout.difficulty;
+    for truth in layout.truths() {
+        if !draw.chance(0.1 + 0.75 * hard) {
+            continue;
+        }
+        let (dx, dy) = (truth.p1.x - truth.p0.x, truth.p1.y - truth.p0.y);
+        let length = (dx * dx + dy * dy).sqrt();
+        let (ux, uy) = (dx / length, dy / length);
+        let shift = draw.sign() * draw.within(11.0, 21.0);
+        // a bright burr or a dark notch
+        let target = if draw.chance(0.5) {
+            draw.within(0.75, 0.95)
+        } else {
+            draw.within(0.02, 0.08)
+        };
+        let depth = draw.within(0.55, 0.85);
+        let (size, half) = (draw.within(6.0, 8.5), draw.within(0.8, 1.2));
+        let mut at = draw.within(4.0, 20.0);
+        while at + size < length - 4.0 {
+            let off = shift + draw.within(-0.6, 0.6);
+            let from = Point::new(
+                truth.p0.x + ux * at - uy * off,
+                truth.p0.y + uy * at + ux * off,
+            );
+            let mark = Segment {
+                p0: from,
+                p1: Point::new(from.x + ux * size, from.y + uy * size),
+            };
+            scene.along(&mark, 4.0, |value, frame| {
+                let cut = clamp01(half + 0.5 - frame.across.abs()) * frame.inside();
+                *value += (target - *value) * depth * cut;
+            });
+            edges.along(&mark, 3.0, |value, frame| {
+                *value = value.max(frame.inside() * clamp01(1.25 - frame.across.abs()));
+            });
+            at += size + draw.within(6.0, 9.0);
+        }
     }
 }
 

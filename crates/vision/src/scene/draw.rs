@@ -26,6 +26,8 @@ pub(super) enum Purpose {
     Camera = 5,
     /// Regions of interest.
     Region = 6,
+    /// Rows of chisel marks.
+    Mark = 7,
 }
 
 /// Number of streams set aside for each scene.

@@ -72,9 +72,9 @@ impl Joint {
         let ease = 1.0 - difficulty;
         let depth = draw.within(0.10 + 0.20 * ease, 0.24 + 0.36 * ease);
         let lowest = draw.within(0.30, 0.45 + 0.4 * ease);
-        let burr = draw.chance(0.6).then(|| Burr {
+        let burr = draw.chance(0.4).then(|| Burr {
             offset: draw.sign() * draw.within(2.2, 6.0),
-            height: draw.within(0.04, 0.22),
+            height: draw.within(0.03, 0.12),
             fade: Fade::draw(draw, length, 0.0),
         });
         let tacks = if welded {
@@ -86,7 +86,7 @@ impl Joint {
                     Tack {
                         from,
                         to: from + size,
-                        half_width: draw.within(2.8, 5.6),
+                        half_width: draw.within(2.2, 4.0),
                         tone: draw.within(0.45, 0.8),
                         period: draw.within(3.0, 5.5),
                         phase: draw.unit(),

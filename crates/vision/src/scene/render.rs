@@ -46,6 +46,12 @@ impl Scene {
         for line in layout.truths() {
             Joint::draw(&mut joints, line, layout.difficulty, true).paint(&mut surface, &mut edges);
         }
+        defect::chisel(
+            &layout,
+            &mut stream(Purpose::Mark),
+            &mut surface,
+            &mut edges,
+        );
         defect::spatter(&layout, &mut defects, &mut surface);
         light::illuminate(&layout, &mut stream(Purpose::Light), &mut surface);
         defect::glare(&layout, &mut defects, &mut surface);
