@@ -70,7 +70,7 @@ impl Joint {
     pub(super) fn draw(draw: &mut Draw, line: Segment, difficulty: f32, welded: bool) -> Self {
         let length = segment_length(&line);
         let ease = 1.0 - difficulty;
-        let depth = draw.within(0.10 + 0.20 * ease, 0.24 + 0.36 * ease);
+        let depth = draw.within(0.16 + 0.30 * ease, 0.34 + 0.42 * ease);
         let lowest = draw.within(0.30, 0.45 + 0.4 * ease);
         let burr = draw.chance(0.4).then(|| Burr {
             offset: draw.sign() * draw.within(2.2, 6.0),
@@ -78,15 +78,15 @@ impl Joint {
             fade: Fade::draw(draw, length, 0.0),
         });
         let tacks = if welded {
-            let count = draw.count(0, 3);
+            let count = draw.count(0, 2);
             (0..count)
                 .map(|_| {
-                    let size = draw.within(16.0, 46.0);
+                    let size = draw.within(12.0, 32.0);
                     let from = draw.within(0.0, (length - size).max(1.0));
                     Tack {
                         from,
                         to: from + size,
-                        half_width: draw.within(2.2, 4.0),
+                        half_width: draw.within(1.8, 3.2),
                         tone: draw.within(0.45, 0.8),
                         period: draw.within(3.0, 5.5),
                         phase: draw.unit(),
@@ -99,7 +99,7 @@ impl Joint {
         Self {
             line,
             depth,
-            half_gap: draw.within(0.5, 1.5),
+            half_gap: draw.within(0.15, 0.5),
             fade: Fade::draw(draw, length, lowest),
             shade: draw.within(0.03, 0.22),
             shade_reach: draw.within(8.0, 26.0),
