@@ -60,7 +60,7 @@ pub(super) fn scratch(layout: &Layout, draw: &mut Draw, scene: &mut Plane) {
 pub(super) fn chisel(layout: &Layout, draw: &mut Draw, scene: &mut Plane, edges: &mut Plane) {
     let hard = layout.difficulty;
     for truth in layout.truths() {
-        if !draw.chance(0.1 + 0.75 * hard) {
+        if !draw.chance(0.15 + 1.1 * hard) {
             continue;
         }
         let (dx, dy) = (truth.p1.x - truth.p0.x, truth.p1.y - truth.p0.y);
@@ -73,8 +73,8 @@ pub(super) fn chisel(layout: &Layout, draw: &mut Draw, scene: &mut Plane, edges:
         } else {
             draw.within(0.02, 0.08)
         };
-        let depth = draw.within(0.55, 0.85);
-        let (size, half) = (draw.within(6.0, 8.5), draw.within(0.8, 1.2));
+        let depth = draw.within(0.65, 0.95);
+        let (size, half) = (draw.within(9.0, 12.0), draw.within(0.8, 1.2));
         let mut at = draw.within(4.0, 20.0);
         while at + size < length - 4.0 {
             let off = shift + draw.within(-0.6, 0.6);
@@ -93,7 +93,7 @@ pub(super) fn chisel(layout: &Layout, draw: &mut Draw, scene: &mut Plane, edges:
             edges.along(&mark, 3.0, |value, frame| {
                 *value = value.max(frame.inside() * clamp01(1.25 - frame.across.abs()));
             });
-            at += size + draw.within(6.0, 9.0);
+            at += size + draw.within(5.0, 7.0);
         }
     }
 }

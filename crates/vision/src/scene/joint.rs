@@ -70,7 +70,7 @@ impl Joint {
     pub(super) fn draw(draw: &mut Draw, line: Segment, difficulty: f32, welded: bool) -> Self {
         let length = segment_length(&line);
         let ease = 1.0 - difficulty;
-        let depth = draw.within(0.16 + 0.30 * ease, 0.34 + 0.42 * ease);
+        let depth = draw.within(0.13 + 0.33 * ease, 0.27 + 0.49 * ease);
         let lowest = draw.within(0.30, 0.45 + 0.4 * ease);
         let burr = draw.chance(0.4).then(|| Burr {
             offset: draw.sign() * draw.within(2.2, 6.0),
