@@ -53,14 +53,13 @@ pub(super) fn scratch(layout: &Layout, draw: &mut Draw, scene: &mut Plane) {
     }
 }
 
-/// Rows of chisel marks beside the joints, where a shipwright has struck the line to measure from.
+/// Rows of chisel marks beside the joints: where a joint is hard to see, a line to measure from is struck.
 ///
 /// Each mark is a short deep cut along the row, so the row is a broken line parallel to the joint. The cuts are
 /// physical: they enter the edge map.
 pub(super) fn chisel(layout: &Layout, draw: &mut Draw, scene: &mut Plane, edges: &mut Plane) {
-    let hard = layout.difficulty;
-    for truth in layout.truths() {
-        if !draw.chance(0.15 + 1.1 * hard) {
+    for (truth, faintness) in layout.truths().into_iter().zip(layout.faintness) {
+        if !draw.chance(if faintness > 0.45 { 0.92 } else { 0.15 }) {
             continue;
         }
         let (dx, dy) = (truth.p1.x - truth.p0.x, truth.p1.y - truth.p0.y);

@@ -66,11 +66,11 @@ impl Fade {
 }
 
 impl Joint {
-    /// Draws the looks of the joint along `line` in a scene of the given difficulty.
-    pub(super) fn draw(draw: &mut Draw, line: Segment, difficulty: f32, welded: bool) -> Self {
+    /// Draws the looks of the joint along `line` of the given faintness (0 plain .. 1 hardly seen).
+    pub(super) fn draw(draw: &mut Draw, line: Segment, faintness: f32, welded: bool) -> Self {
         let length = segment_length(&line);
-        let ease = 1.0 - difficulty;
-        let depth = draw.within(0.13 + 0.33 * ease, 0.27 + 0.49 * ease);
+        let ease = 1.0 - faintness;
+        let depth = draw.within(0.12 + 0.34 * ease, 0.22 + 0.54 * ease);
         let lowest = draw.within(0.30, 0.45 + 0.4 * ease);
         let burr = draw.chance(0.4).then(|| Burr {
             offset: draw.sign() * draw.within(2.2, 6.0),

@@ -18,6 +18,8 @@ pub const HEIGHT: u32 = 480;
 pub(super) struct Layout {
     /// 0 easy .. 1 hard.
     pub(super) difficulty: f32,
+    /// How faint each of the four true joints is, 0 plain .. 1 hardly seen, in the order of [`Layout::truths`].
+    pub(super) faintness: [f32; 4],
     /// Left longitudinal, lower to upper end.
     pub(super) left: Segment,
     /// Right longitudinal, lower to upper end.
@@ -40,6 +42,8 @@ impl Layout {
     /// Draws the layout of scene `index`.
     pub(super) fn draw(draw: &mut Draw, index: u64) -> Self {
         let difficulty = clamp01(radical_inverse(index) + draw.within(-0.06, 0.06));
+        let faintness =
+            std::array::from_fn(|_| clamp01(1.1 * difficulty - 0.1 + draw.within(-0.25, 0.25)));
         let foot_y = draw.within(320.0, 415.0);
         let left_foot = Point::new(draw.within(95.0, 185.0), foot_y + draw.within(-14.0, 14.0));
         let right_foot = Point::new(draw.within(440.0, 550.0), foot_y + draw.within(-14.0, 14.0));
@@ -98,6 +102,7 @@ impl Layout {
         });
         Self {
             difficulty,
+            faintness,
             left,
             right: Segment {
                 p0: right_foot,

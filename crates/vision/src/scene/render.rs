@@ -43,8 +43,8 @@ impl Scene {
             Joint::draw(&mut joints, line, layout.difficulty, false)
                 .paint(&mut surface, &mut edges);
         }
-        for line in layout.truths() {
-            Joint::draw(&mut joints, line, layout.difficulty, true).paint(&mut surface, &mut edges);
+        for (line, faintness) in layout.truths().into_iter().zip(layout.faintness) {
+            Joint::draw(&mut joints, line, faintness, true).paint(&mut surface, &mut edges);
         }
         defect::chisel(
             &layout,
