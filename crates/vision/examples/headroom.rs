@@ -1,7 +1,7 @@
 //! How much there is to win on the generated scenes, and whether one parameter alone wins it.
 //!
 //! `cargo run --release -p bo-vision --example headroom -- [--search N] [--unseen N] [--x v1,..,v8] [--json FILE]
-//! [--edge-model NAME --weights FILE] [--affine SCALE,SHIFT] [--scenes N] [--seed S] [--unseen-seed S] [--alpha A]`
+//! [--edge-model NAME --weights FILE] [--scenes N] [--seed S] [--unseen-seed S] [--alpha A]`
 //!
 //! Reports the CVaR of LP_r at the defaults, at the best x that a search finds (or at `--x`), at the best change of each
 //! single parameter, and all of these on scenes of another seed. The search only serves to show a good x.
@@ -10,13 +10,11 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use bo_vision::contrast::enhance;
 use bo_vision::edge::{EdgeModel, EdgeNetwork};
-use bo_vision::pipeline::{LineParameters, PARAMETERS, Scratch, Seen, evaluate};
+use bo_vision::pipeline::{LineParameters, PARAMETERS, Scratch, Seen, evaluate, see};
 use bo_vision::scene::SceneSource;
 use bo_vision::source::{ImageSource, Truth};
 use candle_core::Device;
-use image::imageops::grayscale;
 use rayon::prelude::*;
 
 type Values = [f64; 8];
@@ -37,21 +35,13 @@ impl Set {
         seed: u64,
         alpha: f64,
         network: &dyn EdgeNetwork,
-        affine: (f32, f32),
     ) -> Result<Self, Failure> {
         let source = SceneSource::new(count, seed);
         let images = (0..count)
             .into_par_iter()
             .map(|index| {
                 let image = source.load(index)?;
-                let enhanced = enhance(&image.pixels);
-                let map = network.logits(&enhanced)?;
-                let logits: Vec<f32> = map
-                    .logits
-                    .iter()
-                    .map(|logit| logit * affine.0 + affine.1)
-                    .collect();
-                Ok((Seen::new(&logits, &grayscale(&enhanced)), image.truth))
+                Ok((see(&image.pixels, network)?, image.truth))
             })
             .collect::<Result<_, Failure>>()?;
         Ok(Self { images, alpha })
@@ -93,22 +83,11 @@ fn main() -> Result<(), Failure> {
         .map_or(Ok(EdgeModel::default()), |word| word.parse())?;
     let weights = options.get("weights").map(PathBuf::from);
     let network = model.load(weights.as_deref(), &Device::Cpu)?;
-    let affine = match options
-        .get("affine")
-        .map(|word| list(word))
-        .transpose()?
-        .as_deref()
-    {
-        None => (1.0, 0.0),
-        Some(&[scale, shift]) => (scale as f32, shift as f32),
-        Some(_) => return Err("--affine takes SCALE,SHIFT".into()),
-    };
     let set = Set::look(
         number("scenes", 24.0)? as usize,
         number("seed", 0.0)? as u64,
         alpha,
         network.as_ref(),
-        affine,
     )?;
     let percentiles = percentiles(&set);
     println!("logit percentiles 1, 10, 50, 90, 97, 99, 99.9: {percentiles:.1?}");
@@ -150,7 +129,6 @@ fn main() -> Result<(), Failure> {
             number("unseen-seed", 1.0)? as u64,
             alpha,
             network.as_ref(),
-            affine,
         )?;
         let (base, top) = (others.cvar(&defaults), others.cvar(&best));
         println!(

@@ -39,6 +39,16 @@ const SHORTEST_VOTER: f32 = 0.05;
 /// a fragment in the middle does not shut out the line beside it.
 const ENOUGH_COVERAGE: f32 = 0.4;
 
+/// Kept logit = `LOGIT_SCALE` x the network's + [`LOGIT_SHIFT`], for every network.
+///
+/// The thresholds' range, -23 to 7, was made for DexiNed, whose logits spread several times wider than those of the
+/// networks here (1st to 99.9th percentile on the generated scenes: -5.6 to 4.9 for the compact one, -7.4 to 5.0 for
+/// PiDiNet-tiny). The map lays theirs over the whole range, so that its lower end lets every pixel through
+/// and its upper end only the strongest edges. Chosen on scenes, see `experiments/scenes/`.
+const LOGIT_SCALE: f32 = 3.5;
+/// See [`LOGIT_SCALE`].
+const LOGIT_SHIFT: f32 = -5.5;
+
 const fn range(name: &'static str, low: f64, high: f64, default: f64) -> ParameterRange {
     ParameterRange {
         name,
@@ -151,13 +161,19 @@ pub struct DetectedLine {
 /// As [`EdgeNetwork::logits`].
 pub fn see(rgb: &RgbImage, network: &dyn EdgeNetwork) -> Result<Seen, EdgeError> {
     let enhanced = contrast::enhance(rgb);
-    let edges = network.logits(&enhanced)?;
+    let mut edges = network.logits(&enhanced)?;
+    for logit in &mut edges.logits {
+        *logit = LOGIT_SCALE * *logit + LOGIT_SHIFT;
+    }
     Ok(Seen::new(&edges.logits, &grayscale(&enhanced)))
 }
 
 /// Version of everything in [`see`] but the network: part of the key under which its output is kept.
 pub fn preprocessing() -> String {
-    format!("{}, {VOTERS_VERSION}", contrast::VERSION)
+    format!(
+        "{}, logits {LOGIT_SCALE} {LOGIT_SHIFT}, {VOTERS_VERSION}",
+        contrast::VERSION
+    )
 }
 
 /// The working memory of detection: reused from image to image, grown to the largest region seen.

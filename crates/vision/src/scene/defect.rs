@@ -59,7 +59,7 @@ pub(super) fn scratch(layout: &Layout, draw: &mut Draw, scene: &mut Plane) {
 /// physical: they enter the edge map.
 pub(super) fn chisel(layout: &Layout, draw: &mut Draw, scene: &mut Plane, edges: &mut Plane) {
     for (truth, faintness) in layout.truths().into_iter().zip(layout.faintness) {
-        if !draw.chance(if faintness > 0.45 { 0.92 } else { 0.15 }) {
+        if !draw.chance(if faintness > 0.35 { 0.97 } else { 0.15 }) {
             continue;
         }
         let (dx, dy) = (truth.p1.x - truth.p0.x, truth.p1.y - truth.p0.y);
@@ -92,7 +92,7 @@ pub(super) fn chisel(layout: &Layout, draw: &mut Draw, scene: &mut Plane, edges:
             edges.along(&mark, 3.0, |value, frame| {
                 *value = value.max(frame.inside() * clamp01(1.25 - frame.across.abs()));
             });
-            at += size + draw.within(5.0, 7.0);
+            at += size + draw.within(4.5, 6.0);
         }
     }
 }

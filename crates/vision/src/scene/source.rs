@@ -4,7 +4,7 @@ use super::render::Scene;
 use crate::source::{ImageSource, LabelledImage, SourceError, Truth};
 
 /// Changes whenever the generator draws other pixels for the same numbers.
-const GENERATOR: &str = "bo weld scenes 1";
+const GENERATOR: &str = "bo weld scenes 2";
 
 /// The scenes 0 .. count of one seed, each generated when it is asked for.
 #[derive(Clone, Debug)]
