@@ -123,6 +123,26 @@ pub struct Opened {
     pub notices: Vec<String>,
 }
 
+/// What [`open`] is going to do, where it may take long enough to be wondered at.
+pub fn preparing(settings: &Settings) -> Option<String> {
+    match &settings.study().objective {
+        ObjectiveSettings::Scenes { count, .. } if *count > 100 => {
+            Some(format!("looking at {count} scenes once"))
+        }
+        ObjectiveSettings::Images(pairs) => {
+            let folders: Vec<String> = pairs
+                .iter()
+                .map(|pair| pair.images.display().to_string())
+                .collect();
+            Some(format!(
+                "looking at every image of {} once",
+                folders.join(", ")
+            ))
+        }
+        _ => None,
+    }
+}
+
 /// Opens the objective that the settings name.
 ///
 /// # Errors

@@ -128,6 +128,10 @@ pub(super) fn prepare(
             .num_threads(threads)
             .build_global();
     }
+    if let Some(message) = objective::preparing(settings) {
+        let level = Level::Info;
+        reporter.event(&RunEvent::Notice { level, message });
+    }
     let opened = objective::open(settings, world.surroundings(settings))?;
     let settings = settings.clone().fitted(&opened.problem.environments);
     let choices = choices(settings.study(), &opened.problem)?;
