@@ -186,6 +186,13 @@ fn a_second_process_is_refused_and_a_stopped_run_is_saved() {
     fail(&mut bench.bo(&["resume", "run", "--iterations", "1"]), 2);
 }
 
+/// The line with another first coordinate of x.
+fn first_x(line: &str, value: &str) -> String {
+    let (before, after) = line.split_once("\"x\":[").unwrap();
+    let (_, rest) = after.split_once(',').unwrap();
+    format!("{before}\"x\":[{value},{rest}")
+}
+
 /// The checksum of a line redone.
 fn resealed(line: &str) -> String {
     let (body, _) = line.rsplit_once(",\"crc\":").unwrap();
@@ -210,4 +217,52 @@ fn contents(bench: &Bench, name: &str) -> Vec<(String, Vec<u8>)> {
         .collect();
     files.sort();
     files
+}
+
+#[test]
+fn verify_names_the_iteration_of_an_altered_x() {
+    let bench = Bench::new();
+    succeed(&mut bench.run(Objective::Problem, "run", &LONG));
+    let output = succeed(&mut bench.bo(&["verify", "run"]));
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        said.contains("12 decisions computed again: all agree"),
+        "{said}"
+    );
+    for name in ["decisions.jsonl", "evaluations.jsonl"] {
+        let path = bench.path("run").join(name);
+        let good = fs::read_to_string(&path).unwrap();
+        let altered: String = good
+            .lines()
+            .map(|line| match line.contains("\"iteration\":8,") {
+                true => resealed(&first_x(line, "0.515")) + "\n",
+                false => line.to_owned() + "\n",
+            })
+            .collect();
+        assert!(altered != good);
+        fs::write(&path, altered).unwrap();
+        let message = fail(&mut bench.bo(&["verify", "run"]), 3);
+        assert!(message.contains("iteration 8"), "{message}");
+        fs::write(&path, good).unwrap();
+    }
+    succeed(&mut bench.bo(&["verify", "run"]));
+}
+
+#[test]
+fn stop_ends_a_run_from_outside() {
+    let bench = Bench::new();
+    let more = ["--iterations", "400"];
+    let child = bench.run(Objective::Command, "run", &more).spawn().unwrap();
+    for _ in 0..500 {
+        if lines(&bench.path("run/evaluations.jsonl")).len() > 2 {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    succeed(&mut bench.bo(&["stop", "run"]));
+    assert_eq!(child.wait_with_output().unwrap().status.code(), Some(143));
+    assert!(bench.path("run/interrupted.json").exists());
+    let output = succeed(&mut bench.bo(&["stop", "run"]));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("nobody"));
+    fail(&mut bench.bo(&["stop", "nowhere"]), 3);
 }

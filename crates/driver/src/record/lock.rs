@@ -4,7 +4,7 @@ use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
@@ -37,6 +37,20 @@ impl Holder {
     }
 }
 
+impl Holder {
+    /// How long to wait for the lock: a reader asks for an instant; the worker of a parent that was killed,
+    /// which the lock still names, may take seconds to give its memory back.
+    fn patience(&self) -> Duration {
+        let here = self.host == Self::this().host;
+        let gone = here && !Path::new(&format!("/proc/{}", self.pid)).exists();
+        if gone {
+            Duration::from_secs(10)
+        } else {
+            Duration::from_millis(200)
+        }
+    }
+}
+
 /// Seconds since 1970.
 pub fn now() -> u64 {
     SystemTime::now()
@@ -58,8 +72,7 @@ impl fmt::Display for Holder {
     }
 }
 
-/// How long a lock is tried for: a killed process may take a moment to be gone.
-const TRIES: u32 = 25;
+/// Between two tries of a lock.
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// The held lock; released when dropped or when the process ends, however it ends.
@@ -85,19 +98,18 @@ impl Lock {
             .truncate(false)
             .open(&path)
             .map_err(RecordError::io(&path, "open"))?;
-        let mut tries = 0;
+        let begun = Instant::now();
         while let Err(error) = flock(&file, FlockOperation::NonBlockingLockExclusive) {
             if error != rustix::io::Errno::WOULDBLOCK {
                 return Err(RecordError::io(&path, "lock")(error.into()));
             }
-            tries += 1;
-            if tries > TRIES {
+            let holder = named_in(&mut file);
+            if begun.elapsed() > holder.patience() {
                 return Err(RecordError::Held {
                     path: folder.to_owned(),
-                    holder: named_in(&mut file),
+                    holder,
                 });
             }
-            // a reader that asks for the holder, or a process that is just dying
             std::thread::sleep(PAUSE);
         }
         let text = serde_json::to_string(&Holder::this()).unwrap_or_default();
@@ -118,6 +130,17 @@ impl Lock {
 
     /// Who holds the lock of a run, if anybody other than this process and its parent does. Never takes or disturbs it for longer than the question.
     pub fn holder(folder: &Path) -> Option<Holder> {
+        let begun = Instant::now();
+        loop {
+            let holder = Self::holder_now(folder)?;
+            if begun.elapsed() > holder.patience() {
+                return Some(holder);
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    fn holder_now(folder: &Path) -> Option<Holder> {
         if inherited(folder).is_some() {
             return None;
         }
@@ -143,6 +166,7 @@ fn inherited(folder: &Path) -> Option<File> {
 
 fn named_in(file: &mut File) -> Holder {
     let mut text = String::new();
+    let _ = file.rewind();
     let mut limited = file.take(4096);
     match limited.read_to_string(&mut text) {
         Ok(_) => serde_json::from_str(&text).unwrap_or_default(),
