@@ -161,7 +161,7 @@ fn a_second_process_is_refused_and_a_stopped_run_is_saved() {
     let more = ["--iterations", "400"];
     let mut child = bench.run(Objective::Command, "run", &more).spawn().unwrap();
     for _ in 0..500 {
-        if lines(&bench.path("run/evaluations.jsonl")).len() > 2 {
+        if lines(&bench.path("run/evaluations.jsonl")).len() > 12 {
             break;
         }
         std::thread::sleep(std::time::Duration::from_millis(10));
