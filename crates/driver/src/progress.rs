@@ -167,9 +167,9 @@ impl Telling {
         match event {
             RunEvent::Started(started) => Some(match started.found {
                 0 => format!(
-                    "{} evaluations, then {} decisions; everything goes to {}",
-                    started.initial,
-                    started.iterations,
+                    "{}, then {}; everything goes to {}",
+                    counted(started.initial as u64, "evaluation"),
+                    counted(started.iterations, "decision"),
                     started.out.display()
                 ),
                 found => format!(
@@ -224,6 +224,15 @@ impl Telling {
             )),
             RunEvent::Phase { .. } | RunEvent::Stopped(_) | RunEvent::Finished(_) => None,
         }
+    }
+}
+
+/// `1 decision`, `2 decisions`.
+fn counted(count: u64, what: &str) -> String {
+    if count == 1 {
+        format!("1 {what}")
+    } else {
+        format!("{count} {what}s")
     }
 }
 
