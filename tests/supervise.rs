@@ -135,6 +135,14 @@ fn signals_reach_the_worker_and_a_dead_parent_takes_it_along() {
         "the worker lives: {state}"
     );
     succeed(&mut bench.bo(&["resume", "run"]));
+    // nobody saw that death: it is explained from the heartbeat
+    let postmortem = &lines(&bench.path("run/postmortem-001.json"))[0];
+    assert!(
+        postmortem["verdict"]
+            .as_str()
+            .unwrap()
+            .contains("with its parent")
+    );
 }
 
 #[test]

@@ -109,7 +109,11 @@ pub fn judge(signs: &Signs) -> Verdict {
         (_, Some(signal), _) => (format!("ended from outside by signal {signal}"), false),
         (_, None, Some(PANIC)) => ("a panic: a bug in bo".to_owned(), true),
         (_, None, Some(code)) => (format!("it ended with code {code}"), false),
-        (_, None, None) => ("it ended, how is not known".to_owned(), false),
+        (_, None, None) => (
+            "it ended with its parent, how is not known: both killed, or the machine stopped"
+                .to_owned(),
+            false,
+        ),
     };
     let evaluating = signs
         .last

@@ -116,6 +116,7 @@ impl<'o> Watch<'o> {
 
     fn workers(&self) -> Result<(), Failure> {
         let folder = &self.orders.folder;
+        self.explain_earlier()?;
         let mut deaths = 0;
         let mut finished = evaluations(folder);
         loop {
@@ -196,7 +197,7 @@ impl<'o> Watch<'o> {
         *self.worker.lock().unwrap_or_else(PoisonError::into_inner) = pid;
     }
 
-    /// Writes the post-mortem and, where the evaluation is to blame, counts it against it.
+    /// What the system and the watch over the worker say of its death.
     fn explain(&self, ended: &Ended) -> Result<(Postmortem, PathBuf), Failure> {
         let folder = &self.orders.folder;
         let last = Heartbeat::read(folder).filter(|beat| beat.pid == ended.pid);
@@ -208,10 +209,50 @@ impl<'o> Watch<'o> {
             kills: ended.kills,
             resident: memory.iter().map(|&(_, bytes)| bytes).max().unwrap_or(0),
             limit: host::limit(),
-            last: last.clone(),
+            last,
             log: log_tail(folder),
         };
+        self.bury(ended.pid, signs, memory)
+    }
+
+    /// A run whose parent died with its worker left only its heartbeat: that is explained now.
+    fn explain_earlier(&self) -> Result<(), Failure> {
+        let folder = &self.orders.folder;
+        let Some(last) = Heartbeat::read(folder).filter(|beat| !beat.ended) else {
+            return Ok(());
+        };
+        let signs = Signs {
+            resident: last.resident,
+            limit: host::limit(),
+            log: log_tail(folder),
+            last: Some(last.clone()),
+            ..Signs::default()
+        };
+        let memory = vec![(now().saturating_sub(last.time), last.resident)];
+        let (postmortem, path) = self.bury(last.pid, signs, memory)?;
+        let ended = Heartbeat {
+            ended: true,
+            ..last
+        };
+        ended.write(folder);
+        self.say(&format!(
+            "the run had ended without a word: {}\n  evidence in {}",
+            postmortem.verdict,
+            path.display()
+        ));
+        Ok(())
+    }
+
+    /// Judges, writes it down, and counts the death against the evaluation where it is to blame.
+    fn bury(
+        &self,
+        pid: u32,
+        signs: Signs,
+        memory: Vec<(u64, u64)>,
+    ) -> Result<(Postmortem, PathBuf), Failure> {
+        let folder = &self.orders.folder;
         let verdict = judge(&signs);
+        let last = signs.last;
         if let Some(beat) = &last
             && let Some(id) = beat.id
         {
@@ -220,7 +261,7 @@ impl<'o> Watch<'o> {
                 id,
                 attempt: beat.attempt,
                 iteration: None,
-                pid: ended.pid,
+                pid,
                 process_group: None,
                 death: Some(verdict.sentence.clone()),
                 own: verdict.own,
@@ -229,7 +270,7 @@ impl<'o> Watch<'o> {
         }
         let postmortem = Postmortem {
             time: now(),
-            pid: ended.pid,
+            pid,
             signal: signs.signal,
             code: signs.code,
             silent: last
