@@ -105,6 +105,10 @@ fn a_worker_that_keeps_dying_ends_the_run_which_can_be_resumed() {
     );
     fs::write(bench.path("objective.sh"), good).unwrap();
     succeed(&mut bench.bo(&["resume", "run"]));
+    assert!(
+        !bench.path("run/postmortem-003.json").exists(),
+        "a death is explained once"
+    );
     // an unexplained SIGKILL is nobody's fault: nothing was set aside
     assert!(
         lines(&bench.path("run/evaluations.jsonl"))

@@ -230,11 +230,6 @@ impl<'o> Watch<'o> {
         };
         let memory = vec![(now().saturating_sub(last.time), last.resident)];
         let (postmortem, path) = self.bury(last.pid, signs, memory)?;
-        let ended = Heartbeat {
-            ended: true,
-            ..last
-        };
-        ended.write(folder);
         self.say(&format!(
             "the run had ended without a word: {}\n  evidence in {}",
             postmortem.verdict,
@@ -286,6 +281,14 @@ impl<'o> Watch<'o> {
             log: signs.log,
         };
         let path = postmortem.write(folder)?;
+        if let Some(last) = postmortem.last.clone() {
+            // explained once
+            let ended = Heartbeat {
+                ended: true,
+                ..last
+            };
+            ended.write(folder);
+        }
         Ok((postmortem, path))
     }
 
