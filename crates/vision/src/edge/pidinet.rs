@@ -231,8 +231,8 @@ impl PiDiNet {
         let (channels, width) = size.widths();
         // The one radial layer of stage 1 tells the two kinds of file apart: 3x3 as published, 5x5 unfolded.
         let published = weights
-            .plain("block1_2.conv1.weight", &[channels, 1, 3, 3])
-            .is_ok();
+            .shape("block1_2.conv1.weight")
+            .is_some_and(|shape| shape.ends_with(&[3, 3]));
         let reader = Reader {
             weights: &weights,
             device,

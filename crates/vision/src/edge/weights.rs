@@ -5,6 +5,8 @@
 //! which refuses a missing name, a wrong shape and values that are not finite, naming the tensor.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
@@ -90,15 +92,18 @@ impl Weights {
             path: path.into(),
             source,
         };
-        let length = std::fs::metadata(path).map_err(unreadable)?.len();
-        if length > LARGEST {
-            let reason = format!("{length} bytes exceed the limit of {LARGEST}");
+        let mut bytes = Vec::new();
+        // a device file tells no length: what is read is counted, not what is announced
+        let file = File::open(path).map_err(unreadable)?;
+        file.take(LARGEST + 1)
+            .read_to_end(&mut bytes)
+            .map_err(unreadable)?;
+        if bytes.len() as u64 > LARGEST {
             return Err(WeightError::Malformed {
                 path: path.into(),
-                reason,
+                reason: format!("more than the {LARGEST} bytes that are read"),
             });
         }
-        let bytes = std::fs::read(path).map_err(unreadable)?;
         if bytes.starts_with(b"PK\x03\x04") {
             let tensors = pickle::read(&bytes).map_err(|e| WeightError::Malformed {
                 path: path.into(),
@@ -171,9 +176,9 @@ impl Weights {
         }
     }
 
-    /// Whether the file holds `name`.
-    pub fn contains(&self, name: &str) -> bool {
-        self.tensors.contains_key(name)
+    /// Shape of the tensor `name`, if the file holds it.
+    pub fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.tensors.get(name).map(|tensor| &tensor.shape[..])
     }
 
     /// Number of values in all tensors.

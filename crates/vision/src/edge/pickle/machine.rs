@@ -1,132 +1,25 @@
-//! Tensors out of a `.pth` file without running any code.
+//! The stack machine that a pickle is a program for, cut down to what a dictionary of tensors needs.
 //!
-//! Such a file is a zip container of raw storages and of a pickle, a program for a stack machine
-//! that may name any callable of its reader. This reader knows the opcodes that a dictionary of
-//! tensors needs and seven storage types, two tensor constructors and the ordered dictionary by
-//! name; anything else is refused. Nothing from the file is ever called. Sizes are checked against
-//! the storages before memory is taken.
-//! Source: the pickle protocol 2 to 4 as in CPython's `pickletools`, and PyTorch's serialisation notes.
+//! Central type [`Machine`]. Dictionaries and tuples live in lists of the machine and values refer to
+//! them by number: nothing is nested in memory, however deep a program nests it, and what the machine
+//! holds grows with the length of its program alone.
 
-use std::collections::{BTreeMap, HashMap};
-use std::io::{Cursor, Read};
+use std::collections::HashMap;
 use std::rc::Rc;
 
-use zip::ZipArchive;
+use super::container::{LARGEST, PickleError};
+use super::storage::{Element, StorageRef, TensorRef};
 
-use super::weights::Plain;
-
-/// Most values over all tensors, and most bytes over all storages.
-const LARGEST: usize = 1 << 28;
-
-/// Why a `.pth` file is refused.
-#[derive(Debug, thiserror::Error)]
-pub enum PickleError {
-    /// The container is damaged or holds no pickle.
-    #[error("zip container: {0}")]
-    Container(String),
-    /// The pickle asks for something a dictionary of tensors does not need.
-    #[error("refused at byte {at} of data.pkl: {what}")]
-    Refused {
-        /// Position in the pickle.
-        at: usize,
-        /// What it asked for.
-        what: String,
-    },
-    /// A tensor does not fit its storage.
-    #[error("tensor {name}: {reason}")]
-    Tensor {
-        /// The tensor.
-        name: String,
-        /// What is wrong.
-        reason: String,
-    },
-}
-
-/// All tensors of a `.pth` file: of its entry `state_dict` if it has one, else of its top level.
-///
-/// # Errors
-/// A damaged container, an opcode or a name that is not on the list, tensors that do not fit their storages.
-pub fn read(bytes: &[u8]) -> Result<BTreeMap<String, Plain>, PickleError> {
-    let container = |e: &dyn std::fmt::Display| PickleError::Container(e.to_string());
-    let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(|e| container(&e))?;
-    let names = (0..archive.len())
-        .filter_map(|i| Some(archive.by_index(i).ok()?.name().ok()?.into_owned()));
-    let pickle = names
-        .collect::<Vec<_>>()
-        .into_iter()
-        .find(|n| n.ends_with("data.pkl"));
-    let pickle = pickle.ok_or_else(|| PickleError::Container("no data.pkl inside".into()))?;
-    let folder = pickle.trim_end_matches("data.pkl").to_string();
-    if let Ok(order) = entry(&mut archive, &format!("{folder}byteorder"), 64)
-        && order.starts_with(b"big")
-    {
-        return Err(PickleError::Container("storages are big-endian".into()));
-    }
-    let program = entry(&mut archive, &pickle, LARGEST)?;
-    let mut machine = Machine::new(&program);
-    let top = machine.run()?;
-    let mut left = LARGEST;
-    let mut storages = HashMap::new();
-    let mut tensors = BTreeMap::new();
-    for (name, tensor) in machine.tensors(&top)? {
-        if !storages.contains_key(&*tensor.storage.key) {
-            let file = entry(
-                &mut archive,
-                &format!("{folder}data/{}", tensor.storage.key),
-                left,
-            )?;
-            left -= file.len();
-            storages.insert(tensor.storage.key.to_string(), file);
-        }
-        let plain = tensor
-            .gather(&storages[&*tensor.storage.key])
-            .map_err(|reason| PickleError::Tensor {
-                name: name.clone(),
-                reason,
-            })?;
-        tensors.insert(name, plain);
-    }
-    Ok(tensors)
-}
-
-fn entry(
-    archive: &mut ZipArchive<Cursor<&[u8]>>,
-    name: &str,
-    limit: usize,
-) -> Result<Vec<u8>, PickleError> {
-    let file = archive
-        .by_name(name)
-        .map_err(|e| PickleError::Container(format!("{name}: {e}")))?;
-    let mut bytes = Vec::new();
-    let read = file.take(limit as u64 + 1).read_to_end(&mut bytes);
-    read.map_err(|e| PickleError::Container(format!("{name}: {e}")))?;
-    if bytes.len() > limit {
-        return Err(PickleError::Container(format!(
-            "{name} exceeds {limit} bytes"
-        )));
-    }
-    Ok(bytes)
-}
+/// Most axes of a tensor.
+const MOST_AXES: usize = 8;
 
 /// Names a pickle may mention.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Known {
+pub(super) enum Known {
     OrderedDict,
     RebuildTensor,
     RebuildParameter,
     Storage(Element),
-}
-
-/// Element types of storages.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Element {
-    Float,
-    Double,
-    Half,
-    BFloat16,
-    Long,
-    Int,
-    Byte,
 }
 
 impl Known {
@@ -147,95 +40,13 @@ impl Known {
     }
 }
 
-impl Element {
-    fn size(self) -> usize {
-        match self {
-            Self::Double | Self::Long => 8,
-            Self::Float | Self::Int => 4,
-            Self::Half | Self::BFloat16 => 2,
-            Self::Byte => 1,
-        }
-    }
-
-    /// Value of element `index`; the caller has checked that it lies inside.
-    fn at(self, bytes: &[u8], index: usize) -> f32 {
-        let part = &bytes[index * self.size()..(index + 1) * self.size()];
-        match (self, part) {
-            (Self::Float, &[a, b, c, d]) => f32::from_le_bytes([a, b, c, d]),
-            (Self::Int, &[a, b, c, d]) => i32::from_le_bytes([a, b, c, d]) as f32,
-            (Self::Half, &[a, b]) => half::f16::from_le_bytes([a, b]).to_f32(),
-            (Self::BFloat16, &[a, b]) => half::bf16::from_le_bytes([a, b]).to_f32(),
-            (Self::Byte, &[a]) => f32::from(a),
-            (Self::Double, part) => {
-                f64::from_le_bytes(part.try_into().expect("eight bytes")) as f32
-            }
-            (_, part) => i64::from_le_bytes(part.try_into().expect("eight bytes")) as f32,
-        }
-    }
-}
-
 #[derive(Clone, Debug)]
-struct StorageRef {
-    key: Rc<str>,
-    element: Element,
-}
-
-#[derive(Clone, Debug)]
-struct TensorRef {
-    storage: StorageRef,
-    offset: usize,
-    shape: Vec<usize>,
-    stride: Vec<usize>,
-}
-
-impl TensorRef {
-    /// Copies the tensor out of its storage, row-major.
-    fn gather(&self, bytes: &[u8]) -> Result<Plain, String> {
-        let held = bytes.len() / self.storage.element.size();
-        let count = self.shape.iter().try_fold(1usize, |n, s| n.checked_mul(*s));
-        let count = count
-            .filter(|n| *n <= held)
-            .ok_or_else(|| format!("shape {:?} exceeds its storage", self.shape))?;
-        let reach = self
-            .shape
-            .iter()
-            .zip(&self.stride)
-            .try_fold(self.offset, |at, (n, stride)| {
-                at.checked_add(n.saturating_sub(1).checked_mul(*stride)?)
-            });
-        if self.shape.len() != self.stride.len() || (count > 0 && reach.is_none_or(|at| at >= held))
-        {
-            return Err(format!("strides {:?} leave its storage", self.stride));
-        }
-        let mut index = vec![0usize; self.shape.len()];
-        let mut values = Vec::with_capacity(count);
-        for _ in 0..count {
-            let at = index
-                .iter()
-                .zip(&self.stride)
-                .fold(self.offset, |at, (i, s)| at + i * s);
-            values.push(self.storage.element.at(bytes, at));
-            for axis in (0..index.len()).rev() {
-                index[axis] += 1;
-                if index[axis] < self.shape[axis] {
-                    break;
-                }
-                index[axis] = 0;
-            }
-        }
-        Ok(Plain {
-            shape: self.shape.clone(),
-            values,
-        })
-    }
-}
-
-#[derive(Clone, Debug)]
-enum Value {
+pub(super) enum Value {
     Nothing,
     Number(i64),
     Text(Rc<str>),
-    Tuple(Rc<[Value]>),
+    /// Index into the machine's tuples.
+    Tuple(usize),
     /// Index into the machine's dictionaries: a dictionary is filled after it was remembered.
     Dict(usize),
     List,
@@ -245,21 +56,24 @@ enum Value {
     Mark,
 }
 
-struct Machine<'a> {
+/// See the head of the file.
+pub(super) struct Machine<'a> {
     program: &'a [u8],
     at: usize,
     stack: Vec<Value>,
     memo: HashMap<u32, Value>,
+    tuples: Vec<Rc<[Value]>>,
     dicts: Vec<Vec<(Value, Value)>>,
 }
 
 impl<'a> Machine<'a> {
-    fn new(program: &'a [u8]) -> Self {
+    pub(super) fn new(program: &'a [u8]) -> Self {
         Self {
             program,
             at: 0,
             stack: Vec::new(),
             memo: HashMap::new(),
+            tuples: Vec::new(),
             dicts: Vec::new(),
         }
     }
@@ -328,6 +142,11 @@ impl<'a> Machine<'a> {
         Value::Dict(self.dicts.len() - 1)
     }
 
+    fn new_tuple(&mut self, items: Vec<Value>) -> Value {
+        self.tuples.push(items.into());
+        Value::Tuple(self.tuples.len() - 1)
+    }
+
     fn remember(&mut self, slot: u32) -> Result<(), PickleError> {
         let Some(top) = self.stack.last() else {
             return self.refuse("an empty stack");
@@ -348,7 +167,7 @@ impl<'a> Machine<'a> {
             .map(|_| self.pop())
             .collect::<Result<Vec<_>, _>>()?;
         items.reverse();
-        Ok(Value::Tuple(items.into()))
+        Ok(self.new_tuple(items))
     }
 
     fn set_items(&mut self, items: Vec<Value>) -> Result<(), PickleError> {
@@ -372,7 +191,11 @@ impl<'a> Machine<'a> {
         }
     }
 
-    fn run(&mut self) -> Result<Value, PickleError> {
+    /// Runs the program to its end and answers what it leaves.
+    ///
+    /// # Errors
+    /// An opcode or a name that is not on the list, or a program that is cut or makes no sense.
+    pub(super) fn run(&mut self) -> Result<Value, PickleError> {
         loop {
             let opcode = self.bytes(1)?[0];
             let value = match opcode {
@@ -388,7 +211,7 @@ impl<'a> Machine<'a> {
                 b'(' => Value::Mark,
                 b'}' => self.new_dict(),
                 b']' => Value::List,
-                b')' => Value::Tuple([].into()),
+                b')' => self.new_tuple(Vec::new()),
                 b'N' | 0x88 | 0x89 => Value::Nothing,
                 b'K' => Value::Number(self.unsigned(1)?.into()),
                 b'M' => Value::Number(self.unsigned(2)?.into()),
@@ -422,7 +245,10 @@ impl<'a> Machine<'a> {
                     let slot = self.unsigned(if opcode == b'h' { 1 } else { 4 })?;
                     self.recall(slot)?
                 }
-                b't' => Value::Tuple(self.pop_to_mark()?.into()),
+                b't' => {
+                    let items = self.pop_to_mark()?;
+                    self.new_tuple(items)
+                }
                 0x85..=0x87 => self.tuple(usize::from(opcode - 0x84))?,
                 b'c' => {
                     let (module, name) = (self.line()?, self.line()?);
@@ -480,7 +306,7 @@ impl<'a> Machine<'a> {
 
     fn reduce(&mut self) -> Result<Value, PickleError> {
         let arguments = match self.pop()? {
-            Value::Tuple(items) => items,
+            Value::Tuple(items) => self.tuples[items].clone(),
             _ => return self.refuse("a call without a tuple of arguments"),
         };
         let callable = self.pop()?;
@@ -499,6 +325,10 @@ impl<'a> Machine<'a> {
                     ..,
                 ],
             ) => {
+                let (shape, stride) = (&self.tuples[*shape], &self.tuples[*stride]);
+                if shape.len().max(stride.len()) > MOST_AXES {
+                    return self.refuse(format!("a tensor of more than {MOST_AXES} axes"));
+                }
                 let (Some(shape), Some(stride), Ok(offset)) =
                     (sizes(shape), sizes(stride), usize::try_from(*offset))
                 else {
@@ -519,7 +349,7 @@ impl<'a> Machine<'a> {
         let Value::Tuple(items) = self.pop()? else {
             return self.refuse("a reference that is not a tuple");
         };
-        match &items[..] {
+        match &self.tuples[items][..] {
             [
                 Value::Text(what),
                 Value::Known(Known::Storage(element)),
@@ -538,7 +368,13 @@ impl<'a> Machine<'a> {
     }
 
     /// The named tensors of `top`, or of its entry `state_dict`.
-    fn tensors(&self, top: &Value) -> Result<Vec<(String, Rc<TensorRef>)>, PickleError> {
+    ///
+    /// # Errors
+    /// Something else at the top, or tensors of more than [`LARGEST`] values together.
+    pub(super) fn tensors(
+        &self,
+        top: &Value,
+    ) -> Result<Vec<(Rc<str>, Rc<TensorRef>)>, PickleError> {
         let Value::Dict(top) = top else {
             return self.refuse("a top level that is not a dictionary");
         };
@@ -558,7 +394,7 @@ impl<'a> Machine<'a> {
                     .iter()
                     .fold(1usize, |n, s| n.saturating_mul(*s));
                 total = total.saturating_add(count);
-                found.push((name.to_string(), tensor.clone()));
+                found.push((name.clone(), tensor.clone()));
             }
         }
         if total > LARGEST {
@@ -597,6 +433,21 @@ mod tests {
     }
 
     #[test]
+    fn what_is_held_grows_with_the_program_alone() {
+        // a tuple in a tuple in a tuple: dropped one by one, not by as many calls
+        let mut deep = b")".to_vec();
+        deep.resize(4_000_000, 0x85);
+        deep.push(b'.');
+        assert!(run(&deep).is_ok());
+        // shape of a thousand ones, to be copied as often as it is recalled
+        let mut wide = b"ctorch._utils\n_rebuild_tensor_v2\n((X\x07\0\0\0storagectorch\nByteStorage\nX\x01\0\0\x000tQK\0(".to_vec();
+        wide.extend(b"K\x01".repeat(1000));
+        wide.extend(b"tq\0h\0tR.");
+        let said = run(&wide).unwrap_err().to_string();
+        assert!(said.contains("8 axes"), "{said}");
+    }
+
+    #[test]
     fn opcodes_off_the_list_and_torn_programs_are_refused() {
         for program in [
             &b"i"[..],
@@ -611,31 +462,5 @@ mod tests {
         ] {
             assert!(run(program).is_err(), "{program:?}");
         }
-    }
-
-    #[test]
-    fn a_tensor_may_be_strided_but_not_leave_its_storage() {
-        let bytes: Vec<u8> = (0..6).flat_map(|i| (i as f32).to_le_bytes()).collect();
-        let storage = StorageRef {
-            key: "0".into(),
-            element: Element::Float,
-        };
-        let turned = TensorRef {
-            storage: storage.clone(),
-            offset: 0,
-            shape: vec![3, 2],
-            stride: vec![1, 3],
-        };
-        assert_eq!(
-            turned.gather(&bytes).unwrap().values,
-            [0.0, 3.0, 1.0, 4.0, 2.0, 5.0]
-        );
-        let out = TensorRef {
-            storage,
-            offset: 1,
-            shape: vec![3, 2],
-            stride: vec![1, 3],
-        };
-        assert!(out.gather(&bytes).is_err());
     }
 }
