@@ -12,6 +12,13 @@ use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbIma
 /// Largest number of pixels that is decoded: 100 million, 300 MB as RGB.
 pub const PIXEL_LIMIT: u64 = 100_000_000;
 
+/// Largest file that is read, in bytes: a decoder may take the whole of it into memory.
+pub const BYTE_LIMIT: u64 = 1 << 30;
+
+/// Most bytes a decoder may take before the size is known: room for one row and for metadata, which a
+/// file may hold compressed a thousandfold.
+const HEADER_LIMIT: u64 = 64 << 20;
+
 /// Why a file gave no pixels.
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
@@ -21,6 +28,14 @@ pub enum DecodeError {
     /// The content is none of the known formats.
     #[error("recognise the content as jpg, png or bmp")]
     UnknownFormat,
+    /// More bytes than [`BYTE_LIMIT`].
+    #[error("{bytes} bytes exceed the limit of {limit}")]
+    Bytes {
+        /// Size of the file.
+        bytes: u64,
+        /// Largest allowed size.
+        limit: u64,
+    },
     /// More pixels than [`PIXEL_LIMIT`], or none at all.
     #[error("{width} x {height} pixels are outside 1..={limit}")]
     Size {
@@ -41,15 +56,25 @@ pub enum DecodeError {
 /// # Errors
 /// See [`DecodeError`]; the size is checked before pixels are allocated.
 pub fn decode(path: &Path) -> Result<RgbImage, DecodeError> {
-    let mut reader = ImageReader::new(BufReader::new(File::open(path)?)).with_guessed_format()?;
+    let file = File::open(path)?;
+    let bytes = file.metadata()?.len();
+    if bytes > BYTE_LIMIT {
+        return Err(DecodeError::Bytes {
+            bytes,
+            limit: BYTE_LIMIT,
+        });
+    }
+    let mut reader = ImageReader::new(BufReader::new(file)).with_guessed_format()?;
     if !matches!(
         reader.format(),
         Some(ImageFormat::Jpeg | ImageFormat::Png | ImageFormat::Bmp)
     ) {
         return Err(DecodeError::UnknownFormat);
     }
-    // our own check of the size comes first and says more than the library's
-    reader.no_limits();
+    // no limit on width and height: our own check of the size comes first and says more
+    let mut limits = Limits::no_limits();
+    limits.max_alloc = Some(HEADER_LIMIT);
+    reader.limits(limits);
     let mut decoder = reader.into_decoder()?;
     let (width, height) = decoder.dimensions();
     let pixels = u64::from(width) * u64::from(height);

@@ -22,6 +22,16 @@ pub struct AnnotatedLine {
     pub kind: LineKind,
 }
 
+impl AnnotatedLine {
+    /// A line of no particular kind.
+    pub fn new(p0: Point, p1: Point) -> Self {
+        Self {
+            segment: Segment { p0, p1 },
+            kind: LineKind::Other,
+        }
+    }
+}
+
 /// The labels of one image.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Annotation {

@@ -5,11 +5,10 @@
 
 use serde_json::Value;
 
-use super::annotation::{AnnotatedLine, Annotation};
+use super::annotation::{AnnotatedLine, Annotation, LINE_LIMIT};
 use super::format::Entries;
-use super::json::{file_name, list, point, points};
-use crate::geometry::{Point, Segment};
-use crate::source::LineKind;
+use super::json::{self, image_name, list, points};
+use crate::geometry::Point;
 
 /// Greatest bow of a line that counts as straight, in pixels.
 const STRAIGHT: f64 = 1.0;
@@ -24,24 +23,13 @@ pub(super) fn read(value: &Value, stem: &str) -> Result<Entries, String> {
         by_region: true,
         ..Default::default()
     };
-    let mut push = |p0: Point, p1: Point| {
-        labels.lines.push(AnnotatedLine {
-            segment: Segment { p0, p1 },
-            kind: LineKind::Other,
-        });
-    };
     for line in list(value, "lines")? {
         let bow = line
             .get("bow_px")
             .and_then(Value::as_f64)
             .ok_or("a line without the number `bow_px`")?;
         if bow <= STRAIGHT {
-            let end = |key| {
-                line.get(key)
-                    .ok_or(format!("a line without `{key}`"))
-                    .and_then(point)
-            };
-            push(end("p0")?, end("p1")?);
+            labels.lines.push(json::line(line)?);
             continue;
         }
         let index = line
@@ -55,20 +43,28 @@ pub(super) fn read(value: &Value, stem: &str) -> Result<Entries, String> {
         };
         let corners = corners.ok_or_else(|| format!("line {index} has no corners"))?;
         for pair in corners.windows(2) {
-            push(pair[0], pair[1]);
+            labels.lines.push(AnnotatedLine::new(pair[0], pair[1]));
+        }
+        // many bent lines over the same many corners: more pieces than the file has bytes
+        if labels.lines.len() > LINE_LIMIT {
+            return Err(format!("more than {LINE_LIMIT} lines"));
         }
     }
-    let named = value
-        .get("image")
-        .and_then(Value::as_str)
-        .map(file_name)
-        .filter(|name| !name.is_empty());
-    Ok(vec![(named.unwrap_or(stem).to_owned(), labels)])
+    Ok(vec![(image_name(value, "image", stem), labels)])
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::geometry::Segment;
+
+    #[test]
+    fn pieces_are_counted_before_they_take_memory() {
+        let corners = vec![vec![[0, 0]]; 2000];
+        let line = serde_json::json!({"kind": "col", "index": 0, "bow_px": 9.0});
+        let value = serde_json::json!({"corners": corners, "lines": vec![line; 2000]});
+        assert!(read(&value, "a").unwrap_err().contains("more than"));
+    }
 
     #[test]
     fn straight_lines_are_whole_and_bent_ones_are_pieces() {

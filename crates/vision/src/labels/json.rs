@@ -1,8 +1,8 @@
-//! Points out of JSON values, checked.
+//! Points, lines and names out of JSON values, checked.
 
 use serde_json::Value;
 
-use super::annotation::COORDINATE_LIMIT;
+use super::annotation::{AnnotatedLine, COORDINATE_LIMIT};
 use crate::geometry::Point;
 
 /// A number that can be a coordinate.
@@ -47,9 +47,23 @@ pub(super) fn list<'a>(value: &'a Value, key: &str) -> Result<&'a [Value], Strin
     }
 }
 
-/// The last part of a path of either kind of slash.
-pub(super) fn file_name(path: &str) -> &str {
-    path.rsplit(['/', '\\']).next().unwrap_or(path)
+/// The image that the text under `key` names, by the last part of a path of either kind of slash; else
+/// the label file's own `stem`.
+pub(super) fn image_name(value: &Value, key: &str, stem: &str) -> String {
+    let path = value.get(key).and_then(Value::as_str).unwrap_or_default();
+    let name = path.rsplit(['/', '\\']).next().unwrap_or_default();
+    if name.is_empty() { stem } else { name }.to_owned()
+}
+
+/// The line from `p0` to `p1` of `value`, two points of these names.
+pub(super) fn line(value: &Value) -> Result<AnnotatedLine, String> {
+    let end = |key| {
+        value
+            .get(key)
+            .ok_or(format!("a line without `{key}`"))
+            .and_then(point)
+    };
+    Ok(AnnotatedLine::new(end("p0")?, end("p1")?))
 }
 
 /// The beginning of a value, for messages.

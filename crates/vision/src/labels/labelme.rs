@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::annotation::{AnnotatedLine, Annotation};
 use super::format::Entries;
-use super::json::{file_name, list, points};
+use super::json::{image_name, list, points};
 use crate::geometry::Segment;
 use crate::source::LineKind;
 
@@ -46,12 +46,7 @@ pub(super) fn read(value: &Value, stem: &str) -> Result<Entries, String> {
             "{other} shapes other than line, linestrip and rectangle passed over"
         ));
     }
-    let named = value
-        .get("imagePath")
-        .and_then(Value::as_str)
-        .map(file_name)
-        .filter(|name| !name.is_empty());
-    Ok(vec![(named.unwrap_or(stem).to_owned(), labels)])
+    Ok(vec![(image_name(value, "imagePath", stem), labels)])
 }
 
 /// The kind that a label's words name.

@@ -6,8 +6,7 @@
 use super::annotation::{AnnotatedLine, Annotation};
 use super::format::Entries;
 use super::json::coordinate;
-use crate::geometry::Segment;
-use crate::source::LineKind;
+use crate::geometry::Point;
 
 /// Greatest bow of a lane that counts as straight, in pixels.
 const STRAIGHT: f64 = 4.0;
@@ -23,16 +22,9 @@ pub(super) fn read(rows: &[Vec<f64>], stem: &str) -> Result<Entries, String> {
         let &[instance, x0, y0, x1, y1, bow] = row.as_slice() else {
             return Err(format!("{} numbers a line", row.len()));
         };
-        let segment = Segment::new(
-            coordinate(x0)?,
-            coordinate(y0)?,
-            coordinate(x1)?,
-            coordinate(y1)?,
-        );
-        labels.lines.push(AnnotatedLine {
-            segment,
-            kind: LineKind::Other,
-        });
+        let p0 = Point::new(coordinate(x0)?, coordinate(y0)?);
+        let p1 = Point::new(coordinate(x1)?, coordinate(y1)?);
+        labels.lines.push(AnnotatedLine::new(p0, p1));
         if bow > STRAIGHT {
             curved.push(format!("{instance} (bow {bow} px)"));
         }

@@ -7,9 +7,8 @@ use serde_json::Value;
 
 use super::annotation::{AnnotatedLine, Annotation};
 use super::format::Entries;
-use super::json::{file_name, list, point, points};
+use super::json::{self, image_name, list, points};
 use crate::geometry::{Point, Segment};
-use crate::source::LineKind;
 
 /// Greatest distance of a polyline's point from its piece, in pixels.
 const TOLERANCE: f32 = 2.0;
@@ -20,32 +19,16 @@ pub(super) fn read(value: &Value, stem: &str) -> Result<Entries, String> {
         by_region: true,
         ..Default::default()
     };
-    let mut push = |p0: Point, p1: Point| {
-        labels.lines.push(AnnotatedLine {
-            segment: Segment { p0, p1 },
-            kind: LineKind::Other,
-        });
-    };
     for line in list(value, "lines")? {
-        let end = |key| {
-            line.get(key)
-                .ok_or(format!("a line without `{key}`"))
-                .and_then(point)
-        };
-        push(end("p0")?, end("p1")?);
+        labels.lines.push(json::line(line)?);
     }
     for curve in list(value, "polylines")? {
         let path = points(curve.get("points").ok_or("a polyline without `points`")?, 2)?;
         for pair in straightened(&path).windows(2) {
-            push(pair[0], pair[1]);
+            labels.lines.push(AnnotatedLine::new(pair[0], pair[1]));
         }
     }
-    let named = value
-        .get("image")
-        .and_then(Value::as_str)
-        .map(file_name)
-        .filter(|name| !name.is_empty());
-    Ok(vec![(named.unwrap_or(stem).to_owned(), labels)])
+    Ok(vec![(image_name(value, "image", stem), labels)])
 }
 
 /// The path without the points that lie within [`TOLERANCE`] of the straight piece that replaces them.

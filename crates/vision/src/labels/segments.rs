@@ -5,8 +5,7 @@
 use super::annotation::{AnnotatedLine, Annotation};
 use super::format::Entries;
 use super::json::coordinate;
-use crate::geometry::Segment;
-use crate::source::LineKind;
+use crate::geometry::Point;
 
 /// Reads the rows of the file; the image is the file's stem without `_gt`.
 pub(super) fn read(rows: &[Vec<f64>], stem: &str) -> Result<Entries, String> {
@@ -15,16 +14,9 @@ pub(super) fn read(rows: &[Vec<f64>], stem: &str) -> Result<Entries, String> {
         let &[x0, y0, x1, y1] = row.as_slice() else {
             return Err(format!("{} numbers a line", row.len()));
         };
-        let segment = Segment::new(
-            coordinate(x0)?,
-            coordinate(y0)?,
-            coordinate(x1)?,
-            coordinate(y1)?,
-        );
-        lines.push(AnnotatedLine {
-            segment,
-            kind: LineKind::Other,
-        });
+        let p0 = Point::new(coordinate(x0)?, coordinate(y0)?);
+        let p1 = Point::new(coordinate(x1)?, coordinate(y1)?);
+        lines.push(AnnotatedLine::new(p0, p1));
     }
     let name = stem.strip_suffix("_gt").unwrap_or(stem);
     Ok(vec![(

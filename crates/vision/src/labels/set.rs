@@ -168,11 +168,8 @@ impl LabelSet {
             .take(BYTE_LIMIT + 1)
             .read_to_end(&mut bytes)
             .map_err(io)?;
-        let stem = path
-            .file_stem()
-            .and_then(|stem| stem.to_str())
-            .unwrap_or_default();
-        let entries = parse(&bytes, stem).map_err(|(format, reason)| match format {
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+        let entries = parse(&bytes, &stem).map_err(|(format, reason)| match format {
             Some(format) => LabelError::Malformed {
                 path: path.to_owned(),
                 format,
