@@ -10,6 +10,9 @@ use std::rc::Rc;
 use super::container::{LARGEST, PickleError};
 use super::storage::{Element, StorageRef, TensorRef};
 
+/// A tensor's name, shared with the program's text, and its place.
+type NamedTensor = (Rc<str>, Rc<TensorRef>);
+
 /// Most axes of a tensor.
 const MOST_AXES: usize = 8;
 
@@ -371,10 +374,7 @@ impl<'a> Machine<'a> {
     ///
     /// # Errors
     /// Something else at the top, or tensors of more than [`LARGEST`] values together.
-    pub(super) fn tensors(
-        &self,
-        top: &Value,
-    ) -> Result<Vec<(Rc<str>, Rc<TensorRef>)>, PickleError> {
+    pub(super) fn tensors(&self, top: &Value) -> Result<Vec<NamedTensor>, PickleError> {
         let Value::Dict(top) = top else {
             return self.refuse("a top level that is not a dictionary");
         };
