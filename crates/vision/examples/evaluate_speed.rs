@@ -1,18 +1,20 @@
 //! Prints how long one evaluation of one image takes from kept edge output, on one core.
 //!
-//! `cargo run --example evaluate_speed`, with or without `--release`. The edge output is the scene's own
-//! map of physical edges, softened, so that no network is needed.
+//! `cargo run --release -p bo-vision --example evaluate_speed`. The edge output is that of the network
+//! that ships.
 #![expect(clippy::print_stdout, reason = "a program that prints a table")]
 
 use std::time::Instant;
 
-use bo_vision::pipeline::{LineParameters, PARAMETERS, Scratch, Seen, evaluate};
+use bo_vision::edge::Compact;
+use bo_vision::pipeline::{LineParameters, PARAMETERS, Scratch, Seen, evaluate, see};
 use bo_vision::scene::SceneSource;
 use bo_vision::source::{ImageSource, Truth};
-use image::imageops::grayscale;
+use candle_core::Device;
 
 fn main() {
     let source = SceneSource::new(6, 0);
+    let network = Compact::shipped(&Device::Cpu).expect("weights in the binary");
     let mut scratch = Scratch::default();
     let names = ["defaults", "all pixels", "loose", "strict"];
     println!("milliseconds on the core per evaluation, 640x480, 4 regions (mean of 50)");
@@ -22,14 +24,8 @@ fn main() {
     );
     for index in 0..source.len() {
         let image = source.load(index).expect("generated scenes always load");
-        let grey = grayscale(&image.pixels);
         let start = Instant::now();
-        let gradient = imageproc::gradients::sobel_gradients(&grey);
-        let logits: Vec<f32> = gradient
-            .pixels()
-            .map(|p| f32::from(p.0[0]) / 12.0 - 8.0)
-            .collect();
-        let seen = Seen::new(&logits, &grey);
+        let seen = see(&image.pixels, &network).expect("edges");
         let preparing = start.elapsed().as_secs_f64() * 1e3;
         let Truth::Regions(regions) = &image.truth else {
             continue;
