@@ -159,7 +159,19 @@ fn a_discrete_space_is_used_up_without_repeats_and_then_says_so() {
         let mut o = start(&p, &s, f);
         let left = 36 - o.observations().len() as u64;
         let decisions = go_on(&mut o, 1..=left, f);
-        assert!(decisions.iter().all(|d| d.events.is_empty()));
+        for (i, d) in (1..).zip(&decisions) {
+            // Where all pairs that a decision looks at are used up, another is taken, and that is told.
+            let looked = p.environments.decision_set(s.n_w, s.seed, i).unwrap();
+            let inside = looked
+                .environments
+                .iter()
+                .any(|e| e.index == d.query.environment);
+            let replaced = acquisition == AcquisitionKind::RhoKg && !inside;
+            let told: &[Event] = if replaced { &[Event::NoCandidate] } else { &[] };
+            assert_eq!(d.events, told, "{acquisition:?}, decision {i}");
+        }
+        let replaced = decisions.iter().any(|d| !d.events.is_empty());
+        assert_eq!(replaced, acquisition == AcquisitionKind::RhoKg);
         let mut seen: Vec<_> = o
             .observations()
             .iter()

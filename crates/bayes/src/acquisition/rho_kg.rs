@@ -35,7 +35,8 @@ const CLIMB: Effort = Effort {
     shortest: 1e-4,
 };
 
-/// The pair of highest knowledge gradient that is not taken; `None` if all candidates are.
+/// The pair of highest knowledge gradient that is not taken; `None` if all candidates are, or none has a
+/// value.
 pub fn choose(s: &Situation<'_>) -> Option<Choice> {
     let seed = sobol_seed(s.seed, s.iteration, Purpose::Candidates);
     let dx = s.space.encoded_dimension();

@@ -430,10 +430,13 @@ impl Optimizer {
                         );
                         (Some(pair), c.value * model.standardizer.scale)
                     }
-                    None => (
-                        space_filling::first_free(space, &self.judging, &self.taken),
-                        0.0,
-                    ),
+                    None => {
+                        let free = space_filling::first_free(space, &self.judging, &self.taken);
+                        if free.is_some() {
+                            events.push(Event::NoCandidate);
+                        }
+                        (free, 0.0)
+                    }
                 }
             }
             (AcquisitionKind::RhoKg, ..) => {

@@ -35,6 +35,9 @@ pub enum Event {
         /// How much was added, in units of the standardised variance.
         amount: f64,
     },
+    /// The acquisition had no pair to choose: all it looked at were evaluated before, or had no value.
+    /// The first pair of the space that is free was taken instead.
+    NoCandidate,
     /// Every (x, environment) pair has been evaluated; the choice repeats one.
     Exhausted,
 }
@@ -73,6 +76,9 @@ impl fmt::Display for Event {
                 write!(f, "start {start} of the fit failed: {reason}")
             }
             Self::Jitter { amount } => write!(f, "jitter {amount:.1e} added to the kernel matrix"),
+            Self::NoCandidate => {
+                f.write_str("the acquisition found no pair to choose: the first free one taken")
+            }
             Self::Exhausted => f.write_str("every (x, environment) pair is evaluated: a repeat"),
         }
     }
