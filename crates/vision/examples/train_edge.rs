@@ -1,6 +1,6 @@
 //! Trains the compact edge network and writes its weights.
 //!
-//! `train_edge OUT.safetensors --seconds 900 [--steps N] [--images DIR --edges DIR] [--start FILE] ...`
+//! `train_edge OUT.safetensors [--steps N] [--images DIR --edges DIR] [--start FILE] ...`: see the flags below.
 
 use std::path::PathBuf;
 use std::time::Instant;

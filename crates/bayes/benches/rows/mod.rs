@@ -59,13 +59,13 @@ pub fn weld_run() -> Option<(Array2<f64>, Array1<f64>)> {
     let run = read("run_20251120_151025_iter_100.json")?;
     let rows = run["train_X_full"].as_array()?;
     let x = Array2::from_shape_fn((rows.len(), INPUTS), |(i, d)| {
-        let raw = rows[i][d].as_f64().unwrap_or(0.0);
+        let raw = rows[i][d].as_f64().expect("14 numbers a row");
         match (bounds["low"][d].as_f64(), bounds["high"][d].as_f64()) {
             (Some(low), Some(high)) => (raw - low) / (high - low),
             _ => raw,
         }
     });
-    let value = |y: &serde_json::Value| y[0].as_f64().or(y.as_f64()).unwrap_or(0.0);
+    let value = |y: &serde_json::Value| y[0].as_f64().or(y.as_f64()).expect("a number a row");
     let y = run["train_Y"].as_array()?.iter().map(value).collect();
     Some((x, y))
 }
