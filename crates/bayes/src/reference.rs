@@ -15,16 +15,30 @@ pub(crate) fn data(name: &str) -> Option<Value> {
     read("BO_DATA", "data", name)
 }
 
-#[expect(clippy::print_stderr, reason = "a skipped test says so")]
-fn read(variable: &str, folder: &str, name: &str) -> Option<Value> {
+/// Names of the files in `$BO_DATA/folder`, sorted; none where it is absent.
+pub(crate) fn data_names(folder: &str) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(root("BO_DATA", "data").join(folder)) else {
+        return Vec::new();
+    };
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+fn root(variable: &str, folder: &str) -> PathBuf {
     let default = || {
         PathBuf::from(env!("CARGO_MANIFEST_DIR"))
             .join("../../../shared")
             .join(folder)
     };
-    let path = std::env::var_os(variable)
-        .map_or_else(default, PathBuf::from)
-        .join(name);
+    std::env::var_os(variable).map_or_else(default, PathBuf::from)
+}
+
+#[expect(clippy::print_stderr, reason = "a skipped test says so")]
+fn read(variable: &str, folder: &str, name: &str) -> Option<Value> {
+    let path = root(variable, folder).join(name);
     if !path.exists() {
         eprintln!("skipped: {} absent", path.display());
         return None;

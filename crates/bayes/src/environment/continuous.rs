@@ -41,7 +41,8 @@ impl Marginal {
 
     fn fault(&self) -> Option<String> {
         match *self {
-            Self::Uniform { low, high } => (!(low.is_finite() && high.is_finite() && low < high))
+            // a span beyond f64 encodes to nothing
+            Self::Uniform { low, high } => (!(low < high && (high - low).is_finite()))
                 .then(|| format!("low {low} and high {high} must be finite with low below high")),
             Self::Normal { mean, sd } => (!(mean.is_finite() && sd.is_finite() && sd > 0.0))
                 .then(|| format!("mean {mean} must be finite and sd {sd} positive")),
@@ -123,6 +124,22 @@ impl Continuous {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn laws_without_a_finite_span_are_refused() {
+        for (low, high) in [
+            (1.0, 1.0),
+            (f64::NAN, 1.0),
+            (0.0, f64::INFINITY),
+            (-1e308, 1e308),
+        ] {
+            let law = Continuous::new(vec![("u".into(), Marginal::Uniform { low, high })]);
+            assert!(
+                matches!(law, Err(EnvironmentError::Marginal { .. })),
+                "{low} {high}"
+            );
+        }
+    }
 
     #[test]
     fn sobol_points_follow_their_laws() {

@@ -4,18 +4,19 @@ use ndarray::{Array1, Array2, Axis};
 use serde_json::Value;
 
 use super::{FitSettings, Posterior, Standardizer, fit};
-use crate::reference::{data, golden, matrix, vector};
+use crate::reference::{data, data_names, golden, matrix, vector};
 
-/// Rows of one run of `weld_runs`, inputs scaled to [0, 1].
-pub(crate) fn weld_run(run: &str, rows: usize) -> Option<(Array2<f64>, Array1<f64>)> {
+/// Rows of one run of `weld_runs`, inputs scaled to [0, 1]: of its checkpoint that has so many. `None`
+/// only where there are no such runs at all.
+fn weld_run(run: &str, rows: usize) -> Option<(Array2<f64>, Array1<f64>)> {
     let bounds = data("weld_runs/bounds.json")?;
     let (low, high) = (vector(&bounds["low"]), vector(&bounds["high"]));
-    let iteration = if run.contains("20251113") {
-        "050"
-    } else {
-        "100"
-    };
-    let file = data(&format!("weld_runs/{run}_iter_{iteration}.json"))?;
+    let names = data_names("weld_runs").into_iter();
+    let file = names
+        .filter(|name| name.starts_with(&format!("{run}_iter_")))
+        .filter_map(|name| data(&format!("weld_runs/{name}")))
+        .find(|file| file["train_Y"].as_array().unwrap().len() == rows);
+    let file = file.unwrap_or_else(|| panic!("no checkpoint of {run} has {rows} rows"));
     let mut x = matrix(&file["train_X_full"]);
     for (d, (low, high)) in low.iter().zip(&high).enumerate() {
         x.column_mut(d).mapv_inplace(|x| (x - low) / (high - low));
