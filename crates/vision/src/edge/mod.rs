@@ -6,6 +6,7 @@
 
 pub mod compact;
 pub mod convolution;
+mod difference;
 mod network;
 mod pickle;
 pub mod pidinet;
