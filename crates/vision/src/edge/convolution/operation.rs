@@ -7,7 +7,7 @@ use super::extent::Extent;
 use super::forward::forward;
 use super::storage::{cpu_slice, slice};
 
-/// How to convolve: y = [relu](w * x + b), cross-correlation as everywhere in deep learning.
+/// How to convolve: y = w * x + b, or max(0, w * x + b), cross-correlation as everywhere in deep learning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Convolution {
     /// Step between outputs, both directions, at least 1.
