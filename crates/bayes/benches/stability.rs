@@ -110,6 +110,7 @@ impl Replay {
                 })
                 .collect(),
             masses: vec![1.0 / LOOKED_AT as f64; LOOKED_AT],
+            effects: vec![0.0; LOOKED_AT],
             encoded,
         };
         Self {

@@ -17,6 +17,7 @@ pub struct RiskSurface<'a> {
     risk: RiskMeasure,
     masses: &'a [f64],
     mean: MeanSurface,
+    effects: &'a [f64],
     compression: Option<Compression>,
 }
 
@@ -32,6 +33,7 @@ impl<'a> RiskSurface<'a> {
             risk,
             masses: &environments.masses,
             mean: MeanSurface::new(posterior, dx, &environments.encoded),
+            effects: &environments.effects,
             compression: None,
         }
     }
@@ -51,7 +53,10 @@ impl<'a> RiskSurface<'a> {
 
     /// Posterior means taken back through the compression, and how fast they change with it.
     fn expanded(&self, x: &[f64]) -> (Vec<f64>, Vec<f64>) {
-        let means = self.mean.means(x);
+        let mut means = self.mean.means(x);
+        for (mean, effect) in means.iter_mut().zip(self.effects) {
+            *mean += effect;
+        }
         match self.compression {
             Some(c) => means.into_iter().map(|m| c.expand(m)).unzip(),
             None => {
@@ -185,6 +190,7 @@ fn thinned(all: &EnvironmentSet) -> Option<EnvironmentSet> {
         let uniform = 1.0 / masses.len() as f64;
         EnvironmentSet {
             encoded: rows.clone().map(|r| all.encoded[r].clone()).collect(),
+            effects: rows.clone().map(|r| all.effects[r]).collect(),
             environments: rows.map(|r| all.environments[r].clone()).collect(),
             masses: masses
                 .iter()

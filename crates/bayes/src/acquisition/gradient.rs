@@ -6,7 +6,7 @@
 //! respect to each a and b is q times the interval's normal moments. The rest is the chain rule through
 //! `b = cov(p, c) / sqrt(var(c) + noise)`, where one back substitution replaces a solve per point.
 
-use super::knowledge_gradient::{Curve, KnowledgeGradient, Workspace, joint};
+use super::knowledge_gradient::{Curve, KnowledgeGradient, Workspace};
 use super::normal::moments;
 use crate::gp::Whitened;
 use crate::maximize::Slope;
@@ -28,9 +28,7 @@ impl KnowledgeGradient<'_> {
     /// # Panics
     /// If `j` is not one of the decision's environments.
     pub fn slope(&self, x: &[f64], j: usize) -> Slope {
-        let own = self
-            .posterior
-            .whiten(joint(&[x.to_vec()], self.environments).view());
+        let own = self.own(x);
         let at = Whitened {
             points: own.points.slice(s![j..=j, ..]).to_owned(),
             solved: own.solved.slice(s![.., j..=j]).to_owned(),

@@ -128,7 +128,7 @@ impl<'a> KnowledgeGradient<'a> {
             !comparison.is_empty(),
             "the comparison set holds at least the incumbent"
         );
-        let comparison = posterior.whiten(joint(comparison, environments).view());
+        let comparison = seen(posterior, comparison, environments);
         let means = comparison.mean.to_vec();
         let curves = means
             .chunks(environments.len())
@@ -143,11 +143,14 @@ impl<'a> KnowledgeGradient<'a> {
         }
     }
 
+    /// The candidate's own x in every environment of the decision.
+    pub(super) fn own(&self, x: &[f64]) -> Whitened {
+        seen(self.posterior, &[x.to_vec()], self.environments)
+    }
+
     /// KG at encoded `x` with each of the decision's environments, in their order.
     pub fn at(&self, x: &[f64]) -> Vec<f64> {
-        let own = self
-            .posterior
-            .whiten(joint(&[x.to_vec()], self.environments).view());
+        let own = self.own(x);
         let own_curve = Curve::new(self.risk, &own.mean.to_vec(), &self.environments.masses);
         let to_comparison = self.posterior.fantasy_directions(&self.comparison, &own);
         let to_own = self.posterior.fantasy_directions(&own, &own);
@@ -214,6 +217,15 @@ impl Floor {
     }
 }
 
+/// Every x in every environment, the environments' own effects added to the means.
+fn seen(posterior: &Posterior, xs: &[Vec<f64>], environments: &EnvironmentSet) -> Whitened {
+    let mut set = posterior.whiten(joint(xs, environments).view());
+    for (mean, effect) in set.mean.iter_mut().zip(environments.effects.iter().cycle()) {
+        *mean += effect;
+    }
+    set
+}
+
 /// Rows (x, w) for every x with every environment, x by x.
 pub(crate) fn joint(xs: &[Vec<f64>], environments: &EnvironmentSet) -> Array2<f64> {
     let (dx, n) = (xs[0].len(), environments.len());
@@ -272,6 +284,7 @@ mod tests {
                 .collect(),
             encoded,
             masses: raw.iter().map(|w| w / total).collect(),
+            effects: vec![0.0; n],
         }
     }
 

@@ -117,6 +117,7 @@ impl Continuous {
                 .map(|w| Environment { index: None, w })
                 .collect(),
             masses: vec![1.0 / n as f64; n],
+            effects: vec![0.0; n],
         }
     }
 }

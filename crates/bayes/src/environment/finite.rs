@@ -148,6 +148,7 @@ impl Finite {
         EnvironmentSet {
             encoded: rows.iter().map(|&r| self.encode(&self.points[r])).collect(),
             environments: rows.iter().map(|&r| self.environment(r)).collect(),
+            effects: vec![0.0; rows.len()],
             masses,
         }
     }

@@ -4,9 +4,11 @@
 //! [`EnvironmentSet`] is what the rest of the crate works on: encoded points with masses that sum to 1.
 
 mod continuous;
+mod effect;
 mod finite;
 
 pub use continuous::{Continuous, Marginal};
+pub use effect::effects;
 pub use finite::Finite;
 
 use crate::stream::{Purpose, sobol_seed};
@@ -119,12 +121,25 @@ pub struct EnvironmentSet {
     pub environments: Vec<Environment>,
     /// Probability masses.
     pub masses: Vec<f64>,
+    /// What is known of each beyond what the Gaussian process sees, in its units, added to every
+    /// posterior mean there; 0 until the optimiser has learned it ([`Self::with_effects`]).
+    pub effects: Vec<f64>,
 }
 
 impl EnvironmentSet {
     /// Number of environments.
     pub fn len(&self) -> usize {
         self.masses.len()
+    }
+
+    /// The same environments with what was learned of each, by its number in the finite set.
+    #[must_use]
+    pub fn with_effects(mut self, effects: &[f64]) -> Self {
+        for (effect, environment) in self.effects.iter_mut().zip(&self.environments) {
+            let known = environment.index.and_then(|index| effects.get(index));
+            *effect = known.copied().unwrap_or(0.0);
+        }
+        self
     }
 
     /// Whether there is none (never true for a set made by [`Environments`]).
@@ -178,6 +193,7 @@ impl Environments {
                     w: Vec::new(),
                 }],
                 masses: vec![1.0],
+                effects: vec![0.0],
             },
             Self::Finite(f) => f.all(),
             Self::Continuous(c) => {

@@ -1,6 +1,6 @@
 //! [`Optimizer`]: initial design, tell, refit, incumbent, decide.
 
-use super::model::{self, Data, Model};
+use super::model::{self, Data, Model, Scale};
 use super::{
     AcquisitionKind, Decision, Event, FitReport, Incumbent, ModelState, Observation, Outcome,
     Problem, Query, Settings, schedule,
@@ -224,7 +224,8 @@ impl Optimizer {
             None => self.fit(&data, iteration, &mut report),
         };
         let kind = self.settings.kernel;
-        let model = Model::new(&data, kind, &hyper, standardizer, fitted_at, before);
+        let scaled = (standardizer, self.environment_count());
+        let model = Model::new(&data, kind, &hyper, scaled, fitted_at, before);
         let model = match model {
             Ok(model) => model,
             Err(e) => {
@@ -244,13 +245,14 @@ impl Optimizer {
             .as_ref()
             .map(|s| self.problem.space.to_unit(&s.incumbent));
         let dx = self.problem.space.encoded_dimension();
+        let judging = self.judging.clone().with_effects(&model.scale.effects);
         let (incumbent, _) = incumbent::search(
             &self.problem.space,
             |environments| {
                 RiskSurface::new(&model.posterior, dx, environments, self.settings.risk)
                     .expanding(model.compression())
             },
-            &self.judging,
+            &judging,
             &self.observed_units(),
             previous.as_deref(),
             sobol_seed(self.settings.seed, iteration, Purpose::Incumbent),
@@ -285,9 +287,8 @@ impl Optimizer {
                 &rebuilt
             }
         };
-        let values: Vec<f64> = data.values[old.len()..]
-            .iter()
-            .map(|v| model.standardized(*v))
+        let values: Vec<f64> = (old.len()..data.len())
+            .map(|i| model.scale.seen(data, i))
             .collect();
         schedule::surprised(&model.posterior, fresh, &values)
     }
@@ -299,12 +300,8 @@ impl Optimizer {
         iteration: u64,
         report: &mut FitReport,
     ) -> (Hyperparameters, Standardizer, usize) {
-        let compressed = model::compressed_values(&data.values);
-        let standardizer = Standardizer::from_observations(&compressed);
-        let values: ndarray::Array1<f64> = compressed
-            .iter()
-            .map(|v| standardizer.standardize(*v))
-            .collect();
+        let scale = Scale::of(data, self.environment_count());
+        let values: ndarray::Array1<f64> = (0..data.len()).map(|i| scale.seen(data, i)).collect();
         let warm = self.state.as_ref().map(|s| &s.hyper);
         let settings = FitSettings {
             kind: self.settings.kernel,
@@ -335,7 +332,15 @@ impl Optimizer {
                     .unwrap_or_else(|| fallback(data.inputs.ncols()))
             }
         };
-        (hyper, standardizer, data.len())
+        (hyper, scale.standardizer, data.len())
+    }
+
+    /// Environments of a finite set, else 0: those have no effects of their own.
+    fn environment_count(&self) -> usize {
+        match &self.problem.environments {
+            Environments::Finite(f) => f.len(),
+            Environments::None | Environments::Continuous(_) => 0,
+        }
     }
 
     /// The model of `state` on the first `known` observations.
@@ -352,7 +357,7 @@ impl Optimizer {
             &data,
             self.settings.kernel,
             hyper,
-            *standardizer,
+            (*standardizer, self.environment_count()),
             *fitted_at,
             None,
         )
@@ -379,10 +384,11 @@ impl Optimizer {
         };
         let dx = self.problem.space.encoded_dimension();
         let risk = self.settings.risk;
-        let surface = RiskSurface::new(&model.posterior, dx, &self.judging, risk)
-            .expanding(model.compression());
+        let judging = self.judging.clone().with_effects(&model.scale.effects);
+        let surface =
+            RiskSurface::new(&model.posterior, dx, &judging, risk).expanding(model.compression());
         let means = surface.means(&self.problem.space.encode(&state.incumbent));
-        let restore = |v: f64| sign * model.standardizer.restore(v);
+        let restore = |v: f64| sign * model.scale.standardizer.restore(v);
         Ok(Incumbent {
             x: state.incumbent.clone(),
             risk: restore(risk.evaluate(&means, &self.judging.masses)),
@@ -411,6 +417,7 @@ impl Optimizer {
             (AcquisitionKind::RhoKg, Some(model), Some(state)) => {
                 let data = Data::new(&self.problem, &self.observations);
                 let posterior = model.believing(&data.failed);
+                let set = set.clone().with_effects(&model.scale.effects);
                 let situation = Situation {
                     space,
                     posterior: &posterior,
@@ -428,7 +435,7 @@ impl Optimizer {
                             space.from_unit(&c.x),
                             set.environments[c.environment].clone(),
                         );
-                        (Some(pair), c.value * model.standardizer.scale)
+                        (Some(pair), c.value * model.scale.standardizer.scale)
                     }
                     None => {
                         let free = space_filling::first_free(space, &self.judging, &self.taken);

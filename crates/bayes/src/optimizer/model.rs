@@ -7,6 +7,7 @@
 
 use super::{Observation, Outcome, Problem};
 use crate::compress::Compression;
+use crate::environment::effects;
 use crate::gp::{GpError, Hyperparameters, Posterior, Standardizer};
 use crate::kernel::KernelKind;
 use ndarray::{Array1, Array2, ArrayView1};
@@ -20,6 +21,8 @@ pub(super) struct Data {
     pub inputs: Array2<f64>,
     /// Values turned to be maximised, n.
     pub values: Vec<f64>,
+    /// Number of each one's environment in a finite set.
+    pub environments: Vec<Option<usize>>,
     /// Encoded inputs of failed observations.
     pub failed: Vec<Vec<f64>>,
 }
@@ -36,6 +39,7 @@ impl Data {
         let sign = problem.direction.sign();
         let d = problem.space.encoded_dimension() + problem.environments.encoded_dimension();
         let (mut ids, mut rows, mut values, mut failed) = (vec![], vec![], vec![], vec![]);
+        let mut environments = Vec::new();
         for o in observations {
             let row = encode(problem, o);
             match o.outcome {
@@ -43,6 +47,7 @@ impl Data {
                     ids.push(o.id);
                     rows.extend(row);
                     values.push(sign * v);
+                    environments.push(o.query.environment);
                 }
                 Outcome::Failed => failed.push(row),
             }
@@ -53,6 +58,7 @@ impl Data {
             ids,
             inputs,
             values,
+            environments,
             failed,
         }
     }
@@ -62,10 +68,54 @@ impl Data {
     }
 }
 
-/// Values of a fit, compressed.
-pub(super) fn compressed_values(values: &[f64]) -> Vec<f64> {
-    let compression = Compression::for_values(values);
-    values.iter().map(|v| compressed(compression, *v)).collect()
+/// How values are turned into what the Gaussian process models: compressed, standardised, the effects
+/// of environments taken off. A function of the observations of the fit.
+#[derive(Clone, Debug)]
+pub(super) struct Scale {
+    compression: Option<Compression>,
+    /// Of the compressed values.
+    pub standardizer: Standardizer,
+    /// Of each environment of a finite set, standardised.
+    pub effects: Vec<f64>,
+}
+
+impl Scale {
+    /// The scale of a fit to all of `data`.
+    pub(super) fn of(data: &Data, count: usize) -> Self {
+        let compression = Compression::for_values(&data.values);
+        let values: Vec<f64> = data
+            .values
+            .iter()
+            .map(|v| compressed(compression, *v))
+            .collect();
+        Self::with(
+            data,
+            data.len(),
+            count,
+            Standardizer::from_observations(&values),
+        )
+    }
+
+    /// The scale of the fit to the first `first` successes that left `standardizer`.
+    fn with(data: &Data, first: usize, count: usize, standardizer: Standardizer) -> Self {
+        let compression = Compression::for_values(&data.values[..first]);
+        let values: Vec<f64> = data.values[..first]
+            .iter()
+            .map(|v| standardizer.standardize(compressed(compression, *v)))
+            .collect();
+        Self {
+            compression,
+            standardizer,
+            effects: effects(&values, &data.environments[..first], count),
+        }
+    }
+
+    /// Value `i` of `data` as the posterior sees it.
+    pub(super) fn seen(&self, data: &Data, i: usize) -> f64 {
+        let effect = data.environments[i].and_then(|j| self.effects.get(j));
+        let value = compressed(self.compression, data.values[i]);
+        self.standardizer.standardize(value) - effect.copied().unwrap_or(0.0)
+    }
 }
 
 fn compressed(compression: Option<Compression>, value: f64) -> f64 {
@@ -77,26 +127,24 @@ fn compressed(compression: Option<Compression>, value: f64) -> f64 {
 pub(super) struct Model {
     pub posterior: Posterior,
     /// Of the values known at the fit.
-    compression: Option<Compression>,
-    /// Of the compressed values.
-    pub standardizer: Standardizer,
+    pub scale: Scale,
     pub fitted_at: usize,
     ids: Vec<u64>,
 }
 
 impl Model {
-    /// Conditions on `data`, growing `before` where that gives the same bits for less work.
+    /// Conditions on `data` of a problem with `count` environments (0: not finite), growing `before` where that gives the same bits for less work.
     pub(super) fn new(
         data: &Data,
         kind: KernelKind,
         hyper: &Hyperparameters,
-        standardizer: Standardizer,
+        (standardizer, count): (Standardizer, usize),
         fitted_at: usize,
         before: Option<Self>,
     ) -> Result<Self, GpError> {
         let grown = before.filter(|m| {
             m.fitted_at == fitted_at
-                && m.standardizer == standardizer
+                && m.scale.standardizer == standardizer
                 && m.posterior.hyperparameters() == hyper
                 && data.ids.starts_with(&m.ids)
         });
@@ -105,39 +153,29 @@ impl Model {
             None => {
                 let first = fitted_at.clamp(1, data.len().max(1)).min(data.len());
                 let inputs = data.inputs.slice(ndarray::s![..first, ..]).to_owned();
-                let compression = Compression::for_values(&data.values[..first]);
-                let values: Array1<f64> = data.values[..first]
-                    .iter()
-                    .map(|v| standardizer.standardize(compressed(compression, *v)))
-                    .collect();
+                let scale = Scale::with(data, first, count, standardizer);
+                let values: Array1<f64> = (0..first).map(|i| scale.seen(data, i)).collect();
                 let posterior = Posterior::new(kind, hyper, inputs, values)?;
                 Self {
                     posterior,
-                    compression,
-                    standardizer,
+                    scale,
                     fitted_at,
                     ids: data.ids[..first].to_vec(),
                 }
             }
         };
         for i in model.ids.len()..data.len() {
-            let value = model.standardized(data.values[i]);
+            let value = model.scale.seen(data, i);
             model.posterior.append(data.inputs.row(i), value)?;
             model.ids.push(data.ids[i]);
         }
         Ok(model)
     }
 
-    /// A value (turned to be maximised) as the posterior sees it.
-    pub(super) fn standardized(&self, value: f64) -> f64 {
-        self.standardizer
-            .standardize(compressed(self.compression, value))
-    }
-
     /// The compression in the posterior's units, to be undone where risks are reported.
     pub(super) fn compression(&self) -> Option<Compression> {
-        let Standardizer { shift, scale } = self.standardizer;
-        self.compression.map(|c| c.in_units(shift, scale))
+        let Standardizer { shift, scale } = self.scale.standardizer;
+        self.scale.compression.map(|c| c.in_units(shift, scale))
     }
 
     /// The posterior with points at which nothing is to be learned any more (failed, or decided but
