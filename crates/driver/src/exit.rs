@@ -66,7 +66,8 @@ pub enum Failure {
     },
     /// The objective failed too often in a row: exit 5.
     #[error(
-        "the objective failed {count} times in a row, each time: {reason}\n  mend it, then: bo resume {}",
+        "the objective failed {count} times in a row, each time: {reason}\n  what it printed is in {}\n  mend it, then: bo resume {}",
+        out.join("log.txt").display(),
         out.display()
     )]
     KeepsFailing {
