@@ -1,29 +1,7 @@
-//! `bo`: risk-averse Bayesian optimisation that finishes.
-//!
-//! The binary reads the command line, runs one command and turns its end into an exit code.
-
-mod cli;
-mod evaluate;
-mod event;
-mod exit;
-mod objective;
-mod plan;
-mod progress;
-mod quantity;
-mod record;
-mod report;
-mod run;
-mod settings;
-mod show;
-mod summary;
-mod supervise;
+//! The program `bo`: everything is in the library beside it.
 
 use std::process::ExitCode;
 
-/// Counts host bytes, so that the ledger can say which iteration left some behind.
-#[global_allocator]
-static ALLOCATOR: bo_memory::Counting = bo_memory::Counting;
-
 fn main() -> ExitCode {
-    cli::main()
+    bo::main()
 }

@@ -1,0 +1,31 @@
+//! `bo`: risk-averse Bayesian optimisation that finishes.
+//!
+//! [`main`] reads the command line, runs one command and turns its end into an exit code. It is a library only so
+//! that fuzz targets reach its readers; nothing else of it is meant for other programs.
+
+mod cli;
+mod evaluate;
+mod event;
+mod exit;
+mod objective;
+mod plan;
+mod progress;
+mod quantity;
+mod record;
+mod report;
+mod run;
+mod settings;
+mod show;
+mod summary;
+mod supervise;
+
+use std::process::ExitCode;
+
+/// Counts host bytes, so that the ledger can say which iteration left some behind.
+#[global_allocator]
+static ALLOCATOR: bo_memory::Counting = bo_memory::Counting;
+
+/// `bo` with the words of this process's command line.
+pub fn main() -> ExitCode {
+    cli::main()
+}
