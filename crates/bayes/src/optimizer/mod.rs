@@ -5,14 +5,19 @@
 //! observations and the [`ModelState`] of the fit before, so a resumed run goes on bit for bit.
 
 mod ask_tell;
+mod decide;
+mod error;
 mod event;
 mod model;
 mod problem;
+mod recommend;
+mod refit;
 mod schedule;
 mod settings;
 mod state;
 
-pub use ask_tell::{Error, Optimizer};
+pub use ask_tell::Optimizer;
+pub use error::Error;
 pub use event::Event;
 pub use problem::{Direction, Observation, Outcome, Problem, Query};
 pub use settings::{AcquisitionKind, Looks, Settings};
