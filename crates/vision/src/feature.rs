@@ -5,9 +5,6 @@
 
 use image::{GrayImage, RgbImage};
 use imageproc::edges::canny;
-use rayon::prelude::*;
-
-use crate::source::{ImageSource, SourceError};
 
 /// Names of the features, in order.
 pub const FEATURE_NAMES: [&str; 6] = [
@@ -27,8 +24,6 @@ const CANNY_SIDE: u32 = 1280;
 const TEXTURE_HALF: f64 = 2000.0;
 /// Laplacian variance at which blur is 0.5.
 const BLUR_HALF: f64 = 200.0;
-/// Images in memory at once while a source is measured.
-const BLOCK: usize = 4;
 
 /// Raw features of an image, in the order of [`FEATURE_NAMES`].
 ///
@@ -53,29 +48,6 @@ pub fn environment_features(rgb: &RgbImage) -> [f64; 6] {
         1.0 - variance / (variance + BLUR_HALF),
         high / 16.0 / 255.0,
     ]
-}
-
-/// Raw features of every image of a source, loaded a few at a time, in order.
-///
-/// # Errors
-/// The first image (in order of its block) that cannot be loaded.
-pub fn over_source(source: &dyn ImageSource) -> Result<Vec<[f64; 6]>, SourceError> {
-    let indices: Vec<usize> = (0..source.len()).collect();
-    let mut features = Vec::with_capacity(indices.len());
-    for block in indices.chunks(BLOCK) {
-        let measured: Vec<_> = block
-            .par_iter()
-            .map(|&index| {
-                source
-                    .load(index)
-                    .map(|image| environment_features(&image.pixels))
-            })
-            .collect();
-        for one in measured {
-            features.push(one?);
-        }
-    }
-    Ok(features)
 }
 
 /// Each feature scaled to [0, 1] over the set: its least value becomes 0, its greatest 1; 0.5 where all are equal.
@@ -165,6 +137,7 @@ mod tests {
 
     use super::*;
     use crate::scene::SceneSource;
+    use crate::source::ImageSource;
 
     #[test]
     fn a_flat_image_has_brightness_and_blur_alone() {
@@ -189,13 +162,11 @@ mod tests {
     }
 
     #[test]
-    fn a_source_is_measured_in_order_and_scaled_to_the_unit_interval() {
+    fn features_are_scaled_to_the_unit_interval() {
         let source = SceneSource::new(5, 0);
-        let raw = over_source(&source).unwrap();
-        assert_eq!(
-            raw[3],
-            environment_features(&source.load(3).unwrap().pixels)
-        );
+        let raw: Vec<[f64; 6]> = (0..5)
+            .map(|index| source.glance(index).unwrap().features)
+            .collect();
         let unit = scaled(&raw);
         for k in 0..6 {
             let column: Vec<f64> = unit.iter().map(|row| row[k]).collect();

@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 
 use crate::decode::{DecodeError, decode};
+use crate::feature::environment_features;
 use crate::labels::{LabelError, LabelSet};
-use crate::source::{ImageSource, LabelledImage, SourceError, Truth};
+use crate::source::{Glance, ImageSource, LabelledImage, SourceError, Truth};
 
 /// Images in memory at once while folders are opened.
 const BLOCK: usize = 4;
@@ -93,9 +94,11 @@ impl std::fmt::Display for Skipped {
 struct Photograph {
     path: PathBuf,
     name: String,
+    /// Of the file.
+    pixel_hash: String,
+    /// Of the file and its labels.
     hash: String,
-    size: (u32, u32),
-    truth: Truth,
+    glance: Glance,
     notes: Vec<String>,
 }
 
@@ -106,7 +109,8 @@ pub struct FolderSource {
 }
 
 impl FolderSource {
-    /// Opens pairs of (folder of images, label file or folder). Every image is decoded once to see that it can be.
+    /// Opens pairs of (folder of images, label file or folder). Every image is decoded once,
+    /// to see that it can be and for its features.
     ///
     /// # Errors
     /// See [`OpenError`]. An image that cannot be used is not an error but returned with its reason, unless none is left.
@@ -200,7 +204,7 @@ impl FolderSource {
 
     /// The true lines of image `index`, without decoding it.
     pub fn truth(&self, index: usize) -> &Truth {
-        &self.photographs[index].truth
+        &self.photographs[index].glance.truth
     }
 }
 
@@ -215,6 +219,14 @@ impl ImageSource for FolderSource {
 
     fn content_hash(&self, index: usize) -> &str {
         &self.photographs[index].hash
+    }
+
+    fn pixel_hash(&self, index: usize) -> &str {
+        &self.photographs[index].pixel_hash
+    }
+
+    fn glance(&self, index: usize) -> Result<Glance, SourceError> {
+        Ok(self.photographs[index].glance.clone())
     }
 
     fn load(&self, index: usize) -> Result<LabelledImage, SourceError> {
@@ -236,14 +248,15 @@ impl ImageSource for FolderSource {
             },
             other => unreadable(other.to_string()),
         })?;
-        if pixels.dimensions() != photograph.size {
+        let now = hash(&photograph.path).map_err(|error| unreadable(error.to_string()))?;
+        if now.finalize().to_hex().as_str() != photograph.pixel_hash {
             return Err(unreadable(
-                "its size has changed since the run started".to_owned(),
+                "the file has changed since it was opened".to_owned(),
             ));
         }
         Ok(LabelledImage {
             pixels,
-            truth: photograph.truth.clone(),
+            truth: photograph.glance.truth.clone(),
         })
     }
 }
@@ -255,30 +268,36 @@ fn photograph(path: &Path, set: &LabelSet) -> Result<Photograph, String> {
     if labels.lines.is_empty() {
         return Err("its labels hold no line".to_owned());
     }
-    let size = decode(path)
-        .map_err(|error| error.to_string())?
-        .dimensions();
+    let pixels = decode(path).map_err(|error| error.to_string())?;
+    let size = pixels.dimensions();
     let truth = labels.truth(size.0, size.1).ok_or_else(|| {
         format!(
             "all labelled lines lie outside its {} x {} pixels",
             size.0, size.1
         )
     })?;
-    let mut hasher = blake3::Hasher::new();
-    let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
-    hasher
-        .update_reader(file)
-        .map_err(|error| error.to_string())?;
+    let mut hasher = hash(path).map_err(|error| error.to_string())?;
+    let pixel_hash = hasher.finalize().to_hex().to_string();
     hasher.update(&labels.fingerprint());
-    let hash = hasher.finalize().to_hex().to_string();
     Ok(Photograph {
         path: path.to_owned(),
         name,
-        hash,
-        size,
-        truth,
+        pixel_hash,
+        hash: hasher.finalize().to_hex().to_string(),
+        glance: Glance {
+            size,
+            features: environment_features(&pixels),
+            truth,
+        },
         notes: labels.notes.clone(),
     })
+}
+
+/// A hasher that has read the whole file.
+fn hash(path: &Path) -> std::io::Result<blake3::Hasher> {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(std::fs::File::open(path)?)?;
+    Ok(hasher)
 }
 
 /// Images directly in the folder, sorted by name, and files of other image formats.
@@ -385,10 +404,18 @@ mod tests {
         let image = source.load(1).unwrap();
         assert_eq!(image.pixels.get_pixel(5, 5).0, [20; 3]);
         assert!(matches!(image.truth, Truth::Segments(_)));
+        save(images.path(), "b.bmp", 21);
+        let message = source.load(1).unwrap_err().to_string();
+        assert!(
+            message.contains("b.bmp") && message.contains("has changed"),
+            "{message}"
+        );
+        save(images.path(), "b.bmp", 20);
         let before = source.content_hash(0).to_owned();
         std::fs::write(labels.path().join("a_gt.txt"), "1 2 60 71\n").unwrap();
         let (changed, _) = FolderSource::open(&[pair]).unwrap();
         assert_ne!(changed.content_hash(0), before);
+        assert_eq!(changed.pixel_hash(0), source.pixel_hash(0));
         assert_eq!(changed.content_hash(1), source.content_hash(1));
     }
 

@@ -25,12 +25,16 @@ const HEADER: usize = 8 + 32 + 12;
 /// Everything that an entry depends on.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct KeptKey {
-    /// Hash of the image's content, e.g. [`crate::source::ImageSource::content_hash`].
-    pub content: String,
+    /// Hash of the image's pixels: [`crate::source::ImageSource::pixel_hash`].
+    pub pixels: String,
+    /// What was done to them: [`crate::corruption::Corruption::key`].
+    pub corruption: String,
     /// [`crate::edge::EdgeNetwork::fingerprint`].
     pub network: String,
     /// Version of everything that is kept but the network: [`crate::pipeline::preprocessing`].
     pub preprocessing: String,
+    /// Kind of device that computed it (`cpu`, `cuda`): another one rounds otherwise.
+    pub device: String,
 }
 
 /// Where an entry came from.
@@ -100,7 +104,13 @@ impl KeptKey {
     /// 32 bytes that stand for the key: name of the file and part of its content.
     fn digest(&self) -> blake3::Hash {
         let mut hasher = blake3::Hasher::new();
-        for part in [&self.content, &self.network, &self.preprocessing] {
+        for part in [
+            &self.pixels,
+            &self.corruption,
+            &self.network,
+            &self.preprocessing,
+            &self.device,
+        ] {
             hasher
                 .update(&(part.len() as u64).to_le_bytes())
                 .update(part.as_bytes());
@@ -324,9 +334,11 @@ mod tests {
 
     fn key(number: u32) -> KeptKey {
         KeptKey {
-            content: format!("{number}"),
+            pixels: format!("{number}"),
+            corruption: String::new(),
             network: "n".into(),
             preprocessing: "p".into(),
+            device: "cpu".into(),
         }
     }
 
@@ -400,7 +412,7 @@ mod tests {
         let store = KeptStore::open(folder.path(), 0).unwrap();
         let base = key(1);
         let other = KeptKey {
-            content: "1n".into(),
+            pixels: "1n".into(),
             network: "".into(),
             ..base.clone()
         };

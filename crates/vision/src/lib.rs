@@ -6,6 +6,7 @@
 //! per image and kept, in half precision, in a store bounded in memory.
 
 pub mod contrast;
+pub mod corruption;
 pub mod decode;
 pub mod edge;
 pub mod feature;

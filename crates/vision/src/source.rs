@@ -5,6 +5,7 @@
 
 use image::RgbImage;
 
+use crate::feature::environment_features;
 use crate::geometry::{Rect, Segment};
 
 /// What kind of line a region holds, in a weld scene.
@@ -52,6 +53,17 @@ pub struct LabelledImage {
     pub truth: Truth,
 }
 
+/// Everything about an image but its pixels.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Glance {
+    /// Columns and rows.
+    pub size: (u32, u32),
+    /// Its environment features, raw: [`environment_features`].
+    pub features: [f64; 6],
+    /// True lines in the image's own pixels.
+    pub truth: Truth,
+}
+
 /// A finite, ordered collection of labelled images that are loaded one at a time.
 ///
 /// Loading index `i` twice gives the same image bit for bit.
@@ -71,10 +83,28 @@ pub trait ImageSource: Send + Sync {
     /// and number), hexadecimal. Equal hash means equal pixels and truth.
     fn content_hash(&self, index: usize) -> &str;
 
+    /// Hash of what the pixels of image `index` alone are made of, hexadecimal: other labels leave it as it is.
+    fn pixel_hash(&self, index: usize) -> &str {
+        self.content_hash(index)
+    }
+
+    /// What is known of image `index` once it has been looked at; loads it unless the source has done so already.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    fn glance(&self, index: usize) -> Result<Glance, SourceError> {
+        let image = self.load(index)?;
+        Ok(Glance {
+            size: image.pixels.dimensions(),
+            features: environment_features(&image.pixels),
+            truth: image.truth,
+        })
+    }
+
     /// Decodes or generates image `index`.
     ///
     /// # Errors
-    /// The file has gone, changed its size, or no longer decodes.
+    /// The file has gone, has changed, or no longer decodes.
     fn load(&self, index: usize) -> Result<LabelledImage, SourceError>;
 }
 

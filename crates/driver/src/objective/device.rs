@@ -15,6 +15,13 @@ pub struct Chosen {
     pub notice: Option<String>,
 }
 
+impl Chosen {
+    /// `cpu` or `cuda`.
+    pub fn kind(&self) -> &str {
+        self.name.split(':').next().unwrap_or_default()
+    }
+}
+
 /// The device that the settings ask for.
 ///
 /// # Errors

@@ -1,5 +1,5 @@
-//! Labelled images as environments: x are the eight line parameters, w six features of an image, the value is
-//! its LP_r.
+//! Labelled images as environments: x are the eight line parameters, w features of an image, what was done to it,
+//! or both ([`Sights`]); the value is its LP_r.
 //!
 //! Central type: [`LineImages`]. Images are decoded one at a time; what the network says of an image is computed
 //! once and kept in a bounded store, in the form from which scores are always computed. Only the labels and
@@ -10,15 +10,16 @@ use std::collections::BTreeMap;
 use bo_bayes::environment::{Environments, Finite};
 use bo_bayes::optimizer::{Direction, Problem};
 use bo_bayes::space::{Parameter, Space};
+use bo_vision::corruption::Corruption;
 use bo_vision::edge::{EdgeModel, EdgeNetwork};
-use bo_vision::feature;
 use bo_vision::folder::{OpenError, Skipped};
 use bo_vision::kept::{KeptKey, KeptStore};
 use bo_vision::pipeline::{self, LineParameters, PARAMETERS, Scratch};
 use bo_vision::score::LineScore;
-use bo_vision::source::{ImageSource, SourceError, Truth};
+use bo_vision::source::{Glance, ImageSource, SourceError, Truth};
 use rayon::prelude::*;
 
+use super::sights::Sights;
 use super::{Description, Objective, Opened, Outcome, Request, Status, Surroundings, device};
 use crate::exit::Failure;
 use crate::run::choices;
@@ -31,19 +32,20 @@ pub struct LineImages {
     source: Box<dyn ImageSource>,
     /// Those of the source that can be used.
     images: Vec<Image>,
+    /// What is seen of them: the environments.
+    sights: Sights,
     network: Box<dyn EdgeNetwork>,
     store: KeptStore,
-    /// `cpu` or `cuda:N`.
-    device: String,
+    device: device::Chosen,
     surroundings: Surroundings,
 }
 
 /// What is held of an image: everything but its pixels.
-struct Image {
+pub(super) struct Image {
     /// Index in the source.
-    index: usize,
-    truth: Truth,
-    features: [f64; 6],
+    pub index: usize,
+    pub name: String,
+    pub glance: Glance,
 }
 
 /// Why an image has no score.
@@ -55,6 +57,9 @@ pub enum ScoreError {
     /// The network failed.
     #[error(transparent)]
     Edge(#[from] bo_vision::edge::EdgeError),
+    /// The device failed at the corruption.
+    #[error("corrupt the image: {0}")]
+    Corruption(#[from] candle_core::Error),
 }
 
 impl LineImages {
@@ -70,16 +75,15 @@ impl LineImages {
         surroundings: Surroundings,
     ) -> Result<(Self, Vec<String>), Failure> {
         let chosen = device::choose(settings.means())?;
-        let mut notices: Vec<String> = chosen.notice.into_iter().collect();
+        let mut notices: Vec<String> = chosen.notice.iter().cloned().collect();
         let network = network(settings, &chosen.device)?;
         let looked: Vec<Result<Image, SourceError>> = (0..source.len())
             .into_par_iter()
             .map(|index| {
-                let image = source.load(index)?;
                 Ok(Image {
                     index,
-                    truth: image.truth,
-                    features: feature::environment_features(&image.pixels),
+                    name: source.name(index).to_owned(),
+                    glance: source.glance(index)?,
                 })
             })
             .collect();
@@ -111,11 +115,8 @@ impl LineImages {
                 remedy: "give images that decode and have labels".into(),
             });
         }
-        let names: Vec<String> = images
-            .iter()
-            .map(|image| source.name(image.index).to_owned())
-            .collect();
-        let problem = problem(names, &images);
+        let sights = Sights::new(settings.study().environment, &images);
+        let problem = problem(sights.environments(&images));
         // Settings that do not fit these images are refused before anything is written.
         let fitted = settings.clone().fitted(&problem.environments);
         choices(fitted.study(), &problem)?;
@@ -134,29 +135,27 @@ impl LineImages {
                 problem,
                 source,
                 images,
+                sights,
                 network,
                 store,
-                device: chosen.name,
+                device: chosen,
                 surroundings,
             },
             notices,
         ))
     }
 
-    /// Number of usable images.
+    /// Number of environments.
     pub fn len(&self) -> usize {
-        self.images.len()
+        self.sights.len()
     }
 
-    /// Names of the usable images, in order.
+    /// Names of the environments, in order.
     pub fn names(&self) -> Vec<String> {
-        self.images
-            .iter()
-            .map(|image| self.source.name(image.index).to_owned())
-            .collect()
+        self.sights.names(&self.images)
     }
 
-    /// Score of usable image `number` at the eight parameters `x`.
+    /// Score of environment `number` at the eight parameters `x`.
     ///
     /// # Errors
     /// The image no longer loads, or the network fails on it.
@@ -169,14 +168,17 @@ impl LineImages {
         x: &[f64],
         scratch: &mut Scratch,
     ) -> Result<LineScore, ScoreError> {
-        let image = &self.images[number];
+        let (image, corruption) = self.sights.at(number, &self.images);
         let key = KeptKey {
-            content: self.source.content_hash(image.index).to_owned(),
+            pixels: self.source.pixel_hash(image.index).to_owned(),
+            corruption: corruption.key(),
             network: self.network.fingerprint().to_owned(),
             preprocessing: pipeline::preprocessing(),
+            device: self.device.kind().to_owned(),
         };
         let kept = self.store.get_or_compute(&key, || {
             let pixels = self.source.load(image.index)?.pixels;
+            let pixels = corruption.apply(&pixels, &self.device.device)?;
             Ok::<_, ScoreError>(pipeline::see(&pixels, self.network.as_ref())?)
         })?;
         if let Some(warning) = &kept.warning {
@@ -188,7 +190,7 @@ impl LineImages {
         let parameters = LineParameters::from_values(values);
         Ok(pipeline::evaluate(
             &kept.seen,
-            &image.truth,
+            &truth(image, &corruption),
             &parameters,
             scratch,
         ))
@@ -204,25 +206,25 @@ impl LineImages {
     }
 }
 
-/// The problem that images pose: eight parameters, an environment for each image.
-fn problem(names: Vec<String>, images: &[Image]) -> Problem {
+/// The true lines of an image under a corruption.
+fn truth(image: &Image, corruption: &Corruption) -> Truth {
+    let (width, height) = image.glance.size;
+    // a set of environments holds only corruptions that leave a label
+    corruption
+        .turn(&image.glance.truth, width, height)
+        .unwrap_or(Truth::Segments(Vec::new()))
+}
+
+/// The problem that images pose: eight parameters over some environments.
+fn problem(environments: Finite) -> Problem {
     let parameters = PARAMETERS
         .iter()
         .map(|p| Parameter::real(p.name, p.low, p.high))
         .collect();
-    let raw: Vec<[f64; 6]> = images.iter().map(|image| image.features).collect();
-    let points = feature::scaled(&raw)
-        .iter()
-        .map(|point| point.to_vec())
-        .collect();
-    let features = feature::FEATURE_NAMES.map(str::to_owned).to_vec();
     Problem {
         space: Space::new(parameters)
             .expect("the ranges of the line parameters are constants and sound"),
-        environments: Environments::Finite(
-            Finite::new(features, points, None, Some(names))
-                .expect("there is an image, and scaled features are finite"),
-        ),
+        environments: Environments::Finite(environments),
         direction: Direction::Maximize,
     }
 }
@@ -310,7 +312,7 @@ impl Objective for LineImages {
                 }
             }
             other => failed(format!(
-                "environment {other:?} is none of the {} images",
+                "environment {other:?} is none of the {} there are",
                 self.len()
             )),
         }
@@ -319,15 +321,11 @@ impl Objective for LineImages {
     fn stop(&mut self) {}
 
     fn describe(&self) -> Description {
-        let names = self.names();
-        let content = self
+        let hash = |image: &Image| self.source.content_hash(image.index).to_owned();
+        let mut hashes: BTreeMap<String, String> = self
             .images
             .iter()
-            .map(|image| self.source.content_hash(image.index).to_owned());
-        let mut hashes: BTreeMap<String, String> = names
-            .iter()
-            .map(|name| format!("image {name}"))
-            .zip(content)
+            .map(|image| (format!("image {}", image.name), hash(image)))
             .collect();
         hashes.insert(
             format!("weights of {}", self.network.name()),
@@ -336,9 +334,9 @@ impl Objective for LineImages {
         hashes.insert("preprocessing".to_owned(), pipeline::preprocessing());
         Description {
             kind: self.kind.to_owned(),
-            environments: names,
+            environments: self.names(),
             hashes,
-            notes: BTreeMap::from([("device used".to_owned(), self.device.clone())]),
+            notes: BTreeMap::from([("device used".to_owned(), self.device.name.clone())]),
         }
     }
 

@@ -10,6 +10,7 @@ mod command;
 mod device;
 mod images;
 mod problem;
+mod sights;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use super::{
-    Acquisition, CommandMode, Device, ImagePair, Keep, Look, Means, ObjectiveSettings, Origin,
-    RawSettings, Risk, Settings, Study,
+    Acquisition, CommandMode, Device, Environment, ImageEnvironment, ImagePair, Keep, Look, Means,
+    ObjectiveSettings, Origin, RawSettings, Risk, Settings, Study,
 };
 use crate::exit::Failure;
 
@@ -122,6 +122,7 @@ impl Settings {
             k,
             acquisition: raw.acquisition.unwrap_or(Acquisition::RhoKg),
             seed: raw.seed.unwrap_or(0),
+            environment: environment(raw, &refuse)?,
             edge_model: raw.edge_model.clone(),
             weights: raw.weights.clone(),
         };
@@ -155,6 +156,42 @@ fn parse_device(text: &str) -> Option<Device> {
         "cuda" => Some(Device::Cuda(0)),
         _ => text.strip_prefix("cuda:")?.parse().ok().map(Device::Cuda),
     }
+}
+
+/// What an environment of images is; numbers that would be ignored are refused.
+fn environment(
+    raw: &RawSettings,
+    refuse: &dyn Fn(&str, String, &str) -> Failure,
+) -> Result<ImageEnvironment, Failure> {
+    let kind = raw.environment.unwrap_or(Environment::Features);
+    if kind == Environment::Features {
+        for (key, written) in [
+            ("environments", raw.environments.is_some()),
+            ("environment-seed", raw.environment_seed.is_some()),
+        ] {
+            if written {
+                return Err(refuse(
+                    key,
+                    "has a meaning only with --environment corruptions or both".to_owned(),
+                    &format!("add --environment corruptions, or leave out --{key}"),
+                ));
+            }
+        }
+        return Ok(ImageEnvironment::Features);
+    }
+    let count = raw.environments.unwrap_or(256);
+    if !(1..=20_000).contains(&count) {
+        return Err(refuse(
+            "environments",
+            format!("{count} is outside 1 .. 20000"),
+            "type --environments 256",
+        ));
+    }
+    let seed = raw.environment_seed.unwrap_or(0);
+    Ok(match kind {
+        Environment::Both => ImageEnvironment::Both { count, seed },
+        _ => ImageEnvironment::Corruptions { count, seed },
+    })
 }
 
 /// Exactly one kind of objective; none named = the built-in scenes.
@@ -198,6 +235,7 @@ fn objective(
     for (key, written) in [
         ("edge-model", raw.edge_model.is_some()),
         ("weights", raw.weights.is_some()),
+        ("environment", raw.environment.is_some()),
     ] {
         if written && !matches!(kind, "scenes" | "images") {
             return Err(refuse(
@@ -320,6 +358,19 @@ impl From<Settings> for RawSettings {
             }),
             ..Self::default()
         };
+        // Features are not written: runs of versions that knew nothing else stay the same runs.
+        let corrupted = match study.environment {
+            ImageEnvironment::Features => None,
+            ImageEnvironment::Corruptions { count, seed } => {
+                Some((Environment::Corruptions, count, seed))
+            }
+            ImageEnvironment::Both { count, seed } => Some((Environment::Both, count, seed)),
+        };
+        if let Some((kind, count, seed)) = corrupted {
+            raw.environment = Some(kind);
+            raw.environments = Some(count);
+            raw.environment_seed = Some(seed);
+        }
         match study.objective {
             ObjectiveSettings::Scenes { count, seed } => {
                 raw.scenes = Some(count);

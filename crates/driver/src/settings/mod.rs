@@ -116,6 +116,39 @@ pub enum Acquisition {
     Random,
 }
 
+/// What an environment of labelled images is, by its name on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Environment {
+    /// An image, known by six features.
+    Features,
+    /// An image and what is done to it: brightness, contrast, blur, noise, rotation.
+    Corruptions,
+    /// The features of the image and what is done to it.
+    Both,
+}
+
+/// The environments of labelled images.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ImageEnvironment {
+    /// Each image as it is.
+    Features,
+    /// A fixed set of (image, corruption); w = number of the image and values of the corruption.
+    Corruptions {
+        /// How many; at least 1.
+        count: usize,
+        /// Seed of the set.
+        seed: u64,
+    },
+    /// The same set; w = features of the image and values of the corruption.
+    Both {
+        /// How many; at least 1.
+        count: usize,
+        /// Seed of the set.
+        seed: u64,
+    },
+}
+
 /// How a `--command` objective is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
@@ -213,6 +246,8 @@ pub struct Study {
     pub acquisition: Acquisition,
     /// Seed of everything random.
     pub seed: u64,
+    /// What an environment of labelled images is.
+    pub environment: ImageEnvironment,
     /// Edge network by name; `None` = the one that ships.
     pub edge_model: Option<String>,
     /// Weights of the edge network, if not the built-in ones.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use super::{Acquisition, CommandMode, Look, Risk};
+use super::{Acquisition, CommandMode, Environment, Look, Risk};
 
 /// The settings of a run as written; `None` = not written.
 #[derive(Clone, Debug, Default, PartialEq, Args, Serialize, Deserialize)]
@@ -109,6 +109,33 @@ pub struct RawSettings {
     )]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<PathBuf>,
+
+    /// What an environment of scenes or images is [default: features]
+    #[arg(
+        long,
+        value_enum,
+        help_heading = "Objective (none of these: the built-in weld scenes)"
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub environment: Option<Environment>,
+
+    /// Number of corrupted images with --environment corruptions or both [default: 256]
+    #[arg(
+        long,
+        value_name = "N",
+        help_heading = "Objective (none of these: the built-in weld scenes)"
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub environments: Option<usize>,
+
+    /// Seed of the corrupted images [default: 0]
+    #[arg(
+        long,
+        value_name = "S",
+        help_heading = "Objective (none of these: the built-in weld scenes)"
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub environment_seed: Option<u64>,
 
     /// Any program as objective, with its arguments; needs --space
     #[arg(
@@ -266,6 +293,9 @@ impl RawSettings {
             } else {
                 self.labels
             },
+            environment: self.environment.or(file.environment),
+            environments: self.environments.or(file.environments),
+            environment_seed: self.environment_seed.or(file.environment_seed),
             command: self.command.or(file.command),
             space: self.space.or(file.space),
             command_mode: self.command_mode.or(file.command_mode),
