@@ -138,6 +138,28 @@ fn a_longer_run_goes_on_and_a_finished_one_prints_its_result() {
 }
 
 #[test]
+fn a_test_function_ends_with_the_truth_beside_its_optimum() {
+    let case = Case::new();
+    case.bo(
+        "run --problem goldstein_price --iterations 1 --n-initial 3 --alpha 0.5 --out r --quiet",
+    )
+    .ok()
+    .prints(&[
+        "worst 50 %) over all 50 environments, in truth: ",
+        "tail mass 0.1, in truth: ",
+        "best known -2.394",
+    ]);
+    let result: serde_json::Value = serde_json::from_str(&case.read("r/result.json")).unwrap();
+    let truth = &result["truth"];
+    let number = |name: &str| truth[name].as_f64().unwrap();
+    assert_eq!((number("tail"), number("best")), (0.1, -2.394390671));
+    // A smaller tail is worse, and nothing is better than the best.
+    assert!(number("cvar") < number("risk") && number("cvar") <= number("best"));
+    // Seen again later, without the objective.
+    case.bo("show r").ok().prints(&["in truth: "]);
+}
+
+#[test]
 fn threads_change_no_number() {
     let case = Case::new();
     for threads in ["1", "3"] {

@@ -30,6 +30,8 @@ pub enum Purpose {
     SyntheticNoise = 8,
     /// Uniformly random decisions.
     RandomSearch = 9,
+    /// Features of synthetic problems that are themselves drawn.
+    SyntheticSample = 20,
 }
 
 /// Random generator for one purpose in one iteration.

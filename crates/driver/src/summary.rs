@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::event::Seconds;
 use crate::quantity::{bytes, seconds, value};
 use crate::record::{
-    History, HistoryEntry, IncumbentRecord, Manifest, ParameterRecord, RangeRecord,
+    History, HistoryEntry, IncumbentRecord, Manifest, ParameterRecord, RangeRecord, Truth,
 };
 
 /// Worst environments shown.
@@ -34,6 +34,9 @@ pub struct Summary {
     environments: usize,
     /// Worst environments at the incumbent by the model, the worst first.
     worst: Vec<Worst>,
+    /// What the recommendation is worth in truth, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    truth: Option<Truth>,
     history: Vec<HistoryEntry>,
     evaluations: usize,
     failures: usize,
@@ -164,6 +167,7 @@ impl Summary {
             risk_measure: risk_words(manifest).1,
             environments: manifest.environments.len(),
             worst: incumbent.map_or_else(Vec::new, |incumbent| worst(history, incumbent)),
+            truth: result.and_then(|result| result.truth),
             history: result.map_or_else(Vec::new, |result| result.history.clone()),
             evaluations: history.evaluations.len(),
             failures: history
@@ -383,6 +387,23 @@ impl Summary {
             self.risk_measure,
             value(recommended.risk)
         )?;
-        writeln!(f, "mean{over}, by the model: {}", value(recommended.mean))
+        writeln!(f, "mean{over}, by the model: {}", value(recommended.mean))?;
+        let Some(truth) = &self.truth else {
+            return Ok(());
+        };
+        let Truth {
+            risk,
+            tail,
+            cvar,
+            best,
+        } = *truth;
+        writeln!(f, "{}{over}, in truth: {}", self.risk_measure, value(risk))?;
+        writeln!(
+            f,
+            "the problem's own measure, CVaR at tail mass {tail}, in truth: {}; best known {}, regret {}",
+            value(cvar),
+            value(best),
+            value((best - cvar).max(0.0))
+        )
     }
 }

@@ -1,7 +1,7 @@
 //! Two problems made of the Branin function: one decision and one environment variable, and the
 //! product of Williams, Santner and Notz (2000) with its 12 weighted environments.
 
-use super::{Synthetic, midpoints};
+use super::{Function, Synthetic, midpoints};
 use crate::environment::{Continuous, Environments, Finite, Marginal};
 use crate::space::Parameter;
 use std::f64::consts::PI;
@@ -29,8 +29,8 @@ pub(super) fn one_and_one() -> Synthetic {
         parameters: vec![Parameter::real("x", 0.0, 1.0)],
         tail: 0.3,
         noise: 0.0,
-        f: |x, w| -branin(x[0], w[0]),
-        optimum: (-55.6809, &[0.2491]),
+        f: Function::Formula(|x, w| -branin(x[0], w[0])),
+        optimum: (-55.6809, vec![0.2491]),
     }
 }
 
@@ -59,7 +59,7 @@ pub(super) fn williams() -> Synthetic {
         ],
         tail: 0.3,
         noise: 10.0,
-        f: |x, w| -branin(x[0], w[0]) * branin(w[1], x[1]),
-        optimum: (-722.663, &[0.2226, 0.2953]),
+        f: Function::Formula(|x, w| -branin(x[0], w[0]) * branin(w[1], x[1])),
+        optimum: (-722.663, vec![0.2226, 0.2953]),
     }
 }

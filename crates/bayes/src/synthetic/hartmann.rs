@@ -1,7 +1,7 @@
 //! Hartmann's six-dimensional function (Dixon and Szegoe 1978), whole and split into four decision and
 //! two environment variables.
 
-use super::{Synthetic, midpoints};
+use super::{Function, Synthetic, midpoints};
 use crate::environment::{Continuous, Environments, Finite, Marginal};
 use crate::space::Parameter;
 
@@ -43,10 +43,10 @@ pub(super) fn six() -> Synthetic {
         parameters: parameters(6),
         tail: 1.0,
         noise: 0.0,
-        f: hartmann,
+        f: Function::Formula(hartmann),
         optimum: (
             3.32237,
-            &[0.20169, 0.150011, 0.476874, 0.275332, 0.311652, 0.6573],
+            vec![0.20169, 0.150011, 0.476874, 0.275332, 0.311652, 0.6573],
         ),
     }
 }
@@ -68,7 +68,7 @@ pub(super) fn four_and_two() -> Synthetic {
         parameters: parameters(4),
         tail: 0.3,
         noise: 0.0,
-        f: hartmann,
-        optimum: (0.355783, &[0.249684, 0.532091, 0.558313, 0.323637]),
+        f: Function::Formula(hartmann),
+        optimum: (0.355783, vec![0.249684, 0.532091, 0.558313, 0.323637]),
     }
 }

@@ -1,7 +1,7 @@
 //! Function 6 of Marzat, Walter and Piet-Lahanier (2013), after Rustem and Howe (2002): four decision
 //! variables in [-5, 5], three environment variables in [-2, 2], here on a grid of 6^3 midpoints.
 
-use super::{Synthetic, midpoints};
+use super::{Function, Synthetic, midpoints};
 use crate::environment::{Environments, Finite};
 use crate::space::Parameter;
 
@@ -24,7 +24,7 @@ pub(super) fn six() -> Synthetic {
             .to_vec(),
         tail: 0.25,
         noise: 0.0,
-        f: |x, w| {
+        f: Function::Formula(|x, w| {
             let (a, b, c, d) = (x[0], x[1], x[2], x[3]);
             let (e, g, h) = (w[0], w[1], w[2]);
             -(e * (a * a - b + c - d + 2.0)
@@ -37,7 +37,7 @@ pub(super) fn six() -> Synthetic {
                 - e * e
                 - g * g
                 - h * h)
-        },
-        optimum: (-2.709230, &[-0.172566, 0.182291, -0.546948, -0.094202]),
+        }),
+        optimum: (-2.709230, vec![-0.172566, 0.182291, -0.546948, -0.094202]),
     }
 }

@@ -17,11 +17,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bo_bayes::optimizer::Problem;
+use bo_bayes::risk::RiskMeasure;
 use bo_vision::folder::FolderSource;
 use bo_vision::scene::SceneSource;
 use serde::{Deserialize, Serialize};
 
 use crate::exit::Failure;
+use crate::record::Truth;
 use crate::run::StopFlag;
 use crate::settings::{ObjectiveSettings, Settings};
 
@@ -209,6 +211,11 @@ pub trait Objective {
 
     /// For the record.
     fn describe(&self) -> Description;
+
+    /// What natural x is worth in truth, by `risk` and beside the known optimum, where that is known.
+    fn truth(&self, _x: &[f64], _risk: RiskMeasure) -> Option<Truth> {
+        None
+    }
 
     /// Bytes the objective holds between evaluations by name (kept edge output), for the ledger.
     fn holds(&self) -> Vec<(String, u64)> {

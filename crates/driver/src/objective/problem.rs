@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use bo_bayes::risk::{RiskMeasure, TailMass};
 use bo_bayes::synthetic::{self, Synthetic};
 
 use super::{Description, Objective, Opened, Outcome, Request};
 use crate::exit::Failure;
+use crate::record::Truth;
 use crate::settings::{Origin, nearest};
 
 /// A test function, with the noise that belongs to it.
@@ -44,6 +46,16 @@ impl Objective for TestFunction {
     }
 
     fn stop(&mut self) {}
+
+    fn truth(&self, x: &[f64], risk: RiskMeasure) -> Option<Truth> {
+        let tail = TailMass::new(self.0.tail()).ok()?;
+        Some(Truth {
+            risk: self.0.true_risk(x, risk),
+            tail: self.0.tail(),
+            cvar: self.0.true_risk(x, RiskMeasure::Cvar(tail)),
+            best: self.0.optimum().0,
+        })
+    }
 
     fn describe(&self) -> Description {
         let environments = match &self.0.problem().environments {

@@ -39,4 +39,4 @@ pub use manifest::{EnvironmentRecord, Manifest, ParameterRecord, RangeRecord};
 pub use memory::{MemoryLine, memory_lines};
 pub use postmortem::Postmortem;
 pub use replace::replace;
-pub use result::{HistoryEntry, IncumbentResult, RunResult};
+pub use result::{HistoryEntry, IncumbentResult, RunResult, Truth};

@@ -18,8 +18,24 @@ pub struct RunResult {
     pub history: Vec<HistoryEntry>,
     /// Finished evaluations, failed ones included.
     pub evaluations: u64,
+    /// What the recommendation is worth in truth, where the truth is known (`--problem`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub truth: Option<Truth>,
     /// Where the time went.
     pub seconds: Seconds,
+}
+
+/// A recommendation held against the truth of a test function.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Truth {
+    /// True risk, by the run's own risk measure.
+    pub risk: f64,
+    /// Tail mass that belongs to the problem's known optimum.
+    pub tail: f64,
+    /// True CVaR at that tail mass.
+    pub cvar: f64,
+    /// The best CVaR known at that tail mass.
+    pub best: f64,
 }
 
 impl Sealed for RunResult {

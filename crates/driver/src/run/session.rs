@@ -213,6 +213,10 @@ impl<'r> Session<'r> {
                 })
                 .collect(),
             evaluations: self.evaluations.len() as u64,
+            truth: last.and_then(|incumbent| {
+                let risk = self.optimizer.settings().risk;
+                self.objective.truth(&incumbent.x, risk)
+            }),
             seconds: self.total,
         }
     }

@@ -174,7 +174,8 @@ pub struct RawSettings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout: Option<f64>,
 
-    /// A test function with known optimum: branin11, branin_williams, marzat6, hartmann6, ...
+    /// A test function with known optimum: branin11, branin_williams, marzat6,
+    /// goldstein_price, branin_lv, hartmann6, hartmann42, gp_sample
     #[arg(
         long,
         value_name = "NAME",
