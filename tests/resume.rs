@@ -131,6 +131,85 @@ fn damaged_files_are_mended_from_checkpoints_or_refused_by_name() {
 }
 
 #[test]
+fn a_damaged_checkpoint_is_moved_aside_and_written_again() {
+    let bench = Bench::new();
+    succeed(&mut bench.run(Objective::Problem, "run", &SHORT));
+    let whole = record(&bench.path("run"));
+    for name in ["iter_000.json", "iter_006.json"] {
+        let path = bench.path("run").join(name);
+        let good = fs::read(&path).unwrap();
+        fs::write(&path, &good[..300]).unwrap();
+        let message = fail(&mut bench.bo(&["verify", "run"]), 3);
+        assert!(
+            message.contains(name) && message.contains("bo resume run\n"),
+            "{message}"
+        );
+        succeed(&mut bench.bo(&["resume", "run"]));
+        succeed(&mut bench.bo(&["verify", "run"]));
+        assert_eq!(fs::read(&path).unwrap(), good);
+        let torn = bench.path("run").join(format!("{name}.damaged.torn"));
+        assert_eq!(fs::read(torn).unwrap().len(), 300);
+    }
+    assert_eq!(record(&bench.path("run")), whole);
+    let output = succeed(&mut bench.bo(&["resume", "run", "--iterations", "6"]));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        said.contains("all 6 iterations are complete") && said.contains("--iterations +30"),
+        "{said}"
+    );
+
+    // alone and damaged: nothing to go on from, and said so
+    fs::create_dir(bench.path("alone")).unwrap();
+    fs::write(bench.path("alone/iter_005.json"), "{\"format\":").unwrap();
+    let message = fail(&mut bench.bo(&["resume", "alone"]), 3);
+    assert!(
+        message.contains("iter_005.json") && message.contains("bo run --out alone_2"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_fork_that_was_killed_at_its_birth_goes_on() {
+    let bench = Bench::new();
+    succeed(&mut bench.run(Objective::Problem, "run", &SHORT));
+    let whole = record(&bench.path("run"));
+    // it is one checkpoint first, and everything else is made from that
+    succeed(&mut bench.bo(&[
+        "resume",
+        "run/iter_005.json",
+        "--out",
+        "fork",
+        "--iterations",
+        "5",
+    ]));
+    let born = fs::read(bench.path("run/iter_005.json")).unwrap();
+    fs::create_dir(bench.path("born")).unwrap();
+    fs::write(bench.path("born/interrupted.json"), born).unwrap();
+    fail(&mut bench.bo(&["resume", "run", "--out", "born"]), 2);
+    succeed(&mut bench.bo(&["resume", "born"]));
+    assert_eq!(record(&bench.path("born")), whole);
+    assert!(!bench.path("born/interrupted.json").exists());
+    assert!(bench.path("born/run.json").exists());
+}
+
+#[test]
+fn relative_words_of_a_command_hold_wherever_the_run_is_resumed() {
+    let bench = Bench::new();
+    succeed(&mut bench.run(Objective::Command, "run", &["--iterations", "1"]));
+    let run = bench.path("run");
+    let elsewhere = tempfile::tempdir().unwrap();
+    let resume = ["resume", run.to_str().unwrap(), "--iterations", "+1"];
+    succeed(bench.bo(&resume).current_dir(elsewhere.path()));
+    // the command repeated belongs to the folder where it is typed
+    let mut repeated = resume.to_vec();
+    repeated.extend(["--command", "./objective.sh"]);
+    let message = fail(bench.bo(&repeated).current_dir(elsewhere.path()), 2);
+    let folder = elsewhere.path().file_name().unwrap().to_str().unwrap();
+    assert!(message.contains(folder), "{message}");
+    succeed(&mut bench.bo(&repeated));
+}
+
+#[test]
 fn a_torn_line_is_moved_aside_and_the_run_goes_on() {
     let bench = Bench::new();
     succeed(&mut bench.run(Objective::Problem, "run", &SHORT));

@@ -110,8 +110,6 @@ pub struct Started {
     pub environments: Vec<String>,
     /// Short name of the risk measure: `CVaR`.
     pub risk_name: String,
-    /// Direction.
-    pub larger_is_better: bool,
     /// Iterations asked for (the total).
     pub iterations: u64,
     /// Evaluations of the initial design.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use crate::record::RecordError;
+use crate::record::{RecordError, free_beside};
 use crate::settings::Origin;
 
 /// An expected end of `bo` that is not success.
@@ -171,22 +171,23 @@ impl Failure {
 
 impl From<RecordError> for Failure {
     fn from(error: RecordError) -> Self {
+        let remedy = error.remedy();
         match error {
             RecordError::Io {
                 path,
                 action,
                 source,
-            } => Self::unexpected(format!("{}: {action}", path.display()), source),
-            RecordError::Damaged { path, reason } => Self::unusable(
-                &path,
-                reason,
-                "restore the file from a copy, or go on from a checkpoint: bo resume RUN/iter_NNN.json --out NEW",
-            ),
-            RecordError::NoRun { path, missing } => Self::unusable(
-                &path,
-                format!("no run here ({missing} is missing)"),
-                format!("to begin one: bo run --out {}", path.display()),
-            ),
+            } => Self::unusable(&path, format!("{action}: {source}"), remedy),
+            RecordError::Damaged { path, reason } => Self::unusable(&path, reason, remedy),
+            RecordError::NoRun {
+                path,
+                missing,
+                damaged,
+            } => {
+                let also: String = damaged.iter().map(|one| format!("; {one}")).collect();
+                let reason = format!("no run here ({missing} is missing{also})");
+                Self::unusable(&path, reason, remedy)
+            }
             RecordError::HoldsRun { path } => Self::HoldsRun {
                 elsewhere: free_beside(&path),
                 out: path,
@@ -202,26 +203,10 @@ impl From<RecordError> for Failure {
             } => Self::unusable(
                 &path,
                 format!("iteration {iteration}: {reason}; nothing was changed"),
-                format!(
-                    "to go on from an earlier checkpoint elsewhere: bo resume {}/iter_NNN.json --out NEW",
-                    path.display()
-                ),
+                remedy,
             ),
         }
     }
-}
-
-/// A directory beside `path` that does not exist: its name with the first free number.
-pub fn free_beside(path: &Path) -> PathBuf {
-    let name = path
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
-    (2..)
-        .map(|number| path.with_file_name(format!("{name}_{number}")))
-        .find(|candidate| !candidate.exists())
-        .unwrap_or_else(|| path.with_file_name(format!("{name}_new")))
 }
 
 fn signal_name(signal: i32) -> String {

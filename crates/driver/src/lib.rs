@@ -11,8 +11,6 @@ mod objective;
 mod plan;
 mod progress;
 mod quantity;
-#[cfg(any(test, fuzzing))]
-pub mod readers;
 mod record;
 mod report;
 mod run;

@@ -34,13 +34,10 @@ impl Reporter for Reporters {
 struct Telling {
     /// What the risk measure is called: `CVaR`.
     risk: String,
-    /// +1 if larger is better, -1 if smaller.
-    sign: f64,
     iterations: u64,
     initial: usize,
     initial_done: usize,
     last: Option<f64>,
-    best: Option<f64>,
     /// Seconds of recent iterations, the newest last.
     recent: Vec<f64>,
 }
@@ -49,12 +46,10 @@ impl Telling {
     fn new() -> Self {
         Self {
             risk: "risk".to_owned(),
-            sign: 1.0,
             iterations: 0,
             initial: 0,
             initial_done: 0,
             last: None,
-            best: None,
             recent: Vec::new(),
         }
     }
@@ -64,7 +59,6 @@ impl Telling {
         match event {
             RunEvent::Started(started) => {
                 self.risk.clone_from(&started.risk_name);
-                self.sign = if started.larger_is_better { 1.0 } else { -1.0 };
                 self.iterations = started.iterations;
                 self.initial = started.initial;
                 self.initial_done = 0;
@@ -74,10 +68,6 @@ impl Telling {
                 self.initial_done += usize::from(done.iteration == 0);
             }
             RunEvent::IterationDone(done) => {
-                if let Some(incumbent) = &done.incumbent {
-                    let better = |best: &f64| self.sign * best >= self.sign * incumbent.risk;
-                    self.best = Some(self.best.filter(better).unwrap_or(incumbent.risk));
-                }
                 let seconds = done.seconds;
                 if done.iteration > 0 {
                     self.recent
@@ -116,12 +106,11 @@ impl Telling {
             done.in_use
         };
         format!(
-            "iteration {:>width$}/{}  {seen}  {} {:>7}  best so far {:>7}{left}  memory {} (peak {})",
+            "iteration {:>width$}/{}  {seen}  best so far: {} {:>7}{left}  memory {} (peak {})",
             done.iteration,
             done.iterations,
             self.risk,
             shown(done.incumbent.as_ref().map(|incumbent| incumbent.risk)),
-            shown(self.best),
             bytes(now),
             bytes(done.peak.max(now)),
         )
@@ -143,12 +132,11 @@ impl Telling {
             done.in_use
         };
         format!(
-            "{}/{}  {seen}{} {}  best {}  {left}{} (peak {})",
+            "{}/{}  {seen}best {} {}  {left}{} (peak {})",
             done.iteration,
             done.iterations,
             self.risk,
             shown(done.incumbent.as_ref().map(|incumbent| incumbent.risk)),
-            shown(self.best),
             bytes(now),
             bytes(done.peak.max(now)),
         )
@@ -406,7 +394,6 @@ mod tests {
     fn the_line_says_what_was_seen_what_is_best_and_what_is_left() {
         let mut telling = Telling {
             risk: "CVaR".into(),
-            sign: -1.0,
             ..Telling::new()
         };
         let mut line = None;
@@ -416,7 +403,7 @@ mod tests {
         }
         assert_eq!(
             line.unwrap(),
-            "iteration  2/30  failed         CVaR  0.5000  best so far  0.4000  left 0:56  memory 182 MB (peak 240 MB)"
+            "iteration  2/30  failed         best so far: CVaR  0.5000  left 0:56  memory 182 MB (peak 240 MB)"
         );
     }
 }

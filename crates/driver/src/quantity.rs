@@ -62,6 +62,11 @@ pub fn bars(values: &[f64], width: usize) -> String {
     shown.into_iter().map(bar).collect()
 }
 
+/// A path in quotes where a shell needs them.
+pub fn typed(path: &std::path::Path) -> String {
+    shell_words::quote(&path.to_string_lossy()).into_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,11 +7,10 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::event::Seconds;
 use crate::exit::Failure;
-use crate::quantity::{bars, value};
-use crate::record::{History, IncumbentRecord, Lock, memory_lines};
-use crate::summary::{Summary, risk_words, typed};
+use crate::quantity::{bars, typed, value};
+use crate::record::{History, IncumbentRecord, Lock, memory_lines, spent};
+use crate::summary::{Summary, risk_words};
 
 /// Bars of the history.
 const BARS: usize = 60;
@@ -70,11 +69,7 @@ impl State {
             .iter()
             .filter(|line| line.iteration == 0)
             .count();
-        // The decision of iteration i stands once iteration i - 1 is complete.
-        let iteration = match (finished, history.decisions.len() as u64) {
-            (true, _) => Some(iterations),
-            (false, decisions) => decisions.checked_sub(1),
-        };
+        let iteration = history.complete();
         let at = match iteration {
             Some(iteration) => format!("iteration {iteration} of {iterations} complete"),
             None => format!("in its initial design, {initial} evaluations done"),
@@ -103,7 +98,8 @@ impl State {
             .collect();
         let mut summary = Summary::new(out, &history, incumbent.as_ref(), peak(out));
         if !finished {
-            summary.unfinished(out, seconds(&history));
+            let lines = memory_lines(out);
+            summary.unfinished(out, spent(&lines, &history.evaluations, &history.decisions));
         }
         Ok(Self {
             state,
@@ -149,20 +145,6 @@ pub fn peak(out: &Path) -> u64 {
         .map(|line| line.resident.max(line.peak.host))
         .max()
         .unwrap_or(0)
-}
-
-/// Time spent so far.
-fn seconds(history: &History) -> Seconds {
-    let mut total = Seconds::default();
-    for line in &history.decisions {
-        total.add(line.seconds);
-    }
-    total.evaluate += history
-        .evaluations
-        .iter()
-        .map(|line| line.seconds)
-        .sum::<f64>();
-    total
 }
 
 impl fmt::Display for State {

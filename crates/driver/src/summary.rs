@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::event::Seconds;
-use crate::quantity::{bytes, seconds, value};
+use crate::quantity::{bytes, seconds, typed, value};
 use crate::record::{
     History, HistoryEntry, IncumbentRecord, Manifest, ParameterRecord, RangeRecord, Truth,
 };
@@ -115,11 +115,6 @@ pub fn sign(manifest: &Manifest) -> f64 {
 /// Whether environments are images.
 fn of_images(manifest: &Manifest) -> bool {
     matches!(manifest.objective.as_str(), "scenes" | "images")
-}
-
-/// `word` in quotes where a shell needs them.
-pub fn typed(path: &Path) -> String {
-    shell_words::quote(&path.to_string_lossy()).into_owned()
 }
 
 impl Summary {

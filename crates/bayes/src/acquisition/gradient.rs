@@ -10,7 +10,7 @@ use super::knowledge_gradient::{Curve, KnowledgeGradient, Workspace};
 use super::normal::moments;
 use crate::gp::Whitened;
 use crate::maximize::Slope;
-use ndarray::{Array1, ArrayView1, s};
+use ndarray::{Array1, Array2, ArrayView1, s};
 
 /// Derivatives of the expected gain with respect to what it is made of.
 struct Sensitivity {
@@ -129,34 +129,52 @@ impl KnowledgeGradient<'_> {
             .chain(to.own.iter().zip(here));
         let shrink = pairs.map(|(g, b)| g * b).sum::<f64>() / (deviation * deviation);
 
-        // Coefficient of the derivative of k((x, w_k), X_i), for each k and i.
+        let mut slopes = self.data_slopes(own);
+        // Coefficient of the derivative of k((x, w_k), X_i), for each i and k.
+        for (i, mut row) in slopes.rows_mut().into_iter().enumerate() {
+            for (k, slope) in row.iter_mut().enumerate() {
+                let mut c = to.own_mean[k] * weights[i] - to.own[k] * gamma[i] / deviation;
+                if k == j {
+                    c += shrink * gamma[i] - beta[i] / deviation;
+                }
+                *slope *= c;
+            }
+        }
         let kernel = self.posterior.kernel();
-        let mut gradient = vec![0.0; x.len()];
-        let mut add = |part: Vec<f64>| {
-            for (sum, part) in gradient.iter_mut().zip(part) {
-                *sum += part;
+        let hyper = self.posterior.hyperparameters();
+        let (dx, prior) = (x.len(), 2.0 * hyper.outputscale);
+        let mut gradient = vec![0.0; dx];
+        let mut add = |coefficient: f64, point: ArrayView1<f64>| {
+            for d in 0..dx {
+                gradient[d] += coefficient * (x[d] - point[d]) / hyper.lengthscales[d].powi(2);
             }
         };
-        for (k, point) in own.points.rows().into_iter().enumerate() {
-            let coefficients: Vec<f64> = weights
-                .iter()
-                .zip(&gamma)
-                .zip(&beta)
-                .map(|((weight, gamma), beta)| {
-                    let c = to.own_mean[k] * weight - to.own[k] * gamma / deviation;
-                    if k == j {
-                        c + shrink * gamma - beta / deviation
-                    } else {
-                        c
-                    }
-                })
-                .collect();
-            let inputs = self.posterior.inputs();
-            add(kernel.weighted_input_gradient(point, inputs, &coefficients));
+        for (row, point) in slopes
+            .rows()
+            .into_iter()
+            .zip(self.posterior.inputs().rows())
+        {
+            add(prior * row.sum(), point);
         }
-        let pulls: Vec<f64> = to.comparison.iter().map(|g| g / deviation).collect();
-        let compared = self.comparison.points.view();
-        add(kernel.weighted_input_gradient(own.points.row(j), compared, &pulls));
+        let at = own.points.row(j);
+        for (g, point) in to.comparison.iter().zip(self.comparison.points.rows()) {
+            if *g != 0.0 {
+                let r2 = kernel.squared_distance(at, point);
+                let slope = self.posterior.kind().correlation_and_slope(r2).1;
+                add(prior * g * slope / deviation, point);
+            }
+        }
         gradient
+    }
+
+    /// Derivative of the correlation with respect to the scaled squared distance, between every
+    /// observation and every own point: n x environments.
+    fn data_slopes(&self, own: &Whitened) -> Array2<f64> {
+        let (kernel, kind) = (self.posterior.kernel(), self.posterior.kind());
+        let inputs = self.posterior.inputs();
+        Array2::from_shape_fn((inputs.nrows(), own.points.nrows()), |(i, k)| {
+            let r2 = kernel.squared_distance(inputs.row(i), own.points.row(k));
+            kind.correlation_and_slope(r2).1
+        })
     }
 }

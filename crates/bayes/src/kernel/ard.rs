@@ -5,7 +5,7 @@
 
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, ShapeBuilder};
 
-use super::{KernelKind, add_weighted_differences, squared_distances};
+use super::{KernelKind, squared_distances};
 
 /// `k(a, b) = outputscale * correlation(sum_d (a_d - b_d)^2 / l_d^2)`.
 #[derive(Clone, Debug, PartialEq)]
@@ -65,32 +65,6 @@ impl Kernel {
             .iter()
             .zip(&self.inverse_lengthscales)
             .map(|(d, s)| 2.0 * self.outputscale * slope * d * s)
-            .collect()
-    }
-
-    /// `sum_i weights_i g_i` with g_i the [`Self::input_gradient`] at `a` against row i of `points`
-    /// (n x d): d values.
-    pub fn weighted_input_gradient(
-        &self,
-        a: ArrayView1<f64>,
-        points: ArrayView2<f64>,
-        weights: &[f64],
-    ) -> Vec<f64> {
-        let n = points.nrows();
-        let points = self.scaled(points);
-        let scales = &self.inverse_lengthscales;
-        let at: Vec<f64> = a.iter().zip(scales).map(|(a, s)| a * s).collect();
-        let (mut r2, mut slopes) = (vec![0.0; n], vec![0.0; n]);
-        squared_distances(&points, n, &at, 0, &mut r2);
-        self.kind.correlations_and_slopes(&mut r2, &mut slopes);
-        for (slope, weight) in slopes.iter_mut().zip(weights) {
-            *slope *= weight;
-        }
-        let mut sums = vec![0.0; at.len()];
-        add_weighted_differences(&points, n, &at, &slopes, &mut sums);
-        sums.iter()
-            .zip(scales)
-            .map(|(sum, s)| -2.0 * self.outputscale * s * sum)
             .collect()
     }
 
@@ -191,19 +165,6 @@ mod tests {
                 gradient[d]
             );
         }
-        let weights: Vec<f64> = (0..40).map(|i| f64::from(i - 17) / 9.0).collect();
-        let bulk = kernel.weighted_input_gradient(a, points.view(), &weights);
-        let one_by_one = points
-            .rows()
-            .into_iter()
-            .zip(&weights)
-            .fold(Array1::zeros(3), |sum: Array1<f64>, (b, w)| {
-                sum + *w * kernel.input_gradient(a, b)
-            });
-        for (bulk, sum) in bulk.iter().zip(&one_by_one) {
-            assert!((bulk - sum).abs() < 1e-11, "{bulk} against {sum}");
-        }
-
         assert_eq!(
             kernel.input_gradient(a, a),
             Array1::<f64>::zeros(3),

@@ -54,9 +54,6 @@ impl Optimizer {
                 report.events.push(Event::NoFactor {
                     reason: e.to_string(),
                 });
-                // As a resume would: the model of the state that stays.
-                let last = self.state.as_ref();
-                self.model = last.and_then(|s| self.condition(s, s.observed).ok());
                 return Ok(report);
             }
         };

@@ -10,11 +10,11 @@ use super::result::print;
 use crate::evaluate::Judge;
 use crate::exit::Failure;
 use crate::objective::{self, LineImages};
+use crate::quantity::typed;
 use crate::record::{History, Manifest, RangeRecord};
 use crate::run::{World, measure, recorded_settings, watch_signals};
 use crate::settings::{ObjectiveSettings, Origin, RawSettings, Settings, nearest};
 use crate::show::recommended;
-use crate::summary::typed;
 
 /// Flags of `bo evaluate`.
 #[derive(Args)]

@@ -26,7 +26,8 @@ pub struct ResumeArgs {
     #[arg(long, value_name = "NEW")]
     out: Option<PathBuf>,
 
-    /// The run's command, repeated: needed when its files belong to another user
+    /// The run's command, repeated: needed when the run's files are another user's, or the command's own have moved
+    /// (it is then started in this folder)
     #[arg(long, value_name = "PROG ARGS")]
     command: Option<String>,
 
@@ -136,6 +137,10 @@ impl From<MeansArgs> for RawSettings {
 pub fn main(args: ResumeArgs) -> Result<(), Failure> {
     let mut means = RawSettings::from(args.means);
     means.make_inputs_absolute();
+    if args.command.is_some() {
+        // repeated here: its relative words hold here
+        means.command_folder = std::env::current_dir().ok();
+    }
     let out = args.out.clone().unwrap_or_else(|| run_folder(&args.path));
     let named = args.out.is_some() || args.path.is_file() || holds_run(&args.path);
     if named && args.supervision.watches() {

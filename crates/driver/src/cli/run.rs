@@ -58,6 +58,7 @@ fn settings(flags: RawSettings, config: Option<&Path>) -> Result<Settings, Failu
     };
     let mut merged = flags.clone().over(file.clone());
     merged.make_inputs_absolute();
+    merged.start_command_here();
     Settings::check(&merged, &|key| match config {
         _ if flags.names(key) => Origin::Flag(format!("--{key}")),
         Some(path) if file.names(key) => Origin::File {

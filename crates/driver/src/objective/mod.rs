@@ -25,12 +25,10 @@ use serde::{Deserialize, Serialize};
 use crate::exit::Failure;
 use crate::record::Truth;
 use crate::run::StopFlag;
-use crate::settings::{ObjectiveSettings, Settings};
+use crate::settings::{ObjectiveSettings, Settings, read_space};
 
 pub use bo_bayes::optimizer::Query;
 pub use breaker::Breaker;
-#[cfg(any(test, fuzzing))]
-pub use command::answer_in;
 pub use images::LineImages;
 
 /// One evaluation to be done.
@@ -160,7 +158,8 @@ pub fn open(settings: &Settings, surroundings: Surroundings) -> Result<Opened, F
         }
         ObjectiveSettings::Command { words, mode, space } => {
             device::choose(settings.means())?;
-            command::open(words, *mode, space, settings.means().timeout, surroundings)
+            let file = read_space(space)?;
+            command::open(words, *mode, file, settings.means(), surroundings)
         }
         ObjectiveSettings::Scenes { .. } | ObjectiveSettings::Images(_) => {
             let (images, notices) = open_images(settings, surroundings)?;

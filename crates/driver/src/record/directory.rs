@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::attempt::AttemptLine;
-use super::checkpoint::Checkpoint;
+use super::checkpoint::{Checkpoint, INTERRUPTED, checkpoint_files, checkpoint_name};
 use super::decision::DecisionLine;
 use super::error::RecordError;
 use super::evaluation::EvaluationLine;
@@ -21,13 +21,13 @@ use super::result::RunResult;
 use super::seal::{Sealed, open, seal};
 
 /// Largest whole file read.
-const LARGEST: u64 = 2 << 30;
+pub(super) const LARGEST: u64 = 2 << 30;
 
 /// A run's directory, held for writing.
 #[derive(Debug)]
 pub struct RunDirectory {
     path: PathBuf,
-    _lock: Lock,
+    lock: Lock,
     /// Finished evaluations.
     pub evaluations: Journal<EvaluationLine>,
     /// Decisions.
@@ -44,15 +44,12 @@ impl RunDirectory {
     /// # Errors
     /// [`RecordError::Held`] before [`RecordError::HoldsRun`]; [`RecordError::Io`].
     pub fn begin(path: &Path, manifest: &Manifest) -> Result<Self, RecordError> {
-        fs::create_dir_all(path).map_err(RecordError::io(path, "create"))?;
+        create_folder(path)?;
         let lock = Lock::take(path)?;
         if holds_run(path) {
             return Err(RecordError::HoldsRun {
                 path: path.to_owned(),
             });
-        }
-        if let Some(parent) = path.canonicalize().ok().as_deref().and_then(Path::parent) {
-            sync_folder(parent)?;
         }
         // the journals before run.json: a directory with run.json is whole
         let directory = Self::with_lock(path, lock)?.0;
@@ -70,6 +67,7 @@ impl RunDirectory {
             return Err(RecordError::NoRun {
                 path: path.to_owned(),
                 missing: "run.json",
+                damaged: Vec::new(),
             });
         }
         let lock = Lock::take(path)?;
@@ -77,6 +75,7 @@ impl RunDirectory {
             return Err(RecordError::NoRun {
                 path: path.to_owned(),
                 missing: "run.json",
+                damaged: Vec::new(),
             });
         }
         let mut history = History::read(path)?;
@@ -86,25 +85,16 @@ impl RunDirectory {
         Ok((directory, history))
     }
 
-    /// Makes a directory that holds what a checkpoint holds.
+    /// Makes a directory that holds a history. It is first one checkpoint, which appears whole or not at all;
+    /// what else belongs there is made from it, now or when the work is taken up after a crash.
     ///
     /// # Errors
     /// As [`RunDirectory::reopen`].
-    pub fn restore(path: &Path, checkpoint: &Checkpoint) -> Result<(Self, History), RecordError> {
-        Self::restore_history(path, &History::of_checkpoint(checkpoint.clone()))
-    }
-
-    /// Makes a directory that holds a history, `run.json` last: without it the work is begun anew.
-    ///
-    /// # Errors
-    /// As [`RunDirectory::reopen`].
-    pub fn restore_history(path: &Path, history: &History) -> Result<(Self, History), RecordError> {
-        fs::create_dir_all(path).map_err(RecordError::io(path, "create"))?;
+    pub fn restore(path: &Path, history: History) -> Result<(Self, History), RecordError> {
+        create_folder(path)?;
         {
             let _lock = Lock::take(path)?;
-            Journal::rewrite(&path.join("evaluations.jsonl"), history.evaluations.iter())?;
-            Journal::rewrite(&path.join("decisions.jsonl"), history.decisions.iter())?;
-            write_sealed(&manifest_path(path), &history.manifest)?;
+            write_sealed(&path.join(INTERRUPTED), &history.into_checkpoint())?;
         }
         Self::reopen(path)
     }
@@ -119,13 +109,14 @@ impl RunDirectory {
         notices.extend(torn.map(|torn| torn.to_string()));
         let (memory, _, torn) = Journal::open(&path.join("memory.jsonl"))?;
         notices.extend(torn.map(|torn| torn.to_string()));
+        let fence = lock.fence();
         let directory = Self {
             path: path.to_owned(),
-            _lock: lock,
-            evaluations,
-            decisions,
-            attempts,
-            memory,
+            lock,
+            evaluations: evaluations.behind(fence.as_ref()),
+            decisions: decisions.behind(fence.as_ref()),
+            attempts: attempts.behind(fence.as_ref()),
+            memory: memory.behind(fence.as_ref()),
         };
         Ok((directory, notices))
     }
@@ -140,7 +131,14 @@ impl RunDirectory {
     /// # Errors
     /// [`RecordError`].
     pub fn write_manifest(&self, manifest: &Manifest) -> Result<(), RecordError> {
-        write_sealed(&manifest_path(&self.path), manifest).map(|_| ())
+        self.write(&manifest_path(&self.path), manifest).map(|_| ())
+    }
+
+    fn write<T: Sealed>(&self, path: &Path, value: &T) -> Result<u64, RecordError> {
+        if let Some(fence) = self.lock.fence() {
+            fence.check()?;
+        }
+        write_sealed(path, value)
     }
 
     /// Writes `iter_NNN.json` (or `interrupted.json` with `inside` an iteration); returns the file and
@@ -153,12 +151,12 @@ impl RunDirectory {
         checkpoint: &Checkpoint,
         inside: bool,
     ) -> Result<(PathBuf, u64), RecordError> {
-        let interrupted = self.path.join("interrupted.json");
+        let interrupted = self.path.join(INTERRUPTED);
         let file = match checkpoint.iteration {
             Some(iteration) if !inside => self.path.join(checkpoint_name(iteration)),
             _ => interrupted.clone(),
         };
-        let bytes = write_sealed(&file, checkpoint)?;
+        let bytes = self.write(&file, checkpoint)?;
         if !inside && interrupted.exists() {
             fs::remove_file(&interrupted).map_err(RecordError::io(&interrupted, "remove"))?;
         }
@@ -182,13 +180,15 @@ impl RunDirectory {
     /// # Errors
     /// [`RecordError`].
     pub fn write_result(&self, result: &RunResult) -> Result<(), RecordError> {
-        write_sealed(&self.path.join("result.json"), result).map(|_| ())
+        self.write(&self.path.join("result.json"), result)
+            .map(|_| ())
     }
 }
 
 /// Whether a directory holds a run or parts of one.
 pub fn holds_run(path: &Path) -> bool {
     manifest_path(path).exists()
+        || path.join(INTERRUPTED).exists()
         || !checkpoint_files(path).is_empty()
         || fs::metadata(path.join("evaluations.jsonl")).is_ok_and(|data| data.len() > 0)
 }
@@ -198,30 +198,6 @@ pub fn manifest_path(path: &Path) -> PathBuf {
     path.join("run.json")
 }
 
-/// Name of the checkpoint of an iteration.
-pub fn checkpoint_name(iteration: u64) -> String {
-    format!("iter_{iteration:03}.json")
-}
-
-/// Checkpoints of complete iterations in a directory, oldest first.
-pub fn checkpoint_files(path: &Path) -> Vec<(u64, PathBuf)> {
-    let mut files: Vec<(u64, PathBuf)> = fs::read_dir(path)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|entry| {
-            let name = entry.file_name();
-            let digits = name
-                .to_str()?
-                .strip_prefix("iter_")?
-                .strip_suffix(".json")?;
-            Some((digits.parse().ok()?, entry.path()))
-        })
-        .collect();
-    files.sort();
-    files
-}
-
 /// Reads a whole sealed file.
 ///
 /// # Errors
@@ -229,6 +205,20 @@ pub fn checkpoint_files(path: &Path) -> Vec<(u64, PathBuf)> {
 pub fn read_sealed<T: Sealed>(path: &Path) -> Result<T, RecordError> {
     let bytes = read_limited(path, LARGEST)?;
     open(&bytes).map_err(|error| RecordError::damaged(path, error))
+}
+
+/// Makes a folder and all above it, and waits until their names are on disk. Those above are synced also
+/// where they were there before: whoever made them may not have waited.
+fn create_folder(path: &Path) -> Result<(), RecordError> {
+    fs::create_dir_all(path).map_err(RecordError::io(path, "create"))?;
+    let whole = path.canonicalize().map_err(RecordError::io(path, "find"))?;
+    for above in whole.ancestors().skip(1) {
+        // what this user may not even open was not made for this run
+        if fs::File::open(above).is_ok() {
+            sync_folder(above)?;
+        }
+    }
+    Ok(())
 }
 
 fn write_sealed<T: Sealed>(path: &Path, value: &T) -> Result<u64, RecordError> {

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use super::checkpoint::newest_good;
 use super::lock::Holder;
+use crate::quantity::typed;
 
 /// A run's files cannot be read or written.
 #[derive(Debug, Error)]
@@ -29,12 +31,14 @@ pub enum RecordError {
         reason: String,
     },
     /// There is no run here.
-    #[error("{}: no run here ({missing} is missing)", path.display())]
+    #[error("{}: no run here ({missing} is missing{})", path.display(), others(damaged))]
     NoRun {
         /// The folder.
         path: PathBuf,
         /// The file that is missing.
         missing: &'static str,
+        /// What lies there and cannot be used.
+        damaged: Vec<String>,
     },
     /// A run is here already.
     #[error("{}: already holds a run", path.display())]
@@ -82,4 +86,102 @@ impl RecordError {
             reason: reason.to_string(),
         }
     }
+
+    /// What to type next.
+    pub fn remedy(&self) -> String {
+        match self {
+            Self::Io { path, source, .. } => {
+                let (folder, first) = (folder_of(path), mend(source));
+                if folder.join("run.json").exists() {
+                    format!(
+                        "what was finished before is on disk; {first}, then: bo resume {}",
+                        typed(folder)
+                    )
+                } else {
+                    format!("{first}, then type the same again; or name another folder")
+                }
+            }
+            Self::Damaged { path, .. } => {
+                elsewhere(folder_of(path), u64::MAX).unwrap_or_else(|| {
+                    "no checkpoint beside it is whole: put the file back from a copy of yours"
+                        .to_owned()
+                })
+            }
+            Self::NoRun { path, damaged, .. } if damaged.is_empty() => {
+                format!("to begin one: bo run --out {}", typed(path))
+            }
+            Self::NoRun { path, .. } => format!(
+                "put a whole checkpoint beside it, or begin a run: bo run --out {}",
+                typed(&free_beside(path))
+            ),
+            Self::HoldsRun { path } => format!("to go on with it: bo resume {}", typed(path)),
+            Self::Held { path, .. } => {
+                format!("wait for it, or look at it with: bo show {}", typed(path))
+            }
+            Self::Differs {
+                path, iteration, ..
+            } => elsewhere(path, iteration.saturating_sub(1)).unwrap_or_else(|| {
+                format!(
+                    "no checkpoint before it is there; to begin anew: bo run --out {}",
+                    typed(&free_beside(path))
+                )
+            }),
+        }
+    }
+}
+
+/// The command that goes on from the newest good checkpoint of an iteration up to `last`, in a new folder.
+fn elsewhere(folder: &Path, last: u64) -> Option<String> {
+    let good = newest_good(folder, last)?;
+    Some(format!(
+        "to go on elsewhere from the newest good checkpoint before it: bo resume {} --out {}",
+        typed(&good),
+        typed(&free_beside(folder))
+    ))
+}
+
+/// The folder that a file of a run lies in, or the run itself.
+fn folder_of(path: &Path) -> &Path {
+    if path.is_dir() {
+        return path;
+    }
+    path.parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
+}
+
+/// What the user has to do about an answer of the system.
+fn mend(source: &io::Error) -> &'static str {
+    use io::ErrorKind;
+    match (source.kind(), source.raw_os_error()) {
+        (ErrorKind::StorageFull | ErrorKind::QuotaExceeded, _) => "make room on the disk",
+        (ErrorKind::ReadOnlyFilesystem, _) => "make the disk writable",
+        (ErrorKind::PermissionDenied, _) => "give yourself the right to write there",
+        (_, Some(23 | 24)) => "allow more open files (ulimit -n 1024)",
+        _ => "see to the disk",
+    }
+}
+
+fn others(damaged: &[String]) -> String {
+    damaged.iter().map(|one| format!("; {one}")).collect()
+}
+
+/// A directory beside `path` that does not exist: its name with the first free number.
+pub fn free_beside(path: &Path) -> PathBuf {
+    let whole = path.canonicalize();
+    let name = path
+        .file_name()
+        .or_else(|| whole.as_ref().ok()?.file_name())
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    let beside = |number: u32| match path.file_name() {
+        Some(_) => path.with_file_name(format!("{name}_{number}")),
+        // the folder one stands in, or one that ends in `..`
+        None => path.join("..").join(format!("{name}_{number}")),
+    };
+    (2..)
+        .map(beside)
+        .find(|candidate| !candidate.exists())
+        .unwrap_or_else(|| beside(0))
 }

@@ -5,12 +5,12 @@
 //! run is refused, naming the file and the line.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::attempt::AttemptLine;
-use super::checkpoint::Checkpoint;
+use super::checkpoint::{Checkpoint, INTERRUPTED, checkpoint_files, damaged_checkpoints};
 use super::decision::DecisionLine;
-use super::directory::{checkpoint_files, holds_run, manifest_path, read_sealed};
+use super::directory::{holds_run, manifest_path, read_sealed};
 use super::error::RecordError;
 use super::evaluation::EvaluationLine;
 use super::journal::{self, Contents, Journal};
@@ -60,6 +60,7 @@ impl History {
             return Err(RecordError::NoRun {
                 path: path.to_owned(),
                 missing: "run.json",
+                damaged: Vec::new(),
             });
         }
         let mut notices = Vec::new();
@@ -70,8 +71,21 @@ impl History {
         let (manifest, restored_manifest) = match (read_sealed(&manifest_file), &saved) {
             (Ok(manifest), _) => (manifest, false),
             (Err(error), Some((name, checkpoint))) => {
-                notices.push(format!("{error}: restored from {name}"));
+                let missing = !manifest_file.exists();
+                let reason = if missing {
+                    "is missing".to_owned()
+                } else {
+                    error.to_string()
+                };
+                notices.push(format!("run.json {reason}: restored from {name}"));
                 (checkpoint.run.clone(), true)
+            }
+            (Err(_), None) if !manifest_file.exists() => {
+                return Err(RecordError::NoRun {
+                    path: path.to_owned(),
+                    missing: "run.json",
+                    damaged: notices,
+                });
             }
             (Err(error), None) => return Err(error),
         };
@@ -132,7 +146,49 @@ impl History {
         }
     }
 
-    /// Writes back what came from a checkpoint. The caller holds the lock.
+    /// All of it in one file.
+    pub(super) fn into_checkpoint(self) -> Checkpoint {
+        Checkpoint {
+            iteration: None,
+            run: self.manifest,
+            evaluations: self.evaluations,
+            decisions: self.decisions,
+            model: None,
+            incumbent: None,
+        }
+    }
+
+    /// Last iteration whose evaluations are all there, 0 = the initial design; `None` while that is not known
+    /// to be complete.
+    pub fn complete(&self) -> Option<u64> {
+        let evaluations = self.evaluations.len() as u64;
+        let open = self.decisions.iter().find(|line| line.id >= evaluations);
+        match (open, self.decisions.last()) {
+            (Some(open), _) => Some(open.iteration.saturating_sub(1)),
+            (None, last) => last.map(|last| last.iteration),
+        }
+    }
+
+    /// The checkpoint of an iteration, made again from the journals; `None` where the next decision, which holds
+    /// that iteration's model, is not recorded.
+    fn checkpoint(&self, iteration: u64) -> Option<Checkpoint> {
+        let next = self
+            .decisions
+            .iter()
+            .find(|line| line.iteration == iteration + 1)?;
+        let within = |line: &&EvaluationLine| line.iteration <= iteration;
+        let decided = |line: &&DecisionLine| line.iteration <= iteration;
+        Some(Checkpoint {
+            iteration: Some(iteration),
+            run: self.manifest.clone(),
+            evaluations: self.evaluations.iter().filter(within).cloned().collect(),
+            decisions: self.decisions.iter().filter(decided).cloned().collect(),
+            model: next.model.clone(),
+            incumbent: next.incumbent.clone(),
+        })
+    }
+
+    /// Writes back what came from a checkpoint, and makes damaged checkpoints again. The caller holds the lock.
     ///
     /// # Errors
     /// [`RecordError`].
@@ -147,29 +203,69 @@ impl History {
         }
         if self.restored_manifest {
             set_aside(&manifest_path(path))?;
-            let text = seal(&self.manifest).map_err(|error| RecordError::damaged(path, error))?;
-            replace(&manifest_path(path), (text + "\n").as_bytes())?;
+            write(&manifest_path(path), &self.manifest)?;
+        }
+        // those found while reading are named with what became of them instead
+        self.notices
+            .retain(|notice| !notice.starts_with(PASSED_OVER));
+        for (iteration, file, error) in damaged_checkpoints(path) {
+            let torn = aside(&file);
+            std::fs::rename(&file, &torn).map_err(RecordError::io(&file, "move aside"))?;
+            let again = iteration.and_then(|iteration| self.checkpoint(iteration));
+            if let Some(checkpoint) = &again {
+                write(&file, checkpoint)?;
+            }
+            let then = if again.is_some() {
+                ", and written again from the journals"
+            } else {
+                ""
+            };
+            self.notices
+                .push(format!("{error}: moved to {}{then}", torn.display()));
         }
         Ok(())
     }
 }
 
+fn write<T: Sealed>(path: &Path, value: &T) -> Result<(), RecordError> {
+    let text = seal(value).map_err(|error| RecordError::damaged(path, error))?;
+    replace(path, (text + "\n").as_bytes())
+}
+
+/// How a damaged checkpoint that was not needed is named.
+const PASSED_OVER: &str = "damaged checkpoint passed over";
+
 /// Copies a damaged file beside itself before it is rewritten: nothing is dropped.
 fn set_aside(path: &Path) -> Result<(), RecordError> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".damaged.torn");
     match std::fs::metadata(path) {
-        Ok(data) if data.len() > 0 => std::fs::copy(path, path.with_file_name(name))
-            .map(|_| ())
-            .map_err(RecordError::io(path, "copy aside")),
+        Ok(data) if data.len() > 0 => {
+            let copied = std::fs::read(path).and_then(|bytes| {
+                let mut file = std::fs::File::create(aside(path))?;
+                std::io::Write::write_all(&mut file, &bytes)?;
+                file.sync_all()
+            });
+            copied.map_err(RecordError::io(path, "copy aside"))
+        }
         _ => Ok(()),
     }
+}
+
+/// A free name for damaged bytes of a file: `NAME.damaged.torn`, `NAME.damaged.2.torn`, ...
+fn aside(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let first = path.with_file_name(format!("{name}.damaged.torn"));
+    let others =
+        (2_u32..).map(|number| path.with_file_name(format!("{name}.damaged.{number}.torn")));
+    std::iter::once(first)
+        .chain(others)
+        .find(|free| !free.exists())
+        .unwrap_or_else(|| path.with_file_name(format!("{name}.torn")))
 }
 
 /// The newest checkpoint that can be read, complete iterations or not, with its name; damaged ones are named.
 fn newest_checkpoint(path: &Path, notices: &mut Vec<String>) -> Option<(String, Checkpoint)> {
     let mut files = checkpoint_files(path);
-    let interrupted = path.join("interrupted.json");
+    let interrupted = path.join(INTERRUPTED);
     if interrupted.exists() {
         files.push((u64::MAX, interrupted));
     }
@@ -183,7 +279,7 @@ fn newest_checkpoint(path: &Path, notices: &mut Vec<String>) -> Option<(String, 
                     .into_owned();
                 return Some((name, checkpoint));
             }
-            Err(error) => notices.push(format!("damaged checkpoint passed over: {error}")),
+            Err(error) => notices.push(format!("{PASSED_OVER}: {error}")),
         }
     }
     None

@@ -11,6 +11,7 @@ use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
 use super::error::RecordError;
+use super::lease::Fence;
 use super::replace::{read_limited, sync_folder};
 use super::seal::{Sealed, open, seal};
 
@@ -25,6 +26,7 @@ pub struct Journal<T> {
     /// Bytes that count; an append that failed is cut back to here.
     length: u64,
     broken: bool,
+    fence: Option<Fence>,
     lines: PhantomData<T>,
 }
 
@@ -147,12 +149,19 @@ impl<T: Sealed> Journal<T> {
             file,
             length,
             broken: false,
+            fence: None,
             lines: PhantomData,
         };
         if contents.unended {
             journal.write(b"\n")?;
         }
         Ok((journal, contents, torn))
+    }
+
+    /// Asks `fence` before each line.
+    pub fn behind(mut self, fence: Option<&Fence>) -> Self {
+        self.fence = fence.cloned();
+        self
     }
 
     /// Replaces the whole content, in one step. Used to restore damaged lines.
@@ -206,6 +215,9 @@ impl<T: Sealed> Journal<T> {
                 &self.path,
                 "an earlier append failed: what is on disk must be read again",
             ));
+        }
+        if let Some(fence) = &self.fence {
+            fence.check()?;
         }
         if let Err(source) = self.file.write_all(bytes) {
             self.broken = true;

@@ -1,4 +1,5 @@
-//! One process works on a run: a lock that the system releases with the process, and its holder's name.
+//! One process works on a run: a lock that the system releases with the process, and its holder's name. On network
+//! file systems a [`Lease`] decides instead.
 
 use std::fmt;
 use std::fs::{File, OpenOptions};
@@ -10,6 +11,7 @@ use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
 use super::error::RecordError;
+use super::lease::{self, Fence, Lease, leased};
 
 /// Who works on a run, as written in `lock`. Information only: the system's lock decides.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,6 +81,10 @@ const PAUSE: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub struct Lock {
     file: File,
+    /// Where locks cannot be trusted: the lease, in the process that holds it.
+    _lease: Option<Lease>,
+    /// Asks before each write whether it stands.
+    fence: Option<Fence>,
 }
 
 impl Lock {
@@ -88,7 +94,18 @@ impl Lock {
     /// [`RecordError::Held`] naming the holder; [`RecordError::Io`].
     pub fn take(folder: &Path) -> Result<Self, RecordError> {
         if let Some(file) = inherited(folder) {
-            return Ok(Self { file });
+            let fence = Fence::of_parent(folder);
+            if fence.is_none() && leased(folder) {
+                return Err(RecordError::Held {
+                    path: folder.to_owned(),
+                    holder: lease::holder(folder).unwrap_or_default(),
+                });
+            }
+            return Ok(Self {
+                file,
+                _lease: None,
+                fence,
+            });
         }
         let path = folder.join("lock");
         let mut file = OpenOptions::new()
@@ -98,6 +115,14 @@ impl Lock {
             .truncate(false)
             .open(&path)
             .map_err(RecordError::io(&path, "open"))?;
+        if leased(folder) {
+            let lease = Lease::take(folder)?;
+            return Ok(Self {
+                file,
+                fence: Some(lease.fence()),
+                _lease: Some(lease),
+            });
+        }
         let begun = Instant::now();
         while let Err(error) = flock(&file, FlockOperation::NonBlockingLockExclusive) {
             if error != rustix::io::Errno::WOULDBLOCK {
@@ -117,7 +142,16 @@ impl Lock {
             .and_then(|()| file.rewind())
             .and_then(|()| file.write_all(text.as_bytes()))
             .map_err(RecordError::io(&path, "write"))?;
-        Ok(Self { file })
+        Ok(Self {
+            file,
+            _lease: None,
+            fence: None,
+        })
+    }
+
+    /// What has to be asked before each write, on a leased run.
+    pub fn fence(&self) -> Option<Fence> {
+        self.fence.clone()
     }
 
     /// A hand on the same lock for a worker's standard input: the lock is held while any hand is.
@@ -144,6 +178,9 @@ impl Lock {
         if inherited(folder).is_some() {
             return None;
         }
+        if leased(folder) {
+            return lease::holder(folder);
+        }
         let mut file = File::open(folder.join("lock")).ok()?;
         match flock(&file, FlockOperation::NonBlockingLockShared) {
             Ok(()) => None,
@@ -160,7 +197,9 @@ fn inherited(folder: &Path) -> Option<File> {
         return None;
     }
     let file = File::from(rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3).ok()?);
-    flock(&file, FlockOperation::NonBlockingLockExclusive).ok()?;
+    if !leased(folder) {
+        flock(&file, FlockOperation::NonBlockingLockExclusive).ok()?;
+    }
     Some(file)
 }
 

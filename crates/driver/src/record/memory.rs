@@ -1,11 +1,13 @@
 //! Memory of one iteration, as a line of `memory.jsonl`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use bo_memory::{Bytes, ScopeReport};
 use serde::{Deserialize, Serialize};
 
+use super::decision::DecisionLine;
+use super::evaluation::EvaluationLine;
 use super::journal;
 use super::seal::Sealed;
 use crate::event::Seconds;
@@ -48,6 +50,32 @@ pub fn memory_lines(folder: &Path) -> Vec<MemoryLine> {
     )
 }
 
+/// Time that a run has taken: its evaluations', and what the lines of its iterations say of the rest; the
+/// decision's own where an iteration left no line.
+pub fn spent(
+    lines: &[MemoryLine],
+    evaluations: &[EvaluationLine],
+    decisions: &[DecisionLine],
+) -> Seconds {
+    let mut total = Seconds::default();
+    let mut noted = BTreeSet::new();
+    for line in lines {
+        noted.insert(line.iteration);
+        total.add(Seconds {
+            evaluate: 0.0,
+            ..line.seconds
+        });
+    }
+    let unnoted = decisions
+        .iter()
+        .filter(|line| !noted.contains(&line.iteration));
+    for line in unnoted {
+        total.add(line.seconds);
+    }
+    total.evaluate = evaluations.iter().map(|line| line.seconds).sum();
+    total
+}
+
 impl Sealed for MemoryLine {
     const FORMAT: &'static str = "bo/memory";
     const VERSION: u32 = 1;
@@ -82,5 +110,31 @@ impl MemoryLine {
             freed: None,
             seconds,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_of_earlier_processes_counts() {
+        let line = |iteration, fit| MemoryLine {
+            seconds: Seconds {
+                fit,
+                other: 0.5,
+                evaluate: 9.0,
+                ..Seconds::default()
+            },
+            ..MemoryLine::new(
+                iteration,
+                &bo_memory::Ledger::new().scope("x").close(),
+                0,
+                Seconds::default(),
+            )
+        };
+        // iteration 1 was done twice, by two processes
+        let total = spent(&[line(0, 1.0), line(1, 2.0), line(1, 3.0)], &[], &[]);
+        assert_eq!((total.fit, total.other, total.evaluate), (6.0, 1.5, 0.0));
     }
 }

@@ -86,12 +86,11 @@ pub fn seal<T: Sealed>(value: &T) -> Result<String, SealError> {
     Ok(sealed)
 }
 
-/// Checks the seal and reads the object. Surrounding white space is allowed.
+/// Checks the seal alone: that these bytes are what was written.
 ///
 /// # Errors
-/// [`SealError`], without ever panicking, whatever the bytes are.
-pub fn open<T: Sealed>(bytes: &[u8]) -> Result<T, SealError> {
-    let bytes = bytes.trim_ascii();
+/// [`SealError::Cut`], [`SealError::Checksum`].
+pub fn whole(bytes: &[u8]) -> Result<(), SealError> {
     let cut = || SealError::Cut {
         length: bytes.len(),
     };
@@ -109,6 +108,16 @@ pub fn open<T: Sealed>(bytes: &[u8]) -> Result<T, SealError> {
             computed,
         });
     }
+    Ok(())
+}
+
+/// Checks the seal and reads the object. Surrounding white space is allowed.
+///
+/// # Errors
+/// [`SealError`], without ever panicking, whatever the bytes are.
+pub fn open<T: Sealed>(bytes: &[u8]) -> Result<T, SealError> {
+    let bytes = bytes.trim_ascii();
+    whole(bytes)?;
     let header: Header = serde_json::from_slice(bytes)?;
     if header.format != T::FORMAT {
         return Err(SealError::Format {

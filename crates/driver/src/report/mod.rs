@@ -11,10 +11,11 @@ pub use plot::{Plot, Series};
 use std::path::Path;
 
 use crate::exit::Failure;
+use crate::quantity::typed;
 use crate::quantity::{bytes, seconds, value};
 use crate::record::{History, MemoryLine, memory_lines};
 use crate::show::recommended;
-use crate::summary::{risk_words, shown, sign, typed};
+use crate::summary::{risk_words, shown, sign};
 
 /// Environments listed in a table; a figure holds them all.
 const LISTED: usize = 12;

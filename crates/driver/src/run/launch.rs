@@ -16,8 +16,10 @@ use crate::event::{Level, Reporter, RunEvent};
 use crate::exit::Failure;
 use crate::objective::{self, Started, Surroundings};
 use crate::plan;
+use crate::quantity::typed;
 use crate::record::{
-    AttemptLine, Holder, Lock, Log, Manifest, RecordError, StartedJournal, holds_run, now,
+    AttemptLine, Holder, Lock, Log, Manifest, RecordError, StartedJournal, checkpoint_files,
+    holds_run, now,
 };
 use crate::settings::{Origin, RawSettings, Settings};
 
@@ -220,6 +222,19 @@ pub fn resume(
     if let (Base::Last, Some(result)) = (&located.base, finished(&located))
         && total <= recorded
     {
+        let run = typed(located.directory.path());
+        let done = format!(
+            "all {recorded} iterations are complete: nothing to do; for 30 more: bo resume {run} --iterations +30"
+        );
+        for (level, message) in located
+            .history
+            .notices
+            .iter()
+            .map(|notice| (Level::Warning, notice.clone()))
+            .chain([(Level::Info, done)])
+        {
+            reporter.event(&RunEvent::Notice { level, message });
+        }
         reporter.event(&RunEvent::Finished(result.clone()));
         return Ok(End::Complete(result));
     }
@@ -244,12 +259,15 @@ pub fn resume(
     proceed(setup, located, reporter)
 }
 
-/// The result of a run that reached its last iteration.
+/// The result of a run that reached its last iteration and saved it.
 fn finished(located: &Located) -> Option<crate::record::RunResult> {
     let history = &located.history;
     let result = history.result.clone()?;
     let whole = history.decisions.len() as u64 >= history.manifest.iterations
-        && result.evaluations == history.evaluations.len() as u64;
+        && result.evaluations == history.evaluations.len() as u64
+        && checkpoint_files(located.directory.path())
+            .last()
+            .is_some_and(|(iteration, _)| *iteration == history.manifest.iterations);
     whole.then_some(result)
 }
 

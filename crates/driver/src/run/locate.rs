@@ -2,9 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use super::verify::damage;
 use crate::exit::Failure;
+use crate::quantity::typed;
 use crate::record::{
-    Checkpoint, History, RecordError, RunDirectory, checkpoint_files, holds_run, read_sealed,
+    Checkpoint, History, RecordError, RunDirectory, holds_run, newest_good, read_sealed,
 };
 
 /// A run to go on with, held by this process.
@@ -62,15 +64,6 @@ pub fn locate(path: &Path, fork: Option<&Path>) -> Result<Located, Failure> {
     if let Some(new) = fork {
         return forked(new, History::of_checkpoint(checkpoint));
     }
-    let alone = !folder.join("run.json").exists() && !folder.join("evaluations.jsonl").exists();
-    if alone {
-        let (directory, history) = RunDirectory::restore(&folder, &checkpoint)?;
-        return Ok(Located {
-            directory,
-            history,
-            base: Base::Checkpoint(Box::new(checkpoint)),
-        });
-    }
     let (directory, history) = RunDirectory::reopen(&folder)?;
     let differences = history.manifest.differences(&checkpoint.run);
     if !differences.is_empty() {
@@ -101,7 +94,7 @@ fn forked(new: &Path, history: History) -> Result<Located, Failure> {
             path: new.to_owned(),
         }));
     }
-    let (directory, history) = RunDirectory::restore_history(new, &history)?;
+    let (directory, history) = RunDirectory::restore(new, history)?;
     Ok(Located {
         directory,
         history,
@@ -110,19 +103,12 @@ fn forked(new: &Path, history: History) -> Result<Located, Failure> {
 }
 
 fn damaged(path: &Path, folder: &Path, error: &RecordError) -> Failure {
-    let good = checkpoint_files(folder)
-        .into_iter()
-        .rev()
-        .map(|(_, file)| file)
-        .find(|file| file != path && read_sealed::<Checkpoint>(file).is_ok());
-    let remedy = match (good, holds_run(folder) && folder.join("run.json").exists()) {
-        (Some(good), _) => format!("the newest good one: bo resume {}", good.display()),
-        (None, true) => format!("the run itself: bo resume {}", folder.display()),
-        (None, false) => "there is no other checkpoint beside it".to_owned(),
+    let remedy = match newest_good(folder, u64::MAX) {
+        Some(good) => format!("the newest good one: bo resume {}", typed(&good)),
+        None if folder.join("run.json").exists() => {
+            format!("the run itself: bo resume {}", typed(folder))
+        }
+        None => error.remedy(),
     };
-    let reason = match error {
-        RecordError::Damaged { reason, .. } => format!("damaged: {reason}"),
-        other => other.to_string(),
-    };
-    Failure::unusable(path, reason, remedy)
+    Failure::unusable(path, damage(error), remedy)
 }

@@ -61,6 +61,8 @@ pub struct Session<'r> {
     /// Time of this iteration and of the whole run.
     pub(super) seconds: Seconds,
     pub(super) total: Seconds,
+    /// Last iteration whose time an earlier process has noted.
+    pub(super) accounted: Option<u64>,
     pub(super) begun: Instant,
     /// Bytes of the reached lines and of what the optimiser was told.
     pub(super) kept_bytes: u64,
@@ -105,6 +107,7 @@ impl<'r> Session<'r> {
             beats: 0,
             seconds: Seconds::default(),
             total: Seconds::default(),
+            accounted: None,
             begun: Instant::now(),
             kept_bytes: 0,
         };

@@ -10,9 +10,10 @@ use super::stop::End;
 use crate::event::{Level, Reporter, RunEvent, Started};
 use crate::exit::Failure;
 use crate::record::{
-    Checkpoint, DecisionLine, EvaluationLine, ModelRecord, RecordError, RunDirectory,
+    Checkpoint, DecisionLine, EvaluationLine, ModelRecord, RecordError, RunDirectory, memory_lines,
+    spent,
 };
-use crate::summary::{risk_words, sign};
+use crate::summary::risk_words;
 
 /// Runs from the beginning in a directory that must not hold a run.
 ///
@@ -47,12 +48,15 @@ pub fn proceed(
     } = located;
     let notices = history.notices.clone();
     let found = history.evaluations.len();
+    let complete = match &base {
+        Base::Checkpoint(checkpoint) if checkpoint.iteration.is_some() => checkpoint.iteration,
+        _ => history.complete(),
+    };
     let mut session = Session::new(setup, directory, Some(history), reporter);
     match base {
         Base::Last => session.restore_last()?,
         Base::Checkpoint(checkpoint) => session.restore_checkpoint(*checkpoint)?,
     }
-    let complete = session.complete();
     session.announce(found, complete);
     for notice in notices {
         session.notice(Level::Warning, notice);
@@ -76,7 +80,6 @@ impl Session<'_> {
                 .map(|e| e.name.clone())
                 .collect(),
             risk_name: risk_words(&self.manifest).0.to_owned(),
-            larger_is_better: sign(&self.manifest) > 0.0,
             iterations: self.schedule.iterations,
             initial: self.optimizer.initial_design().len(),
             found,
@@ -147,14 +150,15 @@ impl Session<'_> {
         model: Option<&ModelRecord>,
     ) -> Result<(), Failure> {
         self.check_against_decisions(&evaluations, &decisions)?;
+        let lines = memory_lines(self.directory.path());
+        self.accounted = lines.iter().map(|line| line.iteration).max();
+        self.total.add(spent(&lines, &evaluations, &decisions));
         for line in &evaluations {
-            self.total.evaluate += line.seconds;
             let told = self.optimizer.tell(mirror::observation(line));
             told.map_err(|error| self.contradiction(line.iteration, error.to_string()))?;
             self.keep_evaluation(line);
         }
         for line in &decisions {
-            self.total.add(line.seconds);
             self.incumbents.push(line.incumbent.clone());
             self.keep_decision(line);
         }

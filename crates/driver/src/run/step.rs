@@ -28,7 +28,12 @@ impl Session<'_> {
     ) -> Result<(u64, optimizer::Query), Halt> {
         let recorded = self.ahead.decisions.remove(&iteration);
         let line = match recorded {
-            Some(line) if !self.verify => line,
+            Some(line) if !self.verify => {
+                if self.accounted.is_none_or(|last| iteration > last) {
+                    self.seconds.add(line.seconds);
+                }
+                line
+            }
             recorded => {
                 self.check_stop()?;
                 self.phase(iteration, Phase::Acquire);

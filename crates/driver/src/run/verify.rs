@@ -9,9 +9,10 @@ use super::launch::{World, prepare, recorded_settings};
 use super::mirror;
 use crate::event::{Reporter, RunEvent};
 use crate::exit::Failure;
+use crate::quantity::typed;
 use crate::record::{
     Checkpoint, DecisionLine, EvaluationLine, History, IncumbentRecord, ModelRecord, RecordError,
-    checkpoint_files, cpu, read_sealed, same_bits,
+    checkpoint_files, cpu, damaged_checkpoints, read_sealed, same_bits,
 };
 
 /// What was checked.
@@ -54,11 +55,21 @@ impl Reporter for Silent {
 /// before it.
 pub fn verify(path: &Path) -> Result<Verified, Failure> {
     let history = History::read(path)?;
+    if let Some((_, file, error)) = damaged_checkpoints(path).into_iter().next() {
+        return Err(Failure::unusable(
+            &file,
+            damage(&error),
+            format!(
+                "the run itself is whole; to have this moved aside and written again: bo resume {}",
+                typed(path)
+            ),
+        ));
+    }
     if let Some(notice) = history.notices.first() {
         return Err(Failure::unusable(
             path,
             notice,
-            format!("bo resume {} mends what can be mended", path.display()),
+            format!("to have it mended: bo resume {}", typed(path)),
         ));
     }
     let checkpoints = checkpoints(path, &history)?;
@@ -87,6 +98,14 @@ pub fn verify(path: &Path) -> Result<Verified, Failure> {
     })
 }
 
+/// What is wrong with a file that its caller names.
+pub(super) fn damage(error: &RecordError) -> String {
+    match error {
+        RecordError::Damaged { reason, .. } => format!("damaged: {reason}"),
+        other => other.to_string(),
+    }
+}
+
 /// Every checkpoint must be readable and say what the journals say.
 fn checkpoints(path: &Path, history: &History) -> Result<usize, Failure> {
     let files = checkpoint_files(path);
@@ -102,20 +121,30 @@ fn checkpoints(path: &Path, history: &History) -> Result<usize, Failure> {
                 .difference(line)
                 .map(|reason| (saved.iteration, reason))
         });
-        let reason = match (wrong, other) {
-            (Some((saved, _)), _) => format!(
-                "iteration {}: evaluation {} is not the one in evaluations.jsonl",
-                saved.iteration, saved.id
+        let (iteration, reason) = match (wrong, other) {
+            (Some((saved, _)), _) => (
+                saved.iteration,
+                format!(
+                    "evaluation {} is not the one in evaluations.jsonl",
+                    saved.id
+                ),
             ),
-            (None, Some((iteration, reason))) => {
-                format!("iteration {iteration}: not the one in decisions.jsonl: {reason}")
-            }
+            (None, Some((iteration, reason))) => (
+                iteration,
+                format!("not the one in decisions.jsonl: {reason}"),
+            ),
             (None, None) => continue,
         };
+        let remedy = RecordError::Differs {
+            path: path.to_owned(),
+            iteration,
+            reason: reason.clone(),
+        }
+        .remedy();
         return Err(Failure::unusable(
             file,
-            reason,
-            "one of the two was altered",
+            format!("iteration {iteration}: {reason}"),
+            format!("one of the two was altered; {remedy}"),
         ));
     }
     Ok(files.len())

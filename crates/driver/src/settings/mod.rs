@@ -110,14 +110,8 @@ pub enum Risk {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Acquisition {
-    /// Knowledge gradient of the risk measure, exact.
+    /// Knowledge gradient of the risk measure, choosing one (x, w) an iteration.
     RhoKg,
-    /// Risk of upper confidence bounds: cheap.
-    CvUcb,
-    /// Logarithm of the noisy expected improvement of the risk.
-    LogNei,
-    /// Risk of one sample path of the model.
-    Thompson,
     /// Uniformly random (x, w): the baseline.
     Random,
 }
@@ -273,6 +267,8 @@ pub struct Means {
     pub cache: Option<PathBuf>,
     /// Host memory for kept edge output, in MiB; at least 1.
     pub host_memory_mb: u64,
+    /// Folder that a command is started in; `None` = that of this process.
+    pub command_folder: Option<PathBuf>,
     /// Seconds a command may take for one evaluation; `None` = no limit. Above 0.
     pub timeout: Option<f64>,
     /// A checkpoint every so many iterations; at least 1.

@@ -146,6 +146,12 @@ pub struct RawSettings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub command: Option<String>,
 
+    /// Folder that --command is started in: where `bo run` was typed, so that relative words hold on a resume
+    /// from anywhere.
+    #[arg(skip)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub command_folder: Option<PathBuf>,
+
     /// Space file (TOML) of --command: parameters, environments, direction
     #[arg(
         long,
@@ -298,6 +304,7 @@ impl RawSettings {
             environments: self.environments.or(file.environments),
             environment_seed: self.environment_seed.or(file.environment_seed),
             command: self.command.or(file.command),
+            command_folder: self.command_folder.or(file.command_folder),
             space: self.space.or(file.space),
             command_mode: self.command_mode.or(file.command_mode),
             timeout: self.timeout.or(file.timeout),
@@ -335,9 +342,18 @@ impl RawSettings {
         self.out = out;
     }
 
+    /// Starts the command, if there is one, in the folder of this process.
+    pub fn start_command_here(&mut self) {
+        self.command_folder = match self.command {
+            Some(_) => std::env::current_dir().ok(),
+            None => None,
+        };
+    }
+
     /// Only what may change on resume: device, threads, memory, timeout, cache, checkpoints.
     pub fn only_means(&self) -> Self {
         Self {
+            command_folder: self.command_folder.clone(),
             timeout: self.timeout,
             threads: self.threads,
             device: self.device.clone(),

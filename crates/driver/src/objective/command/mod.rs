@@ -10,7 +10,7 @@ mod line;
 mod process;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
@@ -19,7 +19,7 @@ use self::answer::{Answer, Trouble, find_answer};
 use self::process::{Process, Said};
 use super::{Description, Objective, Opened, Outcome, Request, Started, Status, Surroundings};
 use crate::exit::Failure;
-use crate::settings::{CommandMode, Origin, SpaceFile, read_space};
+use crate::settings::{CommandMode, Means, Origin, SpaceFile};
 
 /// Share of the memory asked for that the next attempt after an out-of-memory may use.
 const SHRINK: f64 = 0.75;
@@ -31,6 +31,8 @@ const PAUSES: [f64; 4] = [0.5, 1.0, 2.0, 4.0];
 /// A program as objective.
 struct Command {
     words: Vec<String>,
+    /// Where it is started; empty = where this process is.
+    folder: PathBuf,
     mode: CommandMode,
     timeout: Option<Duration>,
     file: SpaceFile,
@@ -56,29 +58,47 @@ enum Attempt {
 /// Opens a program as objective; it is not started yet, but must be there.
 ///
 /// # Errors
-/// A space file that cannot be used, a program that is not there.
+/// A folder or a program that is not there.
 pub fn open(
     words: &[String],
     mode: CommandMode,
-    space: &Path,
-    timeout: Option<f64>,
+    file: SpaceFile,
+    means: &Means,
     surroundings: Surroundings,
 ) -> Result<Opened, Failure> {
-    let file = read_space(space)?;
     let program = words.first().map_or("", String::as_str);
-    if !on_path(program) {
-        return Err(Failure::Setting {
-            key: "command".into(),
-            origin: Origin::Flag("--command".into()),
-            reason: format!("no program {program:?} here or on the PATH"),
-            remedy: "give its path, or make it executable (chmod +x)".into(),
-        });
+    let refused = |reason: String, remedy: &str| Failure::Setting {
+        key: "command".into(),
+        origin: Origin::Flag("--command".into()),
+        reason,
+        remedy: remedy.into(),
+    };
+    let folder = means.command_folder.clone().unwrap_or_default();
+    if !(folder.as_os_str().is_empty() || folder.is_dir()) {
+        return Err(refused(
+            format!(
+                "the folder that it is started in is gone: {}",
+                folder.display()
+            ),
+            "go to the folder where its files are now and repeat it: bo resume RUN --command 'PROG ARGS'",
+        ));
+    }
+    if !on_path(program, &folder) {
+        let place = match folder.as_os_str().is_empty() {
+            true => "here".to_owned(),
+            false => format!("in {}", folder.display()),
+        };
+        return Err(refused(
+            format!("no program {program:?} {place} or on the PATH"),
+            "give its path, or make it executable (chmod +x)",
+        ));
     }
     let problem = file.problem.clone();
     let objective = Command {
         words: words.to_vec(),
+        folder,
         mode,
-        timeout: timeout.map(Duration::from_secs_f64),
+        timeout: means.timeout.map(Duration::from_secs_f64),
         file,
         surroundings,
         server: None,
@@ -91,27 +111,16 @@ pub fn open(
     })
 }
 
-/// Whether a program of that name can be started.
-fn on_path(program: &str) -> bool {
+/// Whether a program of that name can be started in `folder`.
+fn on_path(program: &str, folder: &Path) -> bool {
     let runs = |path: &Path| {
         path.is_file() && rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok()
     };
     if program.contains('/') {
-        return runs(Path::new(program));
+        return runs(&folder.join(program));
     }
     std::env::var_os("PATH")
         .is_some_and(|path| std::env::split_paths(&path).any(|folder| runs(&folder.join(program))))
-}
-
-/// The answer with this id in what a program printed, for tests of the reader.
-#[cfg(any(test, fuzzing))]
-pub fn answer_in(output: &[u8], id: u64) -> Option<Answer> {
-    let mut last = None;
-    line::each_line(output, |line| {
-        last = find_answer(&line, id).or_else(|| last.take());
-        true
-    });
-    last
 }
 
 impl Objective for Command {
@@ -252,7 +261,7 @@ impl Command {
         };
         let fresh = started.is_none();
         let mut process = match started.map_or_else(
-            || Process::start(&self.words, self.surroundings.log.clone()),
+            || Process::start(&self.words, &self.folder, self.surroundings.log.clone()),
             Ok,
         ) {
             Ok(process) => process,

@@ -5,6 +5,7 @@
 
 use std::io::Write as _;
 use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
@@ -59,12 +60,24 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts `words[0]` with the rest as arguments; stderr goes to `log` line by line.
+    /// Starts `words[0]` with the rest as arguments in `folder` (empty: where this process is); stderr goes to
+    /// `log` line by line.
     ///
     /// # Errors
     /// Whatever the system says.
-    pub fn start(words: &[String], log: Arc<dyn Fn(&str) + Send + Sync>) -> std::io::Result<Self> {
-        let mut child = Command::new(&words[0])
+    pub fn start(
+        words: &[String],
+        folder: &Path,
+        log: Arc<dyn Fn(&str) + Send + Sync>,
+    ) -> std::io::Result<Self> {
+        let mut command = match words[0].contains('/') {
+            true => Command::new(folder.join(&words[0])),
+            false => Command::new(&words[0]),
+        };
+        if !folder.as_os_str().is_empty() {
+            command.current_dir(folder);
+        }
+        let mut child = command
             .args(&words[1..])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
