@@ -9,7 +9,7 @@ mod rows;
 
 use std::time::Instant;
 
-use bo_bayes::gp::{Evidence, FitSettings, Priors, Standardizer, fit};
+use bo_bayes::gp::{Evidence, FitSettings, Priors, Replicates, Standardizer, fit};
 use bo_bayes::kernel::KernelKind;
 use rows::{INPUTS, cpu_seconds};
 
@@ -37,8 +37,8 @@ fn main() {
             let scale = Standardizer::from_observations(&y.to_vec());
             let y = y.mapv(|y| scale.standardize(y));
             let priors = Priors::for_dimension(INPUTS);
-            let mut evidence =
-                Evidence::new(KernelKind::Matern52, x.view(), y.view()).expect("valid data");
+            let data = Replicates::single(x, y).expect("valid data");
+            let mut evidence = Evidence::new(KernelKind::Matern52, data.clone());
             let mode = priors.mode(INPUTS);
             evidence
                 .evaluate(&mode)
@@ -52,15 +52,15 @@ fn main() {
             };
             let mut found = None;
             let before = cpu_seconds();
-            let cold = timed(|| found = fit(x.view(), y.view(), None, &settings).ok());
+            let cold = timed(|| found = Some(fit(&data, None, &settings)));
             let cold_cpu = cpu_seconds() - before;
-            let found = found.expect("valid data");
+            let found = found.expect("timed once");
             let before = cpu_seconds();
             let settings = FitSettings {
                 starts: 3,
                 ..settings
             };
-            timed(|| fit(x.view(), y.view(), Some(&found.hyper), &settings).is_ok());
+            timed(|| fit(&data, Some(&found.hyper), &settings));
             let warm_cpu = cpu_seconds() - before;
             println!(
                 "{n:>6} {name:>10} {:>14.2} {cold:>12.3} {cold_cpu:>12.3} {warm_cpu:>12.3} {:>14} {:>14.3}",

@@ -144,9 +144,10 @@ impl KnowledgeGradient<'_> {
         let hyper = self.posterior.hyperparameters();
         let (dx, prior) = (x.len(), 2.0 * hyper.outputscale);
         let mut gradient = vec![0.0; dx];
+        let at = own.points.row(j);
         let mut add = |coefficient: f64, point: ArrayView1<f64>| {
             for d in 0..dx {
-                gradient[d] += coefficient * (x[d] - point[d]) / hyper.lengthscales[d].powi(2);
+                gradient[d] += coefficient * (at[d] - point[d]) / hyper.lengthscales[d].powi(2);
             }
         };
         for (row, point) in slopes
@@ -156,25 +157,23 @@ impl KnowledgeGradient<'_> {
         {
             add(prior * row.sum(), point);
         }
-        let at = own.points.row(j);
         for (g, point) in to.comparison.iter().zip(self.comparison.points.rows()) {
             if *g != 0.0 {
-                let r2 = kernel.squared_distance(at, point);
-                let slope = self.posterior.kind().correlation_and_slope(r2).1;
-                add(prior * g * slope / deviation, point);
+                add(prior * g * kernel.slope(at, point) / deviation, point);
             }
+        }
+        for (g, slope) in gradient.iter_mut().zip(hyper.feature_slopes(x.into())) {
+            *g *= slope;
         }
         gradient
     }
 
-    /// Derivative of the correlation with respect to the scaled squared distance, between every
+    /// Derivative of the correlation with respect to the scaled squared distance of x, between every
     /// observation and every own point: n x environments.
     fn data_slopes(&self, own: &Whitened) -> Array2<f64> {
-        let (kernel, kind) = (self.posterior.kernel(), self.posterior.kind());
-        let inputs = self.posterior.inputs();
+        let (kernel, inputs) = (self.posterior.kernel(), self.posterior.inputs());
         Array2::from_shape_fn((inputs.nrows(), own.points.nrows()), |(i, k)| {
-            let r2 = kernel.squared_distance(inputs.row(i), own.points.row(k));
-            kind.correlation_and_slope(r2).1
+            kernel.slope(inputs.row(i), own.points.row(k))
         })
     }
 }

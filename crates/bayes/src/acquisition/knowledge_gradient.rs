@@ -245,14 +245,28 @@ pub(crate) fn joint(xs: &[Vec<f64>], environments: &EnvironmentSet) -> Array2<f6
 mod tests {
     use super::*;
     use crate::environment::Environment;
-    use crate::gp::Hyperparameters;
-    use crate::kernel::KernelKind;
+    use crate::gp::{Hyperparameters, Warp};
+    use crate::kernel::{KernelForm, KernelKind};
     use crate::sobol;
     use crate::stream::{Purpose, stream};
     use proptest::prelude::*;
     use statrs::distribution::{ContinuousCDF, Normal};
 
     fn posterior(n: usize, seed: u32, noise: f64, lengthscale: f64) -> Posterior {
+        of_form(
+            KernelKind::Matern52.into(),
+            vec![],
+            n,
+            (seed, noise, lengthscale),
+        )
+    }
+
+    fn of_form(
+        form: KernelForm,
+        warp: Vec<Warp>,
+        n: usize,
+        (seed, noise, lengthscale): (u32, f64, f64),
+    ) -> Posterior {
         let x = Array2::from_shape_fn((n, 3), |(i, d)| sobol::coordinate(i as u64, d, seed));
         let y = (0..n)
             .map(|i| (7.0 * x[[i, 0]] + 3.0 * x[[i, 1]] * x[[i, 2]]).sin())
@@ -262,8 +276,10 @@ mod tests {
             outputscale: 1.3,
             noise,
             mean: 0.1,
+            rough_noise: None,
+            warp,
         };
-        Posterior::new(KernelKind::Matern52, &hyper, x, y).unwrap()
+        Posterior::new(form, &hyper, x, y).unwrap()
     }
 
     fn environments(n: usize, seed: u32) -> EnvironmentSet {
@@ -375,8 +391,13 @@ mod tests {
 
     #[test]
     fn the_gradient_agrees_with_central_differences() {
-        for (alpha, seed) in [(0.3, 4), (0.05, 9), (1.0, 2)] {
-            let (w, p) = (environments(5, 3), posterior(12, seed, 0.01, 0.4));
+        let plain = [(0.3, 4), (0.05, 9), (1.0, 2)]
+            .map(|(alpha, seed)| (alpha, posterior(12, seed, 0.01, 0.4)));
+        let warp = [(0.7, 1.2), (1.5, 0.8), (1.1, 1.6)].map(|(a, b)| Warp { a, b });
+        let form = KernelForm::product(KernelKind::Matern52, 2);
+        let bent = of_form(form, warp.to_vec(), 12, (9, 0.01, 0.4));
+        for (alpha, p) in plain.into_iter().chain([(0.3, bent)]) {
+            let w = environments(5, 3);
             let risk = RiskMeasure::Cvar(TailMass::new(alpha).unwrap());
             let xs = comparison(&p, &w, risk);
             let kg = KnowledgeGradient::new(&p, &w, risk, &xs);

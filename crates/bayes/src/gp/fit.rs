@@ -1,35 +1,42 @@
 //! Maximum a posteriori fit of the hyperparameters: several starts, the best optimum wins.
 //!
 //! The first start is the warm one (the previous fit), then the prior mode, then low-discrepancy
-//! draws around it by (seed, iteration). Starts are climbed in parallel and compared in their order,
-//! so that the result does not depend on the number of threads. A start that fails is an event; if
-//! all fail the previous hyperparameters stay, and that is an event too.
+//! draws around it by (seed, iteration). They are climbed in parallel, two by two, until few starts are
+//! left that would lead to an optimum not seen yet: after N climbs with W different ends their expected
+//! share is `W (W + 1) / (N (N - 1))` (Boender and Rinnooy Kan 1987), and a tenth is enough. One end is
+//! believed after 6 climbs; two or more take all 8. Waves have a fixed size and climbs are compared in
+//! their order, so that the result does not depend on the number of threads. A start that fails is an
+//! event; if all fail the previous hyperparameters stay, and that is an event too.
 //!
 //! With many rows the fresh starts compete on a random part of them, and only the winner (and the warm
 //! start) climbs on all.
 
-use ndarray::{ArrayView1, ArrayView2, Axis};
 use rand_chacha::rand_core::Rng;
 use rayon::prelude::*;
-use statrs::distribution::{ContinuousCDF, Normal};
 
 use super::map::{Evaluated, LogPosterior, Stop, Summit, ascend};
-use super::posterior::check_data;
-use super::{Evidence, GpError, Hyperparameters, Priors};
-use crate::kernel::KernelKind;
-use crate::stream::{Purpose, sobol_seed, stream};
+use super::starts::starts;
+use super::{Evidence, GpError, Hyperparameters, Priors, Replicates};
+use crate::kernel::{KernelForm, KernelKind};
+use crate::stream::{Purpose, stream};
 
 /// Rows on which starts compete where there are many more.
 const FIRST_STAGE: usize = 256;
+/// Starts climbed before it is asked whether there were enough.
+const WAVE: usize = 2;
+/// Share of starts with an unseen optimum that is left be.
+const UNSEEN: f64 = 0.1;
+/// Climbs that end this close to each other (nats) have found the same optimum.
+const SAME: f64 = 0.02;
 
 /// How a fit is made.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FitSettings {
-    /// Which correlation.
-    pub kind: KernelKind,
+    /// Which kernel.
+    pub form: KernelForm,
     /// Priors; `None` takes [`Priors::for_dimension`].
     pub priors: Option<Priors>,
-    /// Starting points in all (warm start and prior mode among them), at least 1.
+    /// Most starting points (warm start and prior mode among them), at least 1.
     pub starts: usize,
     /// Most L-BFGS iterations of one start.
     pub max_iterations: u64,
@@ -44,7 +51,7 @@ pub struct FitSettings {
 impl Default for FitSettings {
     fn default() -> Self {
         Self {
-            kind: KernelKind::Matern52,
+            form: KernelKind::Matern52.into(),
             priors: None,
             starts: 8,
             max_iterations: 100,
@@ -60,6 +67,14 @@ impl Default for FitSettings {
 pub enum FitEvent {
     /// One start ended without a usable optimum.
     StartFailed {
+        /// Index of the start.
+        start: usize,
+        /// Why.
+        reason: String,
+    },
+    /// The search from one start was given up before it reached an optimum; the best point on its way
+    /// takes part.
+    ClimbEnded {
         /// Index of the start.
         start: usize,
         /// Why.
@@ -81,41 +96,31 @@ pub struct Fit {
     pub hyper: Hyperparameters,
     /// Log posterior density there (nats, up to the constant of the evidence).
     pub log_posterior: f64,
+    /// Starts climbed from, where they competed.
+    pub starts: usize,
+    /// Different optima they reached.
+    pub optima: usize,
     /// Evaluations of the density, over all starts.
     pub evaluations: usize,
     /// What the record should say.
     pub events: Vec<FitEvent>,
 }
 
-/// Finds the hyperparameters of highest posterior density for standardised `y` (n) at `x` (n x d).
-///
-/// # Errors
-/// No rows, shapes that do not match, values that are not finite. Numerical trouble is not an
-/// error: it is rescued and told in [`Fit::events`].
-pub fn fit(
-    x: ArrayView2<f64>,
-    y: ArrayView1<f64>,
-    warm: Option<&Hyperparameters>,
-    settings: &FitSettings,
-) -> Result<Fit, GpError> {
-    let d = x.ncols();
+/// Finds the hyperparameters of highest posterior density for `data` (values standardised). Numerical
+/// trouble is no error: it is rescued and told in [`Fit::events`].
+pub fn fit(data: &Replicates, warm: Option<&Hyperparameters>, settings: &FitSettings) -> Fit {
+    let (n, d) = data.x().dim();
     let priors = settings.priors.unwrap_or_else(|| Priors::for_dimension(d));
-    check_data(x, y)?;
     let warm = warm.filter(|hyper| hyper.check(d).is_ok());
     let mode = warm.cloned().unwrap_or_else(|| priors.mode(d));
     let mut fresh = starts(&priors, d, warm.is_some(), settings);
     let warm = warm.map(|hyper| priors.vector(hyper));
-    let mut ascent = Ascent {
-        events: Vec::new(),
-        evaluations: 0,
-        best: None,
-    };
-    let sizes = stages(y.len());
+    let mut ascent = Ascent::default();
+    let sizes = stages(n);
     for (stage, &size) in sizes.iter().enumerate() {
         let last = stage + 1 == sizes.len();
-        let rows = sample(y.len(), size, settings);
-        let (x, y) = (x.select(Axis(0), &rows), y.select(Axis(0), &rows));
-        let target = LogPosterior::new(Evidence::new(settings.kind, x.view(), y.view())?, priors);
+        let rows = data.select(&sample(n, size, settings));
+        let target = LogPosterior::new(Evidence::new(settings.form, rows), priors);
         // The previous fit knows all rows: it has nothing to gain from a part of them.
         let climbed = warm.iter().filter(|_| last).chain(&fresh);
         let climbed: Vec<Vec<f64>> = climbed.cloned().collect();
@@ -138,7 +143,7 @@ pub fn fit(
             );
         }
     }
-    Ok(ascent.finish(mode))
+    ascent.finish(mode)
 }
 
 /// Rows of each stage: all of them while that is cheap; else the starts compete on
@@ -171,74 +176,69 @@ fn sample(n: usize, size: usize, settings: &FitSettings) -> Vec<usize> {
     rows
 }
 
-/// The prior mode and draws around it, as vectors of logarithms.
-fn starts(priors: &Priors, dimension: usize, warm: bool, settings: &FitSettings) -> Vec<Vec<f64>> {
-    let count = settings.starts.max(1) - usize::from(warm);
-    let seed = sobol_seed(settings.seed, settings.iteration, Purpose::FitStarts);
-    let centre = priors.vector(&priors.mode(dimension));
-    (0..count as u32)
-        .map(|index| match index {
-            0 => centre.clone(),
-            index => draw(&centre, index - 1, seed),
-        })
-        .collect()
-}
-
-/// A start near `centre`: independent normal steps of one standard deviation in each logarithm.
-fn draw(centre: &[f64], index: u32, seed: u32) -> Vec<f64> {
-    let normal = Normal::standard();
-    let step = |dimension: usize| {
-        // Sobol points have at most 256 dimensions; further blocks get a seed of their own.
-        let (block, dimension) = ((dimension / 256) as u32, (dimension % 256) as u32);
-        let uniform = f64::from(sobol_burley::sample(
-            index,
-            dimension,
-            seed.wrapping_add(block),
-        ));
-        normal.inverse_cdf(uniform.clamp(1e-6, 1.0 - 1e-6))
-    };
-    centre
-        .iter()
-        .enumerate()
-        .map(|(i, log)| log + step(i))
-        .collect()
+/// How many of the ends are further than [`SAME`] from the next lower one, or the lowest.
+fn different(ends: &[f64]) -> usize {
+    let mut ends = ends.to_vec();
+    ends.sort_by(f64::total_cmp);
+    ends.len().min(1)
+        + ends
+            .windows(2)
+            .filter(|pair| pair[1] - pair[0] > SAME)
+            .count()
 }
 
 /// What the climbs so far came to.
+#[derive(Default)]
 struct Ascent {
     events: Vec<FitEvent>,
     evaluations: usize,
+    starts: usize,
+    optima: usize,
     best: Option<Evaluated>,
 }
 
 impl Ascent {
-    /// Climbs from every start in parallel and keeps the best end, ties to the earlier start.
+    /// Climbs from the starts, two by two in parallel, and keeps the best end, ties to the earlier start.
     fn climb(&mut self, target: &LogPosterior, starts: &[Vec<f64>], stop: Stop) {
-        let climbs: Vec<Result<Summit, GpError>> = starts
-            .par_iter()
-            .map(|start| ascend(&mut target.clone(), start, stop))
-            .collect();
-        for (start, climb) in climbs.into_iter().enumerate() {
-            match climb {
-                Ok(Summit {
-                    best: found,
-                    evaluations,
-                }) => {
-                    self.evaluations += evaluations;
-                    if self
-                        .best
-                        .as_ref()
-                        .is_none_or(|best| found.value > best.value)
-                    {
-                        self.best = Some(found);
-                    }
-                }
-                Err(reason) => self.events.push(FitEvent::StartFailed {
-                    start,
-                    reason: reason.to_string(),
-                }),
+        let mut ends: Vec<f64> = Vec::new();
+        for (wave, starts) in starts.chunks(WAVE).enumerate() {
+            let climbs: Vec<Result<Summit, GpError>> = starts
+                .par_iter()
+                .map(|start| ascend(&mut target.clone(), start, stop))
+                .collect();
+            for (k, climb) in climbs.into_iter().enumerate() {
+                ends.extend(self.take(WAVE * wave + k, climb));
+            }
+            let optima = different(&ends);
+            if ends.len() > self.starts {
+                (self.starts, self.optima) = (ends.len(), optima);
+            }
+            let (n, w) = (ends.len() as f64, optima as f64);
+            if w * (w + 1.0) <= UNSEEN * n * (n - 1.0) {
+                break;
             }
         }
+    }
+
+    /// Takes in the climb from start number `start`; its end.
+    fn take(&mut self, start: usize, climb: Result<Summit, GpError>) -> Option<f64> {
+        let summit = match climb {
+            Ok(summit) => summit,
+            Err(reason) => {
+                let reason = reason.to_string();
+                self.events.push(FitEvent::StartFailed { start, reason });
+                return None;
+            }
+        };
+        self.evaluations += summit.evaluations;
+        if let Some(reason) = summit.given_up {
+            self.events.push(FitEvent::ClimbEnded { start, reason });
+        }
+        let end = summit.best.value;
+        if self.best.as_ref().is_none_or(|best| end > best.value) {
+            self.best = Some(summit.best);
+        }
+        Some(end)
     }
 
     /// The best, or `previous` where every climb of the last stage failed.
@@ -260,6 +260,8 @@ impl Ascent {
         Fit {
             hyper,
             log_posterior,
+            starts: self.starts,
+            optima: self.optima,
             evaluations: self.evaluations,
             events: self.events,
         }
@@ -268,11 +270,15 @@ impl Ascent {
 
 #[cfg(test)]
 mod tests {
-    use ndarray::{Array1, Array2, Axis, array};
+    use ndarray::{Array1, Array2, array};
     use proptest::prelude::*;
 
     use super::*;
     use crate::gp::{Posterior, Standardizer};
+
+    fn single(x: &Array2<f64>, y: &Array1<f64>) -> Replicates {
+        Replicates::single(x.clone(), y.clone()).unwrap()
+    }
 
     fn example(n: usize) -> (Array2<f64>, Array1<f64>) {
         let x = Array2::from_shape_fn((n, 3), |(i, j)| {
@@ -290,7 +296,7 @@ mod tests {
     #[test]
     fn finds_which_inputs_matter_and_predicts() {
         let (x, y) = example(60);
-        let found = fit(x.view(), y.view(), None, &FitSettings::default()).unwrap();
+        let found = fit(&single(&x, &y), None, &FitSettings::default());
         let l = &found.hyper.lengthscales;
         assert!(l[0] < l[1] && l[1] < l[2], "{l:?}");
         assert!(found.events.is_empty());
@@ -314,7 +320,7 @@ mod tests {
                 .num_threads(threads)
                 .build()
                 .unwrap();
-            pool.install(|| fit(x.view(), y.view(), None, &FitSettings::default()).unwrap())
+            pool.install(|| fit(&single(&x, &y), None, &FitSettings::default()))
         };
         let one = with(1);
         assert!([2, 3, 8].map(with).iter().all(|fit| *fit == one));
@@ -339,7 +345,7 @@ mod tests {
             ),
         ];
         for (x, y) in cases {
-            let found = fit(x.view(), y.view(), None, &settings).unwrap();
+            let found = fit(&single(&x, &y), None, &settings);
             found.hyper.check(2).unwrap();
             Posterior::new(KernelKind::Matern52, &found.hyper, x, y).unwrap();
         }
@@ -348,47 +354,103 @@ mod tests {
     #[test]
     fn a_warm_start_is_never_lost() {
         let (x, y) = example(30);
-        let first = fit(
-            x.view(),
-            y.view(),
-            None,
-            &FitSettings {
-                starts: 6,
-                ..FitSettings::default()
-            },
-        )
-        .unwrap();
+        let settings = FitSettings {
+            starts: 6,
+            ..FitSettings::default()
+        };
+        let first = fit(&single(&x, &y), None, &settings);
         let again = FitSettings {
             starts: 1,
             max_iterations: 5,
             ..FitSettings::default()
         };
-        let second = fit(x.view(), y.view(), Some(&first.hyper), &again).unwrap();
+        let second = fit(&single(&x, &y), Some(&first.hyper), &again);
         assert!(second.log_posterior >= first.log_posterior - 1e-9);
     }
 
     #[test]
-    fn bad_warm_starts_are_passed_over_and_bad_data_refused() {
+    fn bad_warm_starts_are_passed_over() {
         let (x, y) = example(10);
         let bad = Hyperparameters {
             lengthscales: vec![1.0],
             outputscale: 1.0,
             noise: -1.0,
             mean: 0.0,
+            rough_noise: None,
+            warp: Vec::new(),
         };
-        assert!(fit(x.view(), y.view(), Some(&bad), &FitSettings::default()).is_ok());
-        let mut broken = y.clone();
-        broken[3] = f64::NAN;
-        assert!(fit(x.view(), broken.view(), None, &FitSettings::default()).is_err());
-        assert!(
-            fit(
-                x.view(),
-                y.slice_axis(Axis(0), (..4).into()),
-                None,
-                &FitSettings::default()
-            )
-            .is_err()
-        );
+        let found = fit(&single(&x, &y), Some(&bad), &FitSettings::default());
+        assert_eq!(found, fit(&single(&x, &y), None, &FitSettings::default()));
+    }
+
+    #[test]
+    fn starts_end_when_few_can_lead_elsewhere() {
+        let (x, y) = example(60);
+        let found = fit(&single(&x, &y), None, &FitSettings::default());
+        let many = FitSettings {
+            starts: 20,
+            ..FitSettings::default()
+        };
+        let more = fit(&single(&x, &y), None, &many);
+        // One optimum is believed after 6 starts, two after 10, three after 12.
+        let believed = [6, 10, 12][more.optima - 1];
+        assert_eq!((more.starts, found.starts), (believed, believed.min(8)));
+        let alone = FitSettings {
+            starts: 1,
+            ..FitSettings::default()
+        };
+        let found = fit(&single(&x, &y), None, &alone);
+        assert_eq!((found.starts, found.optima), (1, 1));
+        assert_eq!(different(&[-3.0, -1.0, -2.995, -1.0]), 2);
+    }
+
+    #[test]
+    fn a_warp_is_found_where_the_objective_has_one() {
+        let x = Array2::from_shape_fn((50, 2), |(i, j)| {
+            f64::from(sobol_burley::sample(i as u32, j as u32, 4))
+        });
+        let bent: Array1<f64> = x
+            .rows()
+            .into_iter()
+            .map(|x| (14.0 * x[0].powf(0.3)).sin() + x[1])
+            .collect();
+        let scale = Standardizer::from_observations(bent.as_slice().unwrap());
+        let data = single(&x, &bent.mapv(|y| scale.standardize(y)));
+        let plain = fit(&data, None, &FitSettings::default());
+        let priors = Priors {
+            warp: Some(Priors::gentle_warp()),
+            ..Priors::for_dimension(2)
+        };
+        let settings = FitSettings {
+            priors: Some(priors),
+            ..FitSettings::default()
+        };
+        let warped = fit(&data, None, &settings);
+        assert!(warped.log_posterior > plain.log_posterior + 10.0);
+        assert!(warped.hyper.warp[0].a < 0.6, "{:?}", warped.hyper.warp);
+    }
+
+    #[test]
+    fn rough_values_get_a_noise_of_their_own() {
+        let (x, mut y) = example(80);
+        let rough: Vec<bool> = (0..80).map(|i| i % 2 == 1).collect();
+        for i in (1..80).step_by(2) {
+            y[i] += 0.8 * (f64::from(sobol_burley::sample(i as u32, 7, 3)) - 0.5);
+        }
+        let data = Replicates::merging(x.view(), y.view(), &rough).unwrap();
+        let priors = Priors::for_dimension(3);
+        let settings = FitSettings {
+            priors: Some(Priors {
+                rough_noise: Some(priors.noise),
+                ..priors
+            }),
+            ..FitSettings::default()
+        };
+        let found = fit(&data, None, &settings).hyper;
+        let rough_noise = found.rough_noise.unwrap();
+        // 0.8 times a uniform number has a variance of 0.053.
+        assert!((0.02..0.12).contains(&rough_noise), "{rough_noise}");
+        assert!(found.noise < 0.2 * rough_noise, "{}", found.noise);
     }
 
     /// Awkward data: few distinct coordinates (duplicates), any scale, outliers, constants.
@@ -417,9 +479,9 @@ mod tests {
             let scale = Standardizer::from_observations(&values);
             let y: Array1<f64> = values.iter().map(|v| scale.standardize(*v)).collect();
             let settings = FitSettings { starts: 3, ..FitSettings::default() };
-            let found = fit(x.view(), y.view(), None, &settings).unwrap();
+            let found = fit(&single(&x, &y), None, &settings);
             found.hyper.check(d).unwrap();
-            let mut posterior = Posterior::new(settings.kind, &found.hyper, x.clone(), y).unwrap();
+            let mut posterior = Posterior::new(settings.form, &found.hyper, x.clone(), y).unwrap();
             posterior.append(x.row(0), 0.0).unwrap();
             let seen = posterior.whiten(x.view());
             prop_assert!(seen.mean.iter().chain(&seen.variance).all(|v| v.is_finite()));

@@ -1,13 +1,12 @@
 //! The objective of the fit: log posterior density as a function of a vector of logarithms.
 //!
-//! [`LogPosterior`] maps the vector (log lengthscales, log noise, log outputscale where it is free)
-//! to value and gradient; the prior mean is put at its optimum on the way. [`ascend`] climbs it with
+//! [`LogPosterior`] maps the vector of logarithms ([`Priors::vector`]) to value and gradient; the prior mean is put at its optimum on the way. [`ascend`] climbs it with
 //! argmin's L-BFGS, which is driven through [`Climb`]: it remembers the last evaluations (the solver
 //! asks for value and gradient apart), the best point seen, and when to stop.
 
 use std::cell::RefCell;
 
-use argmin::core::{CostFunction, Error, Executor, Gradient, State};
+use argmin::core::{CostFunction, Error, Executor, Gradient};
 use argmin::solver::linesearch::MoreThuenteLineSearch;
 use argmin::solver::quasinewton::LBFGS;
 
@@ -44,21 +43,13 @@ pub(super) struct Summit {
     pub(super) best: Evaluated,
     /// Evaluations spent.
     pub(super) evaluations: usize,
+    /// Why the search was given up, where it did not end by itself.
+    pub(super) given_up: Option<String>,
 }
 
 impl LogPosterior {
     pub(super) fn new(evidence: Evidence, priors: Priors) -> Self {
         Self { evidence, priors }
-    }
-
-    fn hyperparameters(&self, at: &[f64]) -> Hyperparameters {
-        let d = self.evidence.dimension();
-        Hyperparameters {
-            lengthscales: at[..d].iter().map(|log| log.exp()).collect(),
-            noise: at[d].exp(),
-            outputscale: at.get(d + 1).map_or(1.0, |log| log.exp()),
-            mean: 0.0,
-        }
     }
 
     pub(super) fn evaluate(&mut self, at: &[f64]) -> Result<Evaluated, GpError> {
@@ -72,7 +63,7 @@ impl LogPosterior {
             });
         }
         let d = self.evidence.dimension();
-        let mut hyper = self.hyperparameters(at);
+        let mut hyper = self.priors.hyperparameters(d, at);
         let spread = self.priors.mean_spread;
         let evidence = self.evidence.evaluate_at_best_mean(&hyper, spread)?;
         hyper.mean = evidence.mean;
@@ -80,15 +71,10 @@ impl LogPosterior {
         let mut gradient = evidence.log_lengthscales;
         gradient.push(evidence.log_noise);
         gradient.extend(self.priors.outputscale.map(|_| evidence.log_outputscale));
-        for (i, (gradient, &log)) in gradient.iter_mut().zip(at).enumerate() {
-            let prior = match i {
-                i if i < d => self.priors.lengthscale,
-                i if i == d => self.priors.noise,
-                _ => self
-                    .priors
-                    .outputscale
-                    .expect("a free outputscale has a prior"),
-            };
+        gradient.extend(self.priors.rough_noise.map(|_| evidence.log_rough_noise));
+        gradient.extend(evidence.log_warp.into_iter().flatten());
+        let priors = self.priors.densities(d);
+        for ((gradient, prior), &log) in gradient.iter_mut().zip(priors).zip(at) {
             let (density, slope) = prior.log_density(log);
             value += density;
             *gradient += slope;
@@ -142,20 +128,21 @@ pub(super) fn ascend(
     let solver = LBFGS::new(MoreThuenteLineSearch::new(), MEMORY)
         .with_tolerance_cost(stop.gain * scale)
         .and_then(|solver| solver.with_tolerance_grad(1e-9));
-    if let Ok(solver) = solver {
-        // A line search that gives up ends the climb where it stands: the best point is kept here.
-        let _ended = Executor::new(Descent(&climb), solver)
+    // A line search that gives up ends the climb where it stands: the best point is kept here.
+    let ended = solver.and_then(|solver| {
+        Executor::new(Descent(&climb), solver)
             // No cost: argmin would take it for the previous one too, and stop for want of gain.
             .configure(|state| state.param(start.to_vec()).max_iters(stop.iterations))
             .ctrlc(false)
             .timer(false)
             .run()
-            .map(|result| result.state.get_iter());
-    }
+            .map(drop)
+    });
     let climb = climb.into_inner();
     Ok(Summit {
         best: climb.best,
         evaluations: climb.evaluations,
+        given_up: ended.err().map(|error| error.to_string()),
     })
 }
 

@@ -1,7 +1,7 @@
 //! Gaussian-process regression on standardised observations.
 //!
-//! [`Standardizer`] brings y to mean 0 and variance 1, [`fit()`] finds the hyperparameters of highest
-//! posterior density, [`Posterior`] predicts. Source: Rasmussen and Williams (2006), ch. 2 and 5.
+//! [`Standardizer`] brings y to mean 0 and variance 1, [`Replicates`] merges what was seen at equal inputs,
+//! [`fit()`] finds the hyperparameters of highest posterior density, [`Posterior`] predicts. Source: Rasmussen and Williams (2006), ch. 2 and 5.
 
 mod evidence;
 mod fit;
@@ -11,16 +11,22 @@ mod posterior;
 #[cfg(test)]
 mod prediction;
 mod prior;
+mod replicates;
 mod standardizer;
+mod starts;
 mod surface;
+mod warp;
+mod warped_inputs;
 
 pub use evidence::{Evidence, EvidenceGradient};
 pub use fit::{Fit, FitEvent, FitSettings, fit};
 pub use hyperparameters::Hyperparameters;
 pub use posterior::{Posterior, Whitened};
 pub use prior::{LogNormal, Priors};
+pub use replicates::Replicates;
 pub use standardizer::Standardizer;
 pub use surface::MeanSurface;
+pub use warp::{Warp, Warped};
 
 use crate::linalg::FactorError;
 

@@ -1,25 +1,27 @@
 //! A Gaussian process at fixed hyperparameters, conditioned on observations.
 //!
-//! Everything goes through one factor of `K = k(X, X) + noise I`. [`Whitened`] point sets carry
+//! Everything goes through one factor of `K = k(X, X) + N`, N the noise variances. [`Whitened`] point sets carry
 //! `V = L^-1 k(X, points)`, so that a solve done once serves every covariance asked for later:
 //! `cov(a, b) = k(a, b) - V_a' V_b`. All values are in standardised units; points are rows of d
-//! inputs.
+//! inputs. Where inputs are warped, the kernel sees their features ([`Hyperparameters::features`]): points
+//! go in as inputs, what is kept of them are features, and gradients are with respect to inputs.
 
 use ndarray::{
     Array1, Array2, ArrayView1, ArrayView2, Axis,
     linalg::{general_mat_mul, general_mat_vec_mul},
 };
 
-use super::{GpError, Hyperparameters};
-use crate::kernel::{Kernel, KernelKind};
+use super::replicates::check_data;
+use super::{GpError, Hyperparameters, Replicates};
+use crate::kernel::{Kernel, KernelForm};
 use crate::linalg::Factor;
 
 /// The posterior; see the module's head.
 #[derive(Clone, Debug)]
 pub struct Posterior {
-    kind: KernelKind,
     hyper: Hyperparameters,
     kernel: Kernel,
+    /// Features.
     x: Array2<f64>,
     y: Array1<f64>,
     factor: Factor,
@@ -30,7 +32,7 @@ pub struct Posterior {
 /// A point set with the solve against the observations done.
 #[derive(Clone, Debug)]
 pub struct Whitened {
-    /// m x d.
+    /// Features, m x d.
     pub points: Array2<f64>,
     /// `L^-1 k(X, points)`: n x m, Fortran order.
     pub solved: Array2<f64>,
@@ -41,28 +43,44 @@ pub struct Whitened {
 }
 
 impl Posterior {
-    /// Conditions on `y` (n standardised values) at `x` (n x d).
+    /// Conditions on `y` (n standardised values) at `x` (n x d), every row by itself.
     ///
     /// # Errors
     /// No rows, shapes that do not match, values that are not finite, or a covariance matrix
     /// without a factor.
     pub fn new(
-        kind: KernelKind,
+        form: impl Into<KernelForm>,
         hyper: &Hyperparameters,
         x: Array2<f64>,
         y: Array1<f64>,
     ) -> Result<Self, GpError> {
-        check_data(x.view(), y.view())?;
-        hyper.check(x.ncols())?;
-        let kernel = hyper.kernel(kind);
-        let mut covariance = kernel.matrix(x.view());
-        covariance.diag_mut().mapv_inplace(|k| k + hyper.noise);
+        Self::on(form, hyper, Replicates::single(x, y)?)
+    }
+
+    /// Conditions on `data`, a mean of m values having 1/m of the noise variance.
+    ///
+    /// # Errors
+    /// Hyperparameters of another dimension or out of range, or a covariance matrix without a factor.
+    pub fn on(
+        form: impl Into<KernelForm>,
+        hyper: &Hyperparameters,
+        data: Replicates,
+    ) -> Result<Self, GpError> {
+        hyper.check(data.x().ncols())?;
+        let kernel = hyper.kernel(form);
+        let features = hyper.features(data.x());
+        let mut covariance = kernel.matrix(features.view());
+        let marks = data.rough().iter().zip(data.counts());
+        for (k, (rough, count)) in covariance.diag_mut().iter_mut().zip(marks) {
+            *k += hyper.noise_of(*rough) / count;
+        }
         let factor = Factor::new(covariance.view())?;
+        let warped = (!hyper.warp.is_empty()).then(|| features.into_owned());
+        let (x, y) = data.into_parts();
         let mut posterior = Self {
-            kind,
             hyper: hyper.clone(),
             kernel,
-            x,
+            x: warped.unwrap_or(x),
             y,
             factor,
             alpha: Array1::zeros(0),
@@ -78,7 +96,7 @@ impl Posterior {
         self.alpha = self.factor.solve_one(residual.view());
     }
 
-    /// Number of observations.
+    /// Number of rows: distinct inputs of the first observations, and those appended.
     pub fn len(&self) -> usize {
         self.y.len()
     }
@@ -88,17 +106,12 @@ impl Posterior {
         self.y.is_empty()
     }
 
-    /// Which correlation.
-    pub fn kind(&self) -> KernelKind {
-        self.kind
-    }
-
     /// The hyperparameters.
     pub fn hyperparameters(&self) -> &Hyperparameters {
         &self.hyper
     }
 
-    /// Observed points, n x d.
+    /// Features of the observed points, n x d.
     pub fn inputs(&self) -> ArrayView2<'_, f64> {
         self.x.view()
     }
@@ -113,7 +126,7 @@ impl Posterior {
         &self.kernel
     }
 
-    /// The factor of `k(X, X) + noise I`.
+    /// The factor of `k(X, X) + N`.
     pub fn factor(&self) -> &Factor {
         &self.factor
     }
@@ -142,8 +155,9 @@ impl Posterior {
 
     /// Posterior mean at `points` (m x d): m values. No solve, O(n m d).
     pub fn mean(&self, points: ArrayView2<f64>) -> Array1<f64> {
+        let features = self.hyper.features(points);
         self.kernel
-            .cross(self.x.view(), points)
+            .cross(self.x.view(), features.view())
             .t()
             .dot(&self.alpha)
             + self.hyper.mean
@@ -151,34 +165,47 @@ impl Posterior {
 
     /// Gradient of the posterior mean with respect to one point: d values.
     pub fn mean_gradient(&self, point: ArrayView1<f64>) -> Array1<f64> {
+        let feature = self.feature(point);
         let mut gradient = Array1::zeros(point.len());
         for (x, alpha) in self.x.rows().into_iter().zip(&self.alpha) {
-            gradient.scaled_add(*alpha, &self.kernel.input_gradient(point, x));
+            gradient.scaled_add(*alpha, &self.kernel.input_gradient(feature.view(), x));
         }
-        gradient
+        gradient * self.hyper.feature_slopes(point)
     }
 
     /// Gradient of `cov(point, b_j)` with respect to `point`, for each point `b_j` of the whitened
     /// set: d x m. (At `b_j = point` it is half the gradient of the variance.)
     pub fn covariance_gradient(&self, point: ArrayView1<f64>, b: &Whitened) -> Array2<f64> {
         let (n, d, m) = (self.len(), point.len(), b.points.nrows());
+        let feature = self.feature(point);
         // Rows: d k(point, X_i) / d point.
         let mut to_data = Array2::zeros((n, d));
         for (x, mut row) in self.x.rows().into_iter().zip(to_data.rows_mut()) {
-            row.assign(&self.kernel.input_gradient(point, x));
+            row.assign(&self.kernel.input_gradient(feature.view(), x));
         }
         let solved = self.factor.half_solve(to_data);
         let mut out = Array2::zeros((d, m));
         for (b, mut column) in b.points.rows().into_iter().zip(out.columns_mut()) {
-            column.assign(&self.kernel.input_gradient(point, b));
+            column.assign(&self.kernel.input_gradient(feature.view(), b));
         }
         general_mat_mul(-1.0, &solved.t(), &b.solved, 1.0, &mut out);
+        let slopes = self.hyper.feature_slopes(point);
+        for (mut row, slope) in out.rows_mut().into_iter().zip(&slopes) {
+            row *= *slope;
+        }
         out
+    }
+
+    /// Features of one point.
+    fn feature(&self, point: ArrayView1<f64>) -> Array1<f64> {
+        let inputs = point.iter().copied().collect::<Vec<f64>>();
+        self.hyper.features_from(0, &inputs).into()
     }
 
     /// Does the solve for `points` (m x d) once: O(n^2 m).
     pub fn whiten(&self, points: ArrayView2<f64>) -> Whitened {
-        let cross = self.kernel.cross(self.x.view(), points);
+        let features = self.hyper.features(points);
+        let cross = self.kernel.cross(self.x.view(), features.view());
         let mean = cross.t().dot(&self.alpha) + self.hyper.mean;
         let solved = self.factor.half_solve(cross);
         let prior = self.kernel.outputscale();
@@ -188,7 +215,7 @@ impl Posterior {
             .map(|v| (prior - v.dot(&v)).max(0.0))
             .collect();
         Whitened {
-            points: points.to_owned(),
+            points: features.into_owned(),
             solved,
             mean,
             variance,
@@ -242,13 +269,27 @@ impl Posterior {
         out
     }
 
-    /// Adds one observation in O(n^2), hyperparameters unchanged. Returns jitter spent on the new
-    /// row (0 in the ordinary case).
+    /// Adds one observation in O(n^2), hyperparameters unchanged, as a row of its own even where its
+    /// input was seen before (which predicts the same). Returns jitter spent on the new row (0 in the
+    /// ordinary case).
     ///
     /// # Errors
     /// A point of another dimension, values that are not finite, a lost pivot. The posterior is
     /// then unchanged.
     pub fn append(&mut self, x: ArrayView1<f64>, y: f64) -> Result<f64, GpError> {
+        self.append_marked(x, y, false)
+    }
+
+    /// [`Self::append`] of a value that may be rough.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn append_marked(
+        &mut self,
+        x: ArrayView1<f64>,
+        y: f64,
+        rough: bool,
+    ) -> Result<f64, GpError> {
         check_data(x.insert_axis(Axis(0)), ArrayView1::from(&[y]))?;
         if x.len() != self.x.ncols() {
             return Err(GpError::Shape {
@@ -257,11 +298,15 @@ impl Posterior {
                 found: x.len(),
             });
         }
-        let row = self.kernel.cross(self.x.view(), x.insert_axis(Axis(0)));
-        let extra = self
-            .factor
-            .append(row.column(0), self.kernel.outputscale() + self.hyper.noise)?;
-        self.x.push_row(x).expect("the dimension was checked above");
+        let feature = self.feature(x);
+        let row = self
+            .kernel
+            .cross(self.x.view(), feature.view().insert_axis(Axis(0)));
+        let diagonal = self.kernel.outputscale() + self.hyper.noise_of(rough);
+        let extra = self.factor.append(row.column(0), diagonal)?;
+        self.x
+            .push_row(feature.view())
+            .expect("the dimension was checked above");
         self.y
             .append(Axis(0), ArrayView1::from(&[y]))
             .expect("vectors append");
@@ -270,36 +315,20 @@ impl Posterior {
     }
 }
 
-pub(super) fn check_data(x: ArrayView2<f64>, y: ArrayView1<f64>) -> Result<(), GpError> {
-    if y.is_empty() {
-        return Err(GpError::Empty);
-    }
-    if x.nrows() != y.len() {
-        return Err(GpError::Shape {
-            what: "rows of x (one per observation)",
-            expected: y.len(),
-            found: x.nrows(),
-        });
-    }
-    for (what, values) in [
-        ("an input", x.iter().find(|v| !v.is_finite())),
-        ("an observation", y.iter().find(|v| !v.is_finite())),
-    ] {
-        if let Some(&value) = values {
-            return Err(GpError::Invalid { what, value });
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use ndarray::array;
 
     use super::*;
+    use crate::gp::Warp;
+    use crate::kernel::KernelKind;
     use crate::reference::{assert_close, golden, matrix, vector};
 
     fn example() -> Posterior {
+        of_form(KernelKind::Matern52.into(), Vec::new())
+    }
+
+    fn of_form(form: KernelForm, warp: Vec<Warp>) -> Posterior {
         let x = Array2::from_shape_fn((25, 3), |(i, j)| {
             f64::from(sobol_burley::sample(i as u32, j as u32, 1))
         });
@@ -313,8 +342,10 @@ mod tests {
             outputscale: 1.3,
             noise: 1e-3,
             mean: 0.2,
+            rough_noise: None,
+            warp,
         };
-        Posterior::new(KernelKind::Matern52, &hyper, x, y).unwrap()
+        Posterior::new(form, &hyper, x, y).unwrap()
     }
 
     #[test]
@@ -329,6 +360,8 @@ mod tests {
                 outputscale: number("outputscale"),
                 noise: number("noise"),
                 mean: number("mean"),
+                rough_noise: None,
+                warp: Vec::new(),
             };
             let mut posterior = Posterior::new(
                 KernelKind::Matern52,
@@ -383,7 +416,7 @@ mod tests {
         let whole = example();
         let (x, y) = (whole.inputs().to_owned(), whole.observations().to_owned());
         let mut grown = Posterior::new(
-            whole.kind(),
+            whole.kernel().form(),
             whole.hyperparameters(),
             x.slice(ndarray::s![..20, ..]).to_owned(),
             y.slice(ndarray::s![..20]).to_owned(),
@@ -409,7 +442,14 @@ mod tests {
 
     #[test]
     fn gradients_agree_with_finite_differences() {
-        let posterior = example();
+        let warps = [(0.5, 1.5), (1.3, 0.8), (1.0, 2.0)].map(|(a, b)| Warp { a, b });
+        for kind in KernelKind::ALL {
+            gradients(&of_form(kind.into(), Vec::new()));
+            gradients(&of_form(KernelForm::product(kind, 2), warps.to_vec()));
+        }
+    }
+
+    fn gradients(posterior: &Posterior) {
         let at = array![0.3, 0.6, 0.2];
         let others = posterior.whiten(array![[0.1, 0.7, 0.9], [0.8, 0.8, 0.1]].view());
         let (mean, covariance) = (
@@ -445,6 +485,8 @@ mod tests {
             outputscale: 1.0,
             noise: 1e-12,
             mean: 0.0,
+            rough_noise: None,
+            warp: Vec::new(),
         };
         let x = array![[0.5], [0.5], [0.5]];
         let mut posterior = Posterior::new(
@@ -468,6 +510,8 @@ mod tests {
             outputscale: 1.0,
             noise: 0.1,
             mean: 0.0,
+            rough_noise: None,
+            warp: Vec::new(),
         };
         let new = |x, y| Posterior::new(KernelKind::Matern52, &hyper, x, y).map(|_| ());
         assert_eq!(new(Array2::zeros((0, 1)), array![]), Err(GpError::Empty));

@@ -3,7 +3,7 @@
 use ndarray::{Array1, Array2, Axis};
 use serde_json::Value;
 
-use super::{FitSettings, Posterior, Standardizer, fit};
+use super::{FitSettings, Posterior, Replicates, Standardizer, fit};
 use crate::reference::{data, data_names, golden, matrix, vector};
 
 /// Rows of one run of `weld_runs`, inputs scaled to [0, 1]: of its checkpoint that has so many. `None`
@@ -41,8 +41,9 @@ fn score(
     let (known, targets) = (x.select(Axis(0), train), y.select(Axis(0), train));
     let scale = Standardizer::from_observations(targets.as_slice().unwrap());
     let targets = targets.mapv(|y| scale.standardize(y));
-    let found = fit(known.view(), targets.view(), None, settings).unwrap();
-    let posterior = Posterior::new(settings.kind, &found.hyper, known, targets).unwrap();
+    let data = Replicates::single(known, targets).unwrap();
+    let found = fit(&data, None, settings);
+    let posterior = Posterior::on(settings.form, &found.hyper, data).unwrap();
     let seen = posterior.whiten(x.select(Axis(0), test).view());
     let (mut squares, mut density) = (0.0, 0.0);
     for (i, &row) in test.iter().enumerate() {

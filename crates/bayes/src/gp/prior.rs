@@ -5,7 +5,7 @@
 //! prior on the outputscale is ours. As there, the density is that of the scales themselves, not of
 //! their logarithms.
 
-use super::Hyperparameters;
+use super::{Hyperparameters, Warp};
 
 /// `ln(theta) ~ N(location, spread^2)`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -40,6 +40,10 @@ pub struct Priors {
     /// default has its mode there; on the training rows of five splits of real runs its evidence is
     /// never lower by more than 0.01 nats and up to 1.2 higher than with 1 held fixed.
     pub outputscale: Option<LogNormal>,
+    /// Of the noise variance of rough values; `None`: they have no noise of their own.
+    pub rough_noise: Option<LogNormal>,
+    /// Of both shapes of each input's warp; `None`: nothing is warped.
+    pub warp: Option<LogNormal>,
     /// Standard deviation of the prior mean about 0.
     pub mean_spread: f64,
 }
@@ -61,7 +65,18 @@ impl Priors {
                 location: 0.25,
                 spread: 0.5,
             }),
+            rough_noise: None,
+            warp: None,
             mean_spread: 1.0,
+        }
+    }
+
+    /// What warps are believed to be: most likely none, a factor of two in a shape being one standard
+    /// deviation.
+    pub fn gentle_warp() -> LogNormal {
+        LogNormal {
+            location: std::f64::consts::LN_2.powi(2),
+            spread: std::f64::consts::LN_2,
         }
     }
 
@@ -72,19 +87,63 @@ impl Priors {
             outputscale: self.outputscale.map_or(1.0, |prior| prior.log_mode().exp()),
             noise: self.noise.log_mode().exp(),
             mean: 0.0,
+            rough_noise: self.rough_noise.map(|prior| prior.log_mode().exp()),
+            warp: self.warp.map_or_else(Vec::new, |prior| {
+                let shape = prior.log_mode().exp();
+                vec![Warp { a: shape, b: shape }; dimension]
+            }),
         }
     }
 
-    /// What the fit searches over: logarithms of lengthscales, noise and, where it is free, the
-    /// outputscale. The mean is left out, being put at its best along the way.
+    /// What the fit searches over: logarithms of lengthscales, noise, then where they are free the
+    /// outputscale, the noise of rough values and the shapes a, b of each input's warp. The mean is left
+    /// out, being put at its best along the way. What `hyper` lacks is taken from the mode.
     pub(super) fn vector(&self, hyper: &Hyperparameters) -> Vec<f64> {
-        let free = self.outputscale.map(|_| hyper.outputscale);
+        let mode = self.mode(hyper.lengthscales.len());
+        let rough = hyper.rough_noise.or(mode.rough_noise);
+        let warp = match (self.warp, hyper.warp.is_empty()) {
+            (None, _) => &[][..],
+            (Some(_), true) => &mode.warp,
+            (Some(_), false) => &hyper.warp,
+        };
         let scales = hyper
             .lengthscales
             .iter()
             .copied()
             .chain([hyper.noise])
-            .chain(free);
+            .chain(self.outputscale.map(|_| hyper.outputscale))
+            .chain(self.rough_noise.and(rough))
+            .chain(warp.iter().flat_map(|warp| [warp.a, warp.b]));
         scales.map(f64::ln).collect()
+    }
+
+    /// The hyperparameters that a vector stands for, the mean 0.
+    pub(super) fn hyperparameters(&self, dimension: usize, at: &[f64]) -> Hyperparameters {
+        let mut scales = at.iter().map(|log| log.exp());
+        let mut next = || scales.next().expect("a vector of this prior's length");
+        Hyperparameters {
+            lengthscales: (0..dimension).map(|_| next()).collect(),
+            noise: next(),
+            outputscale: self.outputscale.map_or(1.0, |_| next()),
+            mean: 0.0,
+            rough_noise: self.rough_noise.map(|_| next()),
+            warp: self.warp.map_or_else(Vec::new, |_| {
+                let mut warp = || Warp {
+                    a: next(),
+                    b: next(),
+                };
+                (0..dimension).map(|_| warp()).collect()
+            }),
+        }
+    }
+
+    /// The prior of each entry of the vector.
+    pub(super) fn densities(&self, dimension: usize) -> impl Iterator<Item = LogNormal> {
+        let shapes = self.warp.into_iter();
+        std::iter::repeat_n(self.lengthscale, dimension)
+            .chain([self.noise])
+            .chain(self.outputscale)
+            .chain(self.rough_noise)
+            .chain(shapes.flat_map(move |prior| std::iter::repeat_n(prior, 2 * dimension)))
     }
 }

@@ -2,25 +2,29 @@
 //!
 //! Inputs are (x, w). Scaled squared distances add up over their x and w parts, and the w part does not
 //! depend on x: it is computed once, so that the means in all environments cost one correlation for each
-//! (observation, environment) pair, in loops over contiguous memory, and no solve.
+//! (observation, environment) pair, in loops over contiguous memory, and no solve. In the product form the
+//! w part is a correlation already, and one correlation for each observation is all.
 
-use super::Posterior;
-use crate::kernel::{KernelKind, add_weighted_differences, squared_distances};
+use super::{Hyperparameters, Posterior};
+use crate::kernel::{
+    KernelForm, KernelKind, Structure, add_weighted_differences, squared_distances,
+};
 use crate::linalg::dot;
 
 /// Posterior means in m environments, as functions of x.
 #[derive(Clone, Debug)]
 pub struct MeanSurface {
     kind: KernelKind,
-    prior_mean: f64,
-    outputscale: f64,
+    /// Whether the correlation is that of x times that of w.
+    product: bool,
+    hyper: Hyperparameters,
     /// 1 / lengthscale of each x input.
     scales: Vec<f64>,
-    /// x parts of the observed inputs over their lengthscales, dx x n.
+    /// x parts of the observed features over their lengthscales, dx x n.
     inputs: Vec<f64>,
     /// `K^-1 (y - m)`, n.
     weights: Vec<f64>,
-    /// Scaled squared w distances, m x n.
+    /// m x n: scaled squared w distances; in the product form the correlations of w.
     apart: Vec<f64>,
     environments: usize,
 }
@@ -30,9 +34,18 @@ impl MeanSurface {
     /// values.
     ///
     /// # Panics
-    /// If an environment has another number of values than there are inputs beyond x.
+    /// If an environment has another number of values than there are inputs beyond x, or the kernel is a
+    /// product over other inputs than x and w.
     pub fn new(posterior: &Posterior, dx: usize, environments: &[Vec<f64>]) -> Self {
         let hyper = posterior.hyperparameters();
+        let KernelForm { kind, structure } = posterior.kernel().form();
+        let product = match structure {
+            Structure::Joint => false,
+            Structure::Product { first } => {
+                assert_eq!(first, dx, "a product over x and w");
+                true
+            }
+        };
         let scales: Vec<f64> = hyper.lengthscales.iter().map(|l| l.recip()).collect();
         let n = posterior.len();
         let scaled = |columns: std::ops::Range<usize>| -> Vec<f64> {
@@ -51,13 +64,21 @@ impl MeanSurface {
                 scales.len() - dx,
                 "one value for each input beyond x"
             );
-            let at: Vec<f64> = w.iter().zip(&scales[dx..]).map(|(w, s)| w * s).collect();
+            let features = hyper.features_from(dx, w);
+            let at: Vec<f64> = features
+                .iter()
+                .zip(&scales[dx..])
+                .map(|(w, s)| w * s)
+                .collect();
             squared_distances(&observed, n, &at, 0, out);
+            if product {
+                kind.correlations(out);
+            }
         }
         Self {
-            kind: posterior.kind(),
-            prior_mean: hyper.mean,
-            outputscale: hyper.outputscale,
+            kind,
+            product,
+            hyper: hyper.clone(),
             scales: scales[..dx].to_vec(),
             inputs,
             weights: posterior.weights().to_vec(),
@@ -71,13 +92,26 @@ impl MeanSurface {
     /// # Panics
     /// If `x` has another number of values than [`Self::new`] was told.
     pub fn means(&self, x: &[f64]) -> Vec<f64> {
-        let near = self.near(x).1;
+        let mut near = self.near(x).1;
+        let Hyperparameters {
+            mean, outputscale, ..
+        } = self.hyper;
+        if self.product {
+            self.kind.correlations(&mut near);
+            for (near, weight) in near.iter_mut().zip(&self.weights) {
+                *near *= weight;
+            }
+            let environments = self.apart.chunks_exact(near.len());
+            return environments
+                .map(|apart| mean + outputscale * dot(&near, apart))
+                .collect();
+        }
         let mut r2 = near.clone();
         (0..self.environments)
             .map(|j| {
                 self.add_apart(&near, j, &mut r2);
                 self.kind.correlations(&mut r2);
-                self.prior_mean + self.outputscale * dot(&self.weights, &r2)
+                mean + outputscale * dot(&self.weights, &r2)
             })
             .collect()
     }
@@ -92,18 +126,31 @@ impl MeanSurface {
             self.environments,
             "one share for each environment"
         );
-        let (at, near) = self.near(x);
+        let (at, mut near) = self.near(x);
         let n = near.len();
-        let (mut r2, mut slopes, mut fall) = (near.clone(), vec![0.0; n], vec![0.0; n]);
-        for (j, share) in shares
+        let (mut slopes, mut fall) = (vec![0.0; n], vec![0.0; n]);
+        let mut r2 = near.clone();
+        let shares = shares
             .iter()
             .enumerate()
-            .filter(|(_, share)| **share != 0.0)
-        {
-            self.add_apart(&near, j, &mut r2);
-            self.kind.correlations_and_slopes(&mut r2, &mut slopes);
+            .filter(|(_, share)| **share != 0.0);
+        for (j, share) in shares {
+            if self.product {
+                for (fall, apart) in fall.iter_mut().zip(&self.apart[j * n..][..n]) {
+                    *fall += share * apart;
+                }
+            } else {
+                self.add_apart(&near, j, &mut r2);
+                self.kind.correlations_and_slopes(&mut r2, &mut slopes);
+                for (fall, slope) in fall.iter_mut().zip(&slopes) {
+                    *fall += share * slope;
+                }
+            }
+        }
+        if self.product {
+            self.kind.correlations_and_slopes(&mut near, &mut slopes);
             for (fall, slope) in fall.iter_mut().zip(&slopes) {
-                *fall += share * slope;
+                *fall *= slope;
             }
         }
         for (fall, weight) in fall.iter_mut().zip(&self.weights) {
@@ -111,16 +158,23 @@ impl MeanSurface {
         }
         let mut sums = vec![0.0; at.len()];
         add_weighted_differences(&self.inputs, n, &at, &fall, &mut sums);
+        let warped = self.hyper.feature_slopes(x.into());
         sums.iter()
             .zip(&self.scales)
-            .map(|(sum, s)| -2.0 * self.outputscale * s * sum)
+            .zip(&warped)
+            .map(|((sum, s), slope)| -2.0 * self.hyper.outputscale * s * sum * slope)
             .collect()
     }
 
-    /// x over the lengthscales, and the x parts of its scaled squared distances to the observations.
+    /// Features of x over the lengthscales, and their scaled squared distances to the observations.
     fn near(&self, x: &[f64]) -> (Vec<f64>, Vec<f64>) {
         assert_eq!(x.len(), self.scales.len(), "as many values as x has inputs");
-        let at: Vec<f64> = x.iter().zip(&self.scales).map(|(x, s)| x * s).collect();
+        let features = self.hyper.features_from(0, x);
+        let at: Vec<f64> = features
+            .iter()
+            .zip(&self.scales)
+            .map(|(x, s)| x * s)
+            .collect();
         let n = self.weights.len();
         let mut near = vec![0.0; n];
         squared_distances(&self.inputs, n, &at, 0, &mut near);
@@ -141,7 +195,7 @@ mod tests {
     use ndarray::{Array1, Array2};
 
     use super::*;
-    use crate::gp::Hyperparameters;
+    use crate::gp::{Hyperparameters, Warp};
 
     #[test]
     fn equals_the_posterior_and_its_gradient() {
@@ -154,14 +208,25 @@ mod tests {
             .collect();
         let environments: Vec<Vec<f64>> =
             (0..4).map(|i| vec![uniform(i, 7), uniform(i, 8)]).collect();
-        for kind in KernelKind::ALL {
+        let warp = [(0.6, 1.4), (1.0, 1.0), (1.7, 0.8), (1.2, 2.0), (0.9, 0.7)];
+        let warp = warp.map(|(a, b)| Warp { a, b }).to_vec();
+        let forms = KernelKind::ALL.into_iter().flat_map(|kind| {
+            [
+                (KernelForm::from(kind), Vec::new()),
+                (kind.into(), warp.clone()),
+                (KernelForm::product(kind, 3), warp.clone()),
+            ]
+        });
+        for (form, warp) in forms {
             let hyper = Hyperparameters {
                 lengthscales: vec![0.5, 0.8, 2.0, 0.7, 1.0],
                 outputscale: 1.4,
                 noise: 1e-2,
                 mean: 0.3,
+                rough_noise: None,
+                warp,
             };
-            let posterior = Posterior::new(kind, &hyper, x.clone(), y.clone()).unwrap();
+            let posterior = Posterior::new(form, &hyper, x.clone(), y.clone()).unwrap();
             let surface = MeanSurface::new(&posterior, 3, &environments);
             let at = [0.3, 0.6, 0.9];
             let points =

@@ -5,22 +5,23 @@
 
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, ShapeBuilder};
 
-use super::{KernelKind, squared_distances};
+use super::KernelForm;
 
-/// `k(a, b) = outputscale * correlation(sum_d (a_d - b_d)^2 / l_d^2)`.
+/// `k(a, b) = outputscale * correlation(sum_d (a_d - b_d)^2 / l_d^2)`, or the product of two such
+/// correlations, each over its own inputs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Kernel {
-    kind: KernelKind,
+    form: KernelForm,
     inverse_lengthscales: Vec<f64>,
     outputscale: f64,
 }
 
 impl Kernel {
     /// A kernel with `lengthscales` (positive, one per input) and `outputscale` (positive variance).
-    pub fn new(kind: KernelKind, lengthscales: &[f64], outputscale: f64) -> Self {
+    pub fn new(form: impl Into<KernelForm>, lengthscales: &[f64], outputscale: f64) -> Self {
         let inverse_lengthscales = lengthscales.iter().map(|l| l.recip()).collect();
         Self {
-            kind,
+            form: form.into(),
             inverse_lengthscales,
             outputscale,
         }
@@ -36,36 +37,66 @@ impl Kernel {
         self.outputscale
     }
 
-    /// Scaled squared distance of two points of d inputs each.
-    pub fn squared_distance(&self, a: ArrayView1<f64>, b: ArrayView1<f64>) -> f64 {
-        let scales = self.inverse_lengthscales.iter();
-        let parts = scales.zip(a.iter().zip(&b)).map(|(s, (a, b))| {
-            let difference = s * a - s * b;
+    /// Correlation and structure.
+    pub fn form(&self) -> KernelForm {
+        self.form
+    }
+
+    /// Scaled squared distance of two points of d inputs each, over the inputs `part`.
+    fn squared_distance(
+        &self,
+        a: ArrayView1<f64>,
+        b: ArrayView1<f64>,
+        part: std::ops::Range<usize>,
+    ) -> f64 {
+        let parts = part.map(|d| {
+            let s = self.inverse_lengthscales[d];
+            let difference = s * a[d] - s * b[d];
             difference * difference
         });
         parts.sum()
     }
 
+    /// Correlation of each factor and its derivative with respect to the scaled squared distance over
+    /// its inputs; a factor that is not there is 1.
+    fn factors(&self, a: ArrayView1<f64>, b: ArrayView1<f64>) -> [(f64, f64); 2] {
+        let mut factors = [(1.0, 0.0); 2];
+        let parts = self.form.parts(self.dimension());
+        for (factor, part) in factors.iter_mut().zip(parts) {
+            let r2 = self.squared_distance(a, b, part);
+            *factor = self.form.kind.correlation_and_slope(r2);
+        }
+        factors
+    }
+
     /// Covariance of two points of d inputs each.
     pub fn value(&self, a: ArrayView1<f64>, b: ArrayView1<f64>) -> f64 {
-        self.outputscale * self.kind.correlation(self.squared_distance(a, b))
+        let [(first, _), (second, _)] = self.factors(a, b);
+        self.outputscale * (first * second)
+    }
+
+    /// Derivative of the correlation with respect to the scaled squared distance over the inputs that
+    /// come first: all of them in the joint form, x in the product form. Never positive.
+    pub fn slope(&self, a: ArrayView1<f64>, b: ArrayView1<f64>) -> f64 {
+        let [(_, slope), (second, _)] = self.factors(a, b);
+        slope * second
     }
 
     /// Gradient of [`Self::value`] with respect to the point `a`.
     pub fn input_gradient(&self, a: ArrayView1<f64>, b: ArrayView1<f64>) -> Array1<f64> {
-        let scaled: Vec<f64> = self
-            .inverse_lengthscales
-            .iter()
-            .zip(a.iter().zip(&b))
-            .map(|(s, (a, b))| s * a - s * b)
-            .collect();
-        let r2 = scaled.iter().map(|d| d * d).sum();
-        let slope = self.kind.correlation_and_slope(r2).1;
-        scaled
-            .iter()
-            .zip(&self.inverse_lengthscales)
-            .map(|(d, s)| 2.0 * self.outputscale * slope * d * s)
-            .collect()
+        let [(first, of_first), (second, of_second)] = self.factors(a, b);
+        let parts = self.form.parts(self.dimension());
+        let mut gradient = Array1::zeros(self.dimension());
+        for (part, slope) in parts
+            .into_iter()
+            .zip([of_first * second, first * of_second])
+        {
+            for d in part {
+                let s = self.inverse_lengthscales[d];
+                gradient[d] = 2.0 * self.outputscale * slope * (s * a[d] - s * b[d]) * s;
+            }
+        }
+        gradient
     }
 
     /// Covariances of two point sets (rows are points of d inputs): `|a| x |b|`, Fortran order.
@@ -74,6 +105,7 @@ impl Kernel {
         let a = self.scaled(a);
         let mut out = Array2::zeros((rows, columns).f());
         let mut at = vec![0.0; self.dimension()];
+        let mut scratch = Vec::new();
         for (b, mut column) in b.rows().into_iter().zip(out.columns_mut()) {
             for ((at, b), s) in at.iter_mut().zip(b).zip(&self.inverse_lengthscales) {
                 *at = b * s;
@@ -81,8 +113,8 @@ impl Kernel {
             let column = column
                 .as_slice_mut()
                 .expect("a column of a matrix in Fortran order");
-            squared_distances(&a, rows, &at, 0, column);
-            self.kind.correlations(column);
+            self.form
+                .correlations((&a, rows), &at, 0, column, &mut scratch);
             for k in column {
                 *k *= self.outputscale;
             }
@@ -107,12 +139,15 @@ impl Kernel {
 
 #[cfg(test)]
 mod tests {
+    use ndarray::{array, s};
+
     use super::*;
+    use crate::kernel::KernelKind;
     use crate::linalg::Factor;
 
     /// What every kernel must pass.
-    fn battery(kind: KernelKind) {
-        let kernel = Kernel::new(kind, &[0.3, 1.1, 4.0], 1.7);
+    fn battery(form: KernelForm) {
+        let kernel = Kernel::new(form, &[0.3, 1.1, 4.0], 1.7);
         let points = Array2::from_shape_fn((40, 3), |(i, j)| {
             f64::from(sobol_burley::sample(i as u32, j as u32, 3))
         });
@@ -171,12 +206,37 @@ mod tests {
             "flat at distance zero"
         );
 
-        let far = Kernel::new(kind, &[1e-3, 1e-3, 1e-3], 1.0).matrix(points.view());
+        let far = Kernel::new(form, &[1e-3, 1e-3, 1e-3], 1.0).matrix(points.view());
         assert!(far.iter().all(|k| *k == 0.0 || *k > 1e-200), "no denormals");
     }
 
     #[test]
     fn every_kernel_passes_the_battery() {
-        KernelKind::ALL.into_iter().for_each(battery);
+        for kind in KernelKind::ALL {
+            battery(kind.into());
+            battery(KernelForm::product(kind, 1));
+            battery(KernelForm::product(kind, 3));
+        }
+    }
+
+    #[test]
+    fn a_product_is_the_product_of_its_parts() {
+        let lengthscales = [0.3, 1.1, 4.0];
+        let (a, b) = (array![0.1, 0.7, 0.2], array![0.5, 0.3, 0.9]);
+        for kind in KernelKind::ALL {
+            let whole = Kernel::new(KernelForm::product(kind, 2), &lengthscales, 1.7);
+            let x = Kernel::new(kind, &lengthscales[..2], 1.0);
+            let w = Kernel::new(kind, &lengthscales[2..], 1.0);
+            let part =
+                |range: std::ops::Range<usize>| (a.slice(s![range.clone()]), b.slice(s![range]));
+            let expected =
+                1.7 * x.value(part(0..2).0, part(0..2).1) * w.value(part(2..3).0, part(2..3).1);
+            assert!((whole.value(a.view(), b.view()) - expected).abs() < 1e-15);
+        }
+        let joint = Kernel::new(KernelKind::SquaredExponential, &lengthscales, 1.7);
+        let product = KernelForm::product(KernelKind::SquaredExponential, 2);
+        let product = Kernel::new(product, &lengthscales, 1.7);
+        let apart = joint.value(a.view(), b.view()) - product.value(a.view(), b.view());
+        assert!(apart.abs() < 1e-15, "squared-exponential factors are one");
     }
 }

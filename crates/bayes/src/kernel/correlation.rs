@@ -10,7 +10,7 @@ use super::exponential::exp_negative;
 
 /// Correlations below this become exactly zero: products of such entries would turn into denormals,
 /// with which a factorisation is several times slower, and they carry no information in f64.
-const NEGLIGIBLE: f64 = 1e-30;
+pub(super) const NEGLIGIBLE: f64 = 1e-30;
 
 /// Which stationary correlation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

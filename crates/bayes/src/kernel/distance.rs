@@ -101,12 +101,53 @@ pub fn add_weighted_differences(
     }
 }
 
+/// Adds `sum_i w_i (x_di - x_dj) (z_di - z_dj)` to `sums[d]`, over the points `i = j..j + w.len()` of two
+/// d x n sets that belong together.
+///
+/// # Panics
+/// If `x` and `z` are not `sums.len()` x `n`, or there are more weights than points left.
+#[multiversion(targets("x86_64+avx512f+avx512dq", "x86_64+avx2", "aarch64+neon"))]
+pub fn add_weighted_products(
+    x: &[f64],
+    z: &[f64],
+    n: usize,
+    j: usize,
+    weights: &[f64],
+    sums: &mut [f64],
+) {
+    assert_eq!(
+        (x.len(), z.len()),
+        (sums.len() * n, sums.len() * n),
+        "two d x n point sets"
+    );
+    let (w_blocks, w_rest) = weights.as_chunks::<16>();
+    for (sum, d) in sums.iter_mut().zip(0..) {
+        let (x, z) = (
+            &x[d * n + j..][..weights.len()],
+            &z[d * n + j..][..weights.len()],
+        );
+        let (at_x, at_z) = (x[0], z[0]);
+        let ((x_blocks, x_rest), (z_blocks, z_rest)) = (x.as_chunks::<16>(), z.as_chunks::<16>());
+        let mut parts = [0.0; 16];
+        for ((w, x), z) in w_blocks.iter().zip(x_blocks).zip(z_blocks) {
+            for k in 0..16 {
+                parts[k] += w[k] * ((x[k] - at_x) * (z[k] - at_z));
+            }
+        }
+        let mut rest = 0.0;
+        for ((w, x), z) in w_rest.iter().zip(x_rest).zip(z_rest) {
+            rest += w * ((x - at_x) * (z - at_z));
+        }
+        *sum += parts.iter().sum::<f64>() + rest;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn both_loops_equal_their_formulas() {
+    fn the_loops_equal_their_formulas() {
         let (n, d) = (37, 5);
         let x: Vec<f64> = (0..n * d).map(|i| ((i * 29) % 17) as f64 / 7.0).collect();
         let at = [0.3, 1.1, 0.9, 2.0, 0.1];
@@ -116,6 +157,15 @@ mod tests {
             let weights: Vec<f64> = (0..n - from).map(|i| (i as f64).cos()).collect();
             let mut sums = vec![1.0; d];
             add_weighted_squares(&x, n, &at, from, &weights, &mut sums);
+            let z: Vec<f64> = x.iter().map(|x| x.sin()).collect();
+            let mut products = vec![2.0; d];
+            add_weighted_products(&x, &z, n, from, &weights, &mut products);
+            for (d, sum) in products.iter().enumerate() {
+                let apart = |set: &[f64], i: usize| set[d * n + from + i] - set[d * n + from];
+                let pairs = weights.iter().enumerate();
+                let expected: f64 = pairs.map(|(i, w)| w * apart(&x, i) * apart(&z, i)).sum();
+                assert!((sum - 2.0 - expected).abs() < 1e-12);
+            }
             let square = |i: usize, d: usize| (x[d * n + from + i] - at[d]).powi(2);
             for (i, out) in out.iter().enumerate() {
                 let expected: f64 = (0..d).map(|d| square(i, d)).sum();

@@ -2,7 +2,7 @@
 //! `refit`, `decide`, `recommend`.
 
 use super::model::Model;
-use super::{Error, ModelState, Observation, Outcome, Problem, Query, Settings};
+use super::{Error, ModelState, Observation, Problem, Query, Settings};
 use crate::acquisition::{Taken, pool};
 use crate::design;
 use crate::environment::{Environment, EnvironmentSet, Environments};
@@ -102,7 +102,7 @@ impl Optimizer {
                 found,
             });
         }
-        if let Outcome::Value(value) = *outcome
+        if let Some(value) = outcome.value()
             && !value.is_finite()
         {
             return Err(Error::Value { id: *id, value });
@@ -138,9 +138,8 @@ impl Optimizer {
     }
 
     pub(super) fn successes(&self) -> impl Iterator<Item = (&Observation, f64)> {
-        self.observations.iter().filter_map(|o| match o.outcome {
-            Outcome::Value(v) => Some((o, v)),
-            Outcome::Failed => None,
-        })
+        self.observations
+            .iter()
+            .filter_map(|o| Some((o, o.outcome.value()?)))
     }
 }

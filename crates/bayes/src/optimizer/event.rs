@@ -30,6 +30,13 @@ pub enum Event {
         /// Why.
         reason: String,
     },
+    /// The search from one start of the fit was given up before its optimum; what it had reached took part.
+    FitClimb {
+        /// Index of the start.
+        start: usize,
+        /// Why.
+        reason: String,
+    },
     /// The kernel matrix needed jitter on its diagonal.
     Jitter {
         /// How much was added, in units of the standardised variance.
@@ -46,6 +53,7 @@ impl From<FitEvent> for Event {
     fn from(event: FitEvent) -> Self {
         match event {
             FitEvent::StartFailed { start, reason } => Self::FitStart { start, reason },
+            FitEvent::ClimbEnded { start, reason } => Self::FitClimb { start, reason },
             FitEvent::KeptPrevious => Self::KeptHyperparameters {
                 reason: "no start reached an optimum".into(),
             },
@@ -75,6 +83,10 @@ impl fmt::Display for Event {
             Self::FitStart { start, reason } => {
                 write!(f, "start {start} of the fit failed: {reason}")
             }
+            Self::FitClimb { start, reason } => write!(
+                f,
+                "start {start} of the fit was given up before its optimum: {reason}"
+            ),
             Self::Jitter { amount } => write!(f, "jitter {amount:.1e} added to the kernel matrix"),
             Self::NoCandidate => {
                 f.write_str("the acquisition found no pair to choose: the first free one taken")

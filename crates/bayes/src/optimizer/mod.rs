@@ -15,6 +15,7 @@ mod refit;
 mod schedule;
 mod settings;
 mod state;
+mod surrogate;
 
 pub use ask_tell::Optimizer;
 pub use error::Error;
@@ -22,3 +23,4 @@ pub use event::Event;
 pub use problem::{Direction, Observation, Outcome, Problem, Query};
 pub use settings::{AcquisitionKind, Looks, Settings};
 pub use state::{Decision, FitReport, Incumbent, ModelState};
+pub use surrogate::Surrogate;

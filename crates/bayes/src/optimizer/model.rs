@@ -8,8 +8,8 @@
 use super::{Observation, Outcome, Problem};
 use crate::compress::Compression;
 use crate::environment::effects;
-use crate::gp::{GpError, Hyperparameters, Posterior, Standardizer};
-use crate::kernel::KernelKind;
+use crate::gp::{GpError, Hyperparameters, Posterior, Replicates, Standardizer};
+use crate::kernel::KernelForm;
 use ndarray::{Array1, Array2, ArrayView1};
 
 /// Successful observations, encoded.
@@ -23,6 +23,8 @@ pub(super) struct Data {
     pub values: Vec<f64>,
     /// Number of each one's environment in a finite set.
     pub environments: Vec<Option<usize>>,
+    /// Which values are rough.
+    pub rough: Vec<bool>,
     /// Encoded inputs of failed observations.
     pub failed: Vec<Vec<f64>>,
 }
@@ -39,18 +41,18 @@ impl Data {
         let sign = problem.direction.sign();
         let d = problem.space.encoded_dimension() + problem.environments.encoded_dimension();
         let (mut ids, mut rows, mut values, mut failed) = (vec![], vec![], vec![], vec![]);
-        let mut environments = Vec::new();
+        let (mut environments, mut rough) = (Vec::new(), Vec::new());
         for o in observations {
             let row = encode(problem, o);
-            match o.outcome {
-                Outcome::Value(v) => {
-                    ids.push(o.id);
-                    rows.extend(row);
-                    values.push(sign * v);
-                    environments.push(o.query.environment);
-                }
-                Outcome::Failed => failed.push(row),
-            }
+            let Some(value) = o.outcome.value() else {
+                failed.push(row);
+                continue;
+            };
+            ids.push(o.id);
+            rows.extend(row);
+            values.push(sign * value);
+            environments.push(o.query.environment);
+            rough.push(matches!(o.outcome, Outcome::Rough(_)));
         }
         let inputs = Array2::from_shape_vec((ids.len(), d), rows)
             .expect("every row has the encoded dimensions of x and w");
@@ -59,12 +61,20 @@ impl Data {
             inputs,
             values,
             environments,
+            rough,
             failed,
         }
     }
 
     pub(super) fn len(&self) -> usize {
         self.ids.len()
+    }
+
+    /// The first `first` observations as the Gaussian process takes them: repeats merged.
+    pub(super) fn replicates(&self, first: usize, scale: &Scale) -> Result<Replicates, GpError> {
+        let values: Array1<f64> = (0..first).map(|i| scale.seen(self, i)).collect();
+        let inputs = self.inputs.slice(ndarray::s![..first, ..]);
+        Replicates::merging(inputs, values.view(), &self.rough[..first])
     }
 }
 
@@ -136,7 +146,7 @@ impl Model {
     /// Conditions on `data` of a problem with `count` environments (0: not finite), growing `before` where that gives the same bits for less work.
     pub(super) fn new(
         data: &Data,
-        kind: KernelKind,
+        form: KernelForm,
         hyper: &Hyperparameters,
         (standardizer, count): (Standardizer, usize),
         fitted_at: usize,
@@ -152,10 +162,8 @@ impl Model {
             Some(model) => model,
             None => {
                 let first = fitted_at.clamp(1, data.len().max(1)).min(data.len());
-                let inputs = data.inputs.slice(ndarray::s![..first, ..]).to_owned();
                 let scale = Scale::with(data, first, count, standardizer);
-                let values: Array1<f64> = (0..first).map(|i| scale.seen(data, i)).collect();
-                let posterior = Posterior::new(kind, hyper, inputs, values)?;
+                let posterior = Posterior::on(form, hyper, data.replicates(first, &scale)?)?;
                 Self {
                     posterior,
                     scale,
@@ -166,7 +174,8 @@ impl Model {
         };
         for i in model.ids.len()..data.len() {
             let value = model.scale.seen(data, i);
-            model.posterior.append(data.inputs.row(i), value)?;
+            let (input, rough) = (data.inputs.row(i), data.rough[i]);
+            model.posterior.append_marked(input, value, rough)?;
             model.ids.push(data.ids[i]);
         }
         Ok(model)

@@ -49,8 +49,21 @@ pub struct Query {
 pub enum Outcome {
     /// A finite value in the user's sign.
     Value(f64),
+    /// The same from an evaluation under lesser conditions, such as a smaller scale: right on average, but
+    /// noisier, if [`super::Surrogate::rough_noise`] asks for the difference.
+    Rough(f64),
     /// It failed: no value. Never stands for a bad value.
     Failed,
+}
+
+impl Outcome {
+    /// The value, unless it failed.
+    pub fn value(self) -> Option<f64> {
+        match self {
+            Self::Value(value) | Self::Rough(value) => Some(value),
+            Self::Failed => None,
+        }
+    }
 }
 
 /// A finished evaluation.

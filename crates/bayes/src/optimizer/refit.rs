@@ -2,16 +2,35 @@
 //! incumbent searched; and putting back a recorded state.
 
 use super::model::{Data, Model, Scale};
-use super::{Error, Event, FitReport, ModelState, Optimizer, schedule};
+use super::{Error, Event, FitReport, ModelState, Optimizer, Surrogate, schedule};
 use crate::environment::Environments;
-use crate::gp::{self, FitSettings, GpError, Hyperparameters, LogNormal, Priors, Standardizer};
+use crate::gp::{self, FitSettings, GpError, Hyperparameters, Standardizer};
 use crate::incumbent::{self, RiskSurface};
+use crate::kernel::KernelForm;
 use crate::stream::{Purpose, sobol_seed};
 
-/// Starting points of a fit that continues an earlier one (that one among them).
-const WARM_STARTS: usize = 3;
-/// Starting points of a fit without an earlier one.
-const COLD_STARTS: usize = 5;
+/// Most starting points of a fit that continues an earlier one (that one among them).
+const WARM_STARTS: usize = 4;
+/// Most starting points of a fit without an earlier one.
+const COLD_STARTS: usize = 8;
+
+/// What a fit settles until the next one.
+struct Fitted {
+    hyper: Hyperparameters,
+    standardizer: Standardizer,
+    /// Successful observations then.
+    at: usize,
+}
+
+impl Fitted {
+    fn of(state: ModelState) -> Self {
+        Self {
+            hyper: state.hyper,
+            standardizer: state.standardizer,
+            at: state.fitted_at,
+        }
+    }
+}
 
 impl Optimizer {
     /// Brings the model up to date with what was told: hyperparameters are fitted anew or kept (see
@@ -41,21 +60,14 @@ impl Optimizer {
             .state
             .clone()
             .filter(|s| !self.is_due(s, &data, before.as_ref()));
-        let (hyper, standardizer, fitted_at) = match kept {
-            Some(s) => (s.hyper, s.standardizer, s.fitted_at),
+        let last_good = self.state.clone();
+        let fitted = match kept {
+            Some(s) => Fitted::of(s),
             None => self.fit(&data, iteration, &mut report),
         };
-        let kind = self.settings.kernel;
-        let scaled = (standardizer, self.environment_count());
-        let model = Model::new(&data, kind, &hyper, scaled, fitted_at, before);
-        let model = match model {
-            Ok(model) => model,
-            Err(e) => {
-                report.events.push(Event::NoFactor {
-                    reason: e.to_string(),
-                });
-                return Ok(report);
-            }
+        let Some((fitted, model)) = self.rescued(&data, fitted, last_good, before, &mut report)
+        else {
+            return Ok(report);
         };
         if model.posterior.jitter() > 0.0 {
             report.events.push(Event::Jitter {
@@ -80,9 +92,9 @@ impl Optimizer {
             sobol_seed(self.settings.seed, iteration, Purpose::Incumbent),
         );
         self.state = Some(ModelState {
-            hyper,
-            standardizer,
-            fitted_at,
+            hyper: fitted.hyper,
+            standardizer: fitted.standardizer,
+            fitted_at: fitted.at,
             observed: self.observations.len(),
             incumbent: self.problem.space.from_unit(&incumbent),
         });
@@ -116,45 +128,93 @@ impl Optimizer {
     }
 
     /// Fits hyperparameters, or keeps the last good ones with an event.
-    fn fit(
-        &self,
-        data: &Data,
-        iteration: u64,
-        report: &mut FitReport,
-    ) -> (Hyperparameters, Standardizer, usize) {
+    fn fit(&self, data: &Data, iteration: u64, report: &mut FitReport) -> Fitted {
         let scale = Scale::of(data, self.environment_count());
-        let values: ndarray::Array1<f64> = (0..data.len()).map(|i| scale.seen(data, i)).collect();
         let warm = self.state.as_ref().map(|s| &s.hyper);
-        let settings = FitSettings {
-            kind: self.settings.kernel,
-            starts: if warm.is_some() {
-                WARM_STARTS
-            } else {
-                COLD_STARTS
-            },
-            seed: self.settings.seed,
-            iteration,
-            priors: Some(priors(data.inputs.ncols())),
-            ..FitSettings::default()
-        };
-        let hyper = match gp::fit(data.inputs.view(), values.view(), warm, &settings) {
-            Ok(fit) => {
+        let surrogate = self.settings.surrogate;
+        let inputs = data.inputs.ncols();
+        let hyper = match data.replicates(data.len(), &scale) {
+            Ok(rows) => {
+                let settings = FitSettings {
+                    form: self.form(),
+                    starts: if warm.is_some() {
+                        WARM_STARTS
+                    } else {
+                        COLD_STARTS
+                    },
+                    seed: self.settings.seed,
+                    iteration,
+                    priors: Some(surrogate.priors(inputs, rows.any_rough())),
+                    ..FitSettings::default()
+                };
+                let fit = gp::fit(&rows, warm, &settings);
                 report.refitted = true;
                 report.log_posterior = Some(fit.log_posterior);
-                report
-                    .events
-                    .extend(fit.events.into_iter().map(Event::from));
+                let events = fit.events.into_iter().map(Event::from);
+                report.events.extend(events);
                 fit.hyper
             }
             Err(e) => {
-                report.events.push(Event::KeptHyperparameters {
-                    reason: e.to_string(),
-                });
-                warm.cloned()
-                    .unwrap_or_else(|| fallback(data.inputs.ncols()))
+                let reason = e.to_string();
+                report.events.push(Event::KeptHyperparameters { reason });
+                warm.cloned().unwrap_or_else(|| Surrogate::fallback(inputs))
             }
         };
-        (hyper, scale.standardizer, data.len())
+        Fitted {
+            hyper,
+            standardizer: scale.standardizer,
+            at: data.len(),
+        }
+    }
+
+    /// The model of what was fitted; where it has no factor that of the last good hyperparameters, then
+    /// that of smooth ones with noise. Each step is an event; the last is that there is no model.
+    fn rescued(
+        &self,
+        data: &Data,
+        fitted: Fitted,
+        last_good: Option<ModelState>,
+        before: Option<Model>,
+        report: &mut FitReport,
+    ) -> Option<(Fitted, Model)> {
+        let refused = match self.model_of(data, &fitted, before) {
+            Ok(model) => return Some((fitted, model)),
+            Err(e) => e,
+        };
+        let others = last_good
+            .map(|state| state.hyper)
+            .into_iter()
+            .chain([Surrogate::fallback(data.inputs.ncols())]);
+        for hyper in others.filter(|hyper| *hyper != fitted.hyper) {
+            let other = Fitted {
+                hyper,
+                standardizer: fitted.standardizer,
+                at: fitted.at,
+            };
+            if let Ok(model) = self.model_of(data, &other, None) {
+                let reason = refused.to_string();
+                report.events.push(Event::KeptHyperparameters { reason });
+                return Some((other, model));
+            }
+        }
+        let reason = refused.to_string();
+        report.events.push(Event::NoFactor { reason });
+        None
+    }
+
+    fn model_of(
+        &self,
+        data: &Data,
+        fitted: &Fitted,
+        before: Option<Model>,
+    ) -> Result<Model, GpError> {
+        let scaled = (fitted.standardizer, self.environment_count());
+        Model::new(data, self.form(), &fitted.hyper, scaled, fitted.at, before)
+    }
+
+    fn form(&self) -> KernelForm {
+        let dx = self.problem.space.encoded_dimension();
+        self.settings.surrogate.form(dx)
     }
 
     /// Environments of a finite set, else 0: those have no effects of their own.
@@ -169,20 +229,7 @@ impl Optimizer {
     fn condition(&self, state: &ModelState, known: usize) -> Result<Model, GpError> {
         let known = known.min(self.observations.len());
         let data = Data::new(&self.problem, &self.observations[..known]);
-        let ModelState {
-            hyper,
-            standardizer,
-            fitted_at,
-            ..
-        } = state;
-        Model::new(
-            &data,
-            self.settings.kernel,
-            hyper,
-            (*standardizer, self.environment_count()),
-            *fitted_at,
-            None,
-        )
+        self.model_of(&data, &Fitted::of(state.clone()), None)
     }
 
     /// Puts back the state recorded with a decision; tell the observations first. The model is the one
@@ -209,29 +256,5 @@ impl Optimizer {
         self.model = Some(model);
         self.state = Some(state);
         Ok(())
-    }
-}
-
-/// Hyperparameters for data that no fit accepts and no earlier fit covers: smooth, a tenth of noise.
-fn fallback(inputs: usize) -> Hyperparameters {
-    Hyperparameters {
-        lengthscales: vec![0.5 * (inputs as f64).sqrt(); inputs],
-        outputscale: 1.0,
-        noise: 0.01,
-        mean: 0.0,
-    }
-}
-
-/// Priors of the fit: the default ones with a wider prior on the noise. Objectives are mostly
-/// deterministic, and values near the optimum differ by far less than a hundredth of their spread: the
-/// default's least plausible noise would drown that (regret on the synthetic problems decided it).
-fn priors(inputs: usize) -> Priors {
-    let noise = LogNormal {
-        location: -4.0,
-        spread: 2.0,
-    };
-    Priors {
-        noise,
-        ..Priors::for_dimension(inputs)
     }
 }

@@ -1,7 +1,7 @@
 //! Settings of an optimisation, and what they mean for what a decision looks at.
 
+use super::Surrogate;
 use crate::environment::Look;
-use crate::kernel::KernelKind;
 use crate::risk::{RiskMeasure, TailMass};
 use std::fmt;
 
@@ -27,8 +27,8 @@ pub struct Settings {
     pub risk: RiskMeasure,
     /// Rule for decisions.
     pub acquisition: AcquisitionKind,
-    /// Correlation of the surrogate.
-    pub kernel: KernelKind,
+    /// The Gaussian process.
+    pub surrogate: Surrogate,
     /// Seed of every random stream.
     pub seed: u64,
 }
@@ -43,7 +43,7 @@ impl Default for Settings {
             n_w: Look::Count(3),
             risk: RiskMeasure::Cvar(TailMass::new(0.1).expect("0.1 is in (0, 1]")),
             acquisition: AcquisitionKind::RhoKg,
-            kernel: KernelKind::Matern52,
+            surrogate: Surrogate::default(),
             seed: 0,
         }
     }

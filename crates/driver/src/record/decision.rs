@@ -102,6 +102,12 @@ pub struct HyperRecord {
     pub noise: f64,
     /// Constant mean.
     pub mean: f64,
+    /// Noise variance of values of lesser conditions, where it is one of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rough_noise: Option<f64>,
+    /// Shapes a and b of each input's warp; empty without.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warp: Vec<[f64; 2]>,
 }
 
 /// Shift and scale of the values.
@@ -123,10 +129,16 @@ impl ModelRecord {
                 model.hyper.mean,
                 model.standardizer.shift,
                 model.standardizer.scale,
+                // never itself a variance
+                model.hyper.rough_noise.unwrap_or(-1.0),
             ]
         };
         (self.fitted_at, self.observed) == (other.fitted_at, other.observed)
             && same_bits(&self.hyper.lengthscales, &other.hyper.lengthscales)
+            && same_bits(
+                self.hyper.warp.as_flattened(),
+                other.hyper.warp.as_flattened(),
+            )
             && same_bits(&self.incumbent, &other.incumbent)
             && same_bits(&numbers(self), &numbers(other))
     }

@@ -113,7 +113,8 @@ impl Manifest {
             .collect()
     }
 
-    /// Names of settings and hashes on which `other` differs so that it cannot be the same run.
+    /// Names of settings and hashes on which `other` differs so that it cannot be the same run. A setting
+    /// that this one does not name is newer than the program that wrote it, and has its default in `other`.
     pub fn differences(&self, other: &Self) -> Vec<String> {
         let mut found = Vec::new();
         let mut check = |name: &str, same: bool| {
@@ -127,7 +128,7 @@ impl Manifest {
         check("space", self.x == other.x);
         check("w", self.w == other.w);
         check("environments", self.environments == other.environments);
-        for name in keys(&self.fixed, &other.fixed) {
+        for name in self.fixed.keys() {
             check(name, self.fixed.get(name) == other.fixed.get(name));
         }
         for name in keys(&self.hashes, &other.hashes) {

@@ -2,11 +2,11 @@
 
 use bo_bayes::environment::{Environments, Look};
 use bo_bayes::kernel::KernelKind;
-use bo_bayes::optimizer::{self, AcquisitionKind, Problem};
+use bo_bayes::optimizer::{self, AcquisitionKind, Problem, Surrogate};
 use bo_bayes::risk::{RiskMeasure, TailMass};
 
 use crate::exit::Failure;
-use crate::settings::{self, Acquisition, Origin, Risk, Study};
+use crate::settings::{self, Acquisition, Kernel, KernelStructure, Origin, Risk, Study};
 
 /// Most evaluations of an initial design: the model keeps a square matrix of them, 3 GB at this number.
 const MOST: usize = 20_000;
@@ -20,6 +20,19 @@ pub fn measure(study: &Study) -> RiskMeasure {
         Risk::Worst => RiskMeasure::Worst,
         Risk::Mean => RiskMeasure::Mean,
         Risk::MeanDeviation => RiskMeasure::MeanDeviation { k: study.k },
+    }
+}
+
+fn surrogate(asked: settings::Surrogate) -> Surrogate {
+    Surrogate {
+        kernel: match asked.kernel {
+            Kernel::Matern52 => KernelKind::Matern52,
+            Kernel::Matern32 => KernelKind::Matern32,
+            Kernel::SquaredExponential => KernelKind::SquaredExponential,
+        },
+        product: asked.structure == KernelStructure::Product,
+        warp: asked.warp,
+        rough_noise: asked.noise_per_status,
     }
 }
 
@@ -84,7 +97,7 @@ pub fn choices(study: &Study, problem: &Problem) -> Result<optimizer::Settings, 
             Acquisition::RhoKg => AcquisitionKind::RhoKg,
             Acquisition::Random => AcquisitionKind::Random,
         },
-        kernel: KernelKind::Matern52,
+        surrogate: surrogate(study.surrogate),
         seed: study.seed,
     })
 }

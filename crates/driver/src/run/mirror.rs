@@ -1,6 +1,6 @@
 //! Between the live types of the optimiser and the types that files hold.
 
-use bo_bayes::gp::{Hyperparameters, Standardizer};
+use bo_bayes::gp::{Hyperparameters, Standardizer, Warp};
 use bo_bayes::optimizer::{self, ModelState, Observation};
 
 use crate::objective::{Outcome, Status};
@@ -21,9 +21,11 @@ pub fn observation(line: &EvaluationLine) -> Observation {
             environment: line.environment.and_then(|row| usize::try_from(row).ok()),
             w: line.w.clone(),
         },
-        outcome: line
-            .value
-            .map_or(optimizer::Outcome::Failed, optimizer::Outcome::Value),
+        outcome: match line.value {
+            None => optimizer::Outcome::Failed,
+            Some(value) if line.status == "ok" => optimizer::Outcome::Value(value),
+            Some(value) => optimizer::Outcome::Rough(value),
+        },
     }
 }
 
@@ -57,6 +59,8 @@ pub fn model(state: Option<&ModelState>) -> Option<ModelRecord> {
             outputscale: state.hyper.outputscale,
             noise: state.hyper.noise,
             mean: state.hyper.mean,
+            rough_noise: state.hyper.rough_noise,
+            warp: state.hyper.warp.iter().map(|w| [w.a, w.b]).collect(),
         },
         standardizer: StandardizerRecord {
             shift: state.standardizer.shift,
@@ -76,6 +80,13 @@ pub fn state(record: &ModelRecord) -> ModelState {
             outputscale: record.hyper.outputscale,
             noise: record.hyper.noise,
             mean: record.hyper.mean,
+            rough_noise: record.hyper.rough_noise,
+            warp: record
+                .hyper
+                .warp
+                .iter()
+                .map(|&[a, b]| Warp { a, b })
+                .collect(),
         },
         standardizer: Standardizer {
             shift: record.standardizer.shift,

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use super::{
-    Acquisition, CommandMode, Device, Environment, ImageEnvironment, ImagePair, Keep, Look, Means,
-    ObjectiveSettings, Origin, RawSettings, Risk, Settings, Study,
+    Acquisition, CommandMode, Device, Environment, ImageEnvironment, ImagePair, Keep, Kernel,
+    KernelStructure, Look, Means, ObjectiveSettings, Origin, RawSettings, Risk, Settings, Study,
+    Surrogate,
 };
 use crate::exit::Failure;
 
@@ -121,6 +122,12 @@ impl Settings {
             risk: raw.risk.unwrap_or(Risk::Cvar),
             k,
             acquisition: raw.acquisition.unwrap_or(Acquisition::RhoKg),
+            surrogate: Surrogate {
+                kernel: raw.kernel.unwrap_or(Kernel::Matern52),
+                structure: raw.kernel_structure.unwrap_or(KernelStructure::Joint),
+                warp: raw.input_warping.unwrap_or(false),
+                noise_per_status: raw.noise_per_status.unwrap_or(false),
+            },
             seed: raw.seed.unwrap_or(0),
             environment: environment(raw, &refuse)?,
             edge_model: raw.edge_model.clone(),
@@ -342,6 +349,10 @@ impl From<Settings> for RawSettings {
             risk: Some(study.risk),
             k: Some(study.k),
             acquisition: Some(study.acquisition),
+            kernel: Some(study.surrogate.kernel),
+            kernel_structure: Some(study.surrogate.structure),
+            input_warping: Some(study.surrogate.warp),
+            noise_per_status: Some(study.surrogate.noise_per_status),
             seed: Some(study.seed),
             out: Some(out),
             edge_model: study.edge_model,
@@ -419,6 +430,8 @@ mod tests {
             n_w: Some(Look::All(super::super::All::All)),
             alpha: Some(0.1 + 0.2),
             keep_checkpoints: Some("3".into()),
+            kernel_structure: Some(KernelStructure::Product),
+            input_warping: Some(true),
             ..RawSettings::default()
         };
         let settings = check(&raw).unwrap();

@@ -149,6 +149,41 @@ pub enum ImageEnvironment {
     },
 }
 
+/// Correlation of the Gaussian process, by its name on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kernel {
+    /// Matern 5/2: twice differentiable.
+    Matern52,
+    /// Matern 3/2: once differentiable.
+    Matern32,
+    /// Infinitely smooth.
+    SquaredExponential,
+}
+
+/// How x and w come together in the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum KernelStructure {
+    /// One correlation of both.
+    Joint,
+    /// A correlation of x times one of w.
+    Product,
+}
+
+/// The Gaussian process that stands for the objective.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Surrogate {
+    /// Correlation.
+    pub kernel: Kernel,
+    /// How x and w come together.
+    pub structure: KernelStructure,
+    /// Whether the scale of each input is bent as the data ask for.
+    pub warp: bool,
+    /// Whether values of lesser status have a noise variance of their own.
+    pub noise_per_status: bool,
+}
+
 /// How a `--command` objective is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
@@ -244,6 +279,8 @@ pub struct Study {
     pub k: f64,
     /// Acquisition.
     pub acquisition: Acquisition,
+    /// Gaussian process.
+    pub surrogate: Surrogate,
     /// Seed of everything random.
     pub seed: u64,
     /// What an environment of labelled images is.

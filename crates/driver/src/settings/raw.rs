@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use super::{Acquisition, CommandMode, Environment, Look, Risk};
+use super::{Acquisition, CommandMode, Environment, Kernel, KernelStructure, Look, Risk};
 
 /// The settings of a run as written; `None` = not written.
 #[derive(Clone, Debug, Default, PartialEq, Args, Serialize, Deserialize)]
@@ -63,6 +63,27 @@ pub struct RawSettings {
     #[arg(long, value_enum, help_heading = "Run")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub acquisition: Option<Acquisition>,
+
+    /// Correlation of the Gaussian process [default: matern52]
+    #[arg(long, value_enum, help_heading = "Model")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<Kernel>,
+
+    /// One kernel over x and w, or the product of one of x and one of w [default: joint]
+    #[arg(long, value_enum, help_heading = "Model")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kernel_structure: Option<KernelStructure>,
+
+    /// Learn a bend of each input's scale, for objectives that change faster near one end [default: false]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", help_heading = "Model")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input_warping: Option<bool>,
+
+    /// Learn a noise variance of its own for values with a status other than ok, such as those of a
+    /// smaller scale [default: false]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", help_heading = "Model")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub noise_per_status: Option<bool>,
 
     /// Seed of everything random [default: 0]
     #[arg(long, value_name = "N", help_heading = "Run")]
@@ -286,6 +307,10 @@ impl RawSettings {
             risk: self.risk.or(file.risk),
             k: self.k.or(file.k),
             acquisition: self.acquisition.or(file.acquisition),
+            kernel: self.kernel.or(file.kernel),
+            kernel_structure: self.kernel_structure.or(file.kernel_structure),
+            input_warping: self.input_warping.or(file.input_warping),
+            noise_per_status: self.noise_per_status.or(file.noise_per_status),
             seed: self.seed.or(file.seed),
             out: self.out.or(file.out),
             scenes: self.scenes.or(file.scenes),

@@ -1,0 +1,56 @@
+//! Which Gaussian process stands for the objective.
+
+use crate::gp::{Hyperparameters, LogNormal, Priors};
+use crate::kernel::{KernelForm, KernelKind};
+
+/// Options of the surrogate. The default is what the recorded experiments favour.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Surrogate {
+    /// Correlation.
+    pub kernel: KernelKind,
+    /// A product of one correlation of x and one of w, in place of one of both.
+    pub product: bool,
+    /// Whether the scale of each input is bent as the data ask for.
+    pub warp: bool,
+    /// Whether rough values ([`super::Outcome::Rough`]) get a noise variance of their own.
+    pub rough_noise: bool,
+}
+
+impl Surrogate {
+    /// The kernel over `dx` inputs of x and those of w after them.
+    pub(super) fn form(self, dx: usize) -> KernelForm {
+        if self.product {
+            KernelForm::product(self.kernel, dx)
+        } else {
+            self.kernel.into()
+        }
+    }
+
+    /// Priors of the fit: the default ones with a wider prior on the noise. Objectives are mostly
+    /// deterministic, and values near the optimum differ by far less than a hundredth of their spread: the
+    /// default's least plausible noise would drown that (regret on the synthetic problems decided it).
+    pub(super) fn priors(self, inputs: usize, any_rough: bool) -> Priors {
+        let noise = LogNormal {
+            location: -4.0,
+            spread: 2.0,
+        };
+        Priors {
+            noise,
+            rough_noise: (self.rough_noise && any_rough).then_some(noise),
+            warp: self.warp.then(Priors::gentle_warp),
+            ..Priors::for_dimension(inputs)
+        }
+    }
+
+    /// Hyperparameters that every covariance matrix survives: smooth, a tenth of noise.
+    pub(super) fn fallback(inputs: usize) -> Hyperparameters {
+        Hyperparameters {
+            lengthscales: vec![0.5 * (inputs.max(1) as f64).sqrt(); inputs],
+            outputscale: 1.0,
+            noise: 0.01,
+            mean: 0.0,
+            rough_noise: None,
+            warp: Vec::new(),
+        }
+    }
+}
