@@ -13,7 +13,7 @@ use bo_bayes::space::{Parameter, Space};
 use bo_vision::corruption::Corruption;
 use bo_vision::edge::{EdgeModel, EdgeNetwork};
 use bo_vision::folder::{OpenError, Skipped};
-use bo_vision::kept::{KeptKey, KeptStore};
+use bo_vision::kept::{KeptBounds, KeptKey, KeptStore};
 use bo_vision::pipeline::{self, LineParameters, PARAMETERS, Scratch};
 use bo_vision::score::LineScore;
 use bo_vision::source::{Glance, ImageSource, SourceError, Truth};
@@ -121,8 +121,12 @@ impl LineImages {
         let fitted = settings.clone().fitted(&problem.environments);
         choices(fitted.study(), &problem)?;
         let cache = surroundings.cache.clone();
-        let budget = usize::try_from(settings.means().host_memory_mb << 20).unwrap_or(usize::MAX);
-        let store = KeptStore::open(&cache, budget).map_err(|error| {
+        let means = settings.means();
+        let bounds = KeptBounds {
+            memory: usize::try_from(means.host_memory_mb << 20).unwrap_or(usize::MAX),
+            files: means.cache_mb << 20,
+        };
+        let store = KeptStore::open(&cache, bounds).map_err(|error| {
             Failure::input(
                 &cache,
                 error,

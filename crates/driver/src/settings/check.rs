@@ -140,6 +140,11 @@ impl Settings {
             cache: raw.cache.clone(),
             host_memory_mb: at_least_one("host-memory-mb", raw.host_memory_mb.unwrap_or(128))?,
             command_folder: raw.command_folder.clone(),
+            cache_mb: at_most(
+                "cache-mb",
+                at_least_one("cache-mb", raw.cache_mb.unwrap_or(16_384))?,
+                1 << 40,
+            )?,
             timeout: raw.timeout,
             checkpoint_every: at_least_one("checkpoint-every", raw.checkpoint_every.unwrap_or(5))?,
             deep_clean_every: at_least_one("deep-clean-every", raw.deep_clean_every.unwrap_or(5))?,
@@ -363,6 +368,7 @@ impl From<Settings> for RawSettings {
             device: Some(means.device.to_string()),
             cache: means.cache,
             host_memory_mb: Some(means.host_memory_mb),
+            cache_mb: Some(means.cache_mb),
             checkpoint_every: Some(means.checkpoint_every),
             deep_clean_every: Some(means.deep_clean_every),
             keep_checkpoints: Some(match means.keep_checkpoints {

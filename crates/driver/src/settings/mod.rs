@@ -306,6 +306,8 @@ pub struct Means {
     pub host_memory_mb: u64,
     /// Folder that a command is started in; `None` = that of this process.
     pub command_folder: Option<PathBuf>,
+    /// Most bytes of files for kept edge output, in MiB; at least 1.
+    pub cache_mb: u64,
     /// Seconds a command may take for one evaluation; `None` = no limit. Above 0.
     pub timeout: Option<f64>,
     /// A checkpoint every so many iterations; at least 1.

@@ -249,6 +249,11 @@ pub struct RawSettings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host_memory_mb: Option<u64>,
 
+    /// Most disk space for kept edge output, MiB; the oldest goes first and is computed again [default: 16384]
+    #[arg(long, value_name = "N", help_heading = "Machine")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache_mb: Option<u64>,
+
     /// A checkpoint every so many iterations [default: 5]
     #[arg(long, value_name = "N", help_heading = "Machine")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -340,6 +345,7 @@ impl RawSettings {
             device: self.device.or(file.device),
             cache: self.cache.or(file.cache),
             host_memory_mb: self.host_memory_mb.or(file.host_memory_mb),
+            cache_mb: self.cache_mb.or(file.cache_mb),
             checkpoint_every: self.checkpoint_every.or(file.checkpoint_every),
             deep_clean_every: self.deep_clean_every.or(file.deep_clean_every),
             keep_checkpoints: self.keep_checkpoints.or(file.keep_checkpoints),
@@ -384,6 +390,7 @@ impl RawSettings {
             device: self.device.clone(),
             cache: self.cache.clone(),
             host_memory_mb: self.host_memory_mb,
+            cache_mb: self.cache_mb,
             checkpoint_every: self.checkpoint_every,
             deep_clean_every: self.deep_clean_every,
             keep_checkpoints: self.keep_checkpoints.clone(),

@@ -1,0 +1,228 @@
+//! Entries as files of one folder: written whole or not at all, the oldest removed when there are too many bytes.
+//!
+//! Several programs may share a folder. Each counts the files it found and wrote itself, so the bound is kept by each
+//! and may be passed by all together until one of them opens the folder anew.
+
+use std::collections::BTreeMap;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::KeptKey;
+
+/// The files of a store.
+#[derive(Debug)]
+pub(super) struct Files {
+    folder: PathBuf,
+    limit: u64,
+    writes: AtomicU64,
+    known: Mutex<Known>,
+}
+
+/// Files by the turn in which they were written, and their bytes together.
+#[derive(Debug, Default)]
+struct Known {
+    by_turn: BTreeMap<u64, (PathBuf, u64)>,
+    turns: BTreeMap<PathBuf, u64>,
+    next: u64,
+    bytes: u64,
+}
+
+impl Files {
+    /// The files under `folder`, which is made if absent. What a writer that is no more left half written is removed,
+    /// and so are the oldest files above `limit` bytes.
+    pub fn open(folder: &Path, limit: u64) -> std::io::Result<Self> {
+        std::fs::create_dir_all(folder)?;
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir(folder)? {
+            let path = entry?.path();
+            if is_leftover(&path) {
+                remove(&path)?;
+            } else if path
+                .extension()
+                .is_some_and(|extension| extension == "kept")
+            {
+                // another program may remove it at any time
+                if let Ok(about) = path.metadata() {
+                    found.push((about.modified()?, path, about.len()));
+                }
+            }
+        }
+        found.sort();
+        let mut known = Known::default();
+        for (_, path, bytes) in found {
+            known.add(path, bytes);
+        }
+        known.shrink(limit)?;
+        Ok(Self {
+            folder: folder.into(),
+            limit,
+            writes: AtomicU64::new(0),
+            known: Mutex::new(known),
+        })
+    }
+
+    /// Where the entry of `key` is or would be.
+    pub fn path(&self, key: &KeptKey) -> PathBuf {
+        self.folder
+            .join(format!("{}.kept", &key.digest().to_hex()[..32]))
+    }
+
+    /// The bytes at `path`, none if there is no file.
+    pub fn read(&self, path: &Path) -> std::io::Result<Option<Vec<u8>>> {
+        match std::fs::read(path) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Writes a file beside its place and moves it there; then removes the oldest above the limit.
+    pub fn write(&self, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+        if bytes.len() as u64 > self.limit {
+            return Err(std::io::Error::other(format!(
+                "{} bytes are more than the {} the folder may hold",
+                bytes.len(),
+                self.limit
+            )));
+        }
+        let turn = self.writes.fetch_add(1, Ordering::Relaxed);
+        let beside = path.with_extension(format!("{}-{turn}.tmp", std::process::id()));
+        // the whole folder may have been deleted since it was opened
+        let written = std::fs::create_dir_all(&self.folder)
+            .and_then(|()| std::fs::File::create(&beside))
+            .and_then(|mut file| file.write_all(bytes))
+            .and_then(|()| std::fs::rename(&beside, path));
+        if let Err(error) = written {
+            let _ = std::fs::remove_file(&beside); // the first error is the one to tell
+            return Err(error);
+        }
+        let mut known = self.known();
+        known.add(path.to_owned(), bytes.len() as u64);
+        known.shrink(self.limit)
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        // Every change of `Known` is complete before anything can panic.
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    fn add(&mut self, path: PathBuf, bytes: u64) {
+        // a file that was damaged or deleted is written again
+        if let Some(turn) = self.turns.insert(path.clone(), self.next)
+            && let Some((_, old)) = self.by_turn.remove(&turn)
+        {
+            self.bytes -= old;
+        }
+        self.by_turn.insert(self.next, (path, bytes));
+        self.next += 1;
+        self.bytes += bytes;
+    }
+
+    fn shrink(&mut self, limit: u64) -> std::io::Result<()> {
+        while self.bytes > limit
+            && let Some((_, (path, bytes))) = self.by_turn.pop_first()
+        {
+            self.turns.remove(&path);
+            self.bytes -= bytes;
+            remove(&path)?;
+        }
+        Ok(())
+    }
+}
+
+/// Removes a file that another program may have removed before.
+fn remove(path: &Path) -> std::io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// True for `KEY.PID-N.tmp` whose process is no more. Where processes cannot be looked up, none is taken for gone.
+fn is_leftover(path: &Path) -> bool {
+    let writer = path
+        .file_name()
+        .and_then(|name| name.to_str()?.strip_suffix(".tmp")?.rsplit_once('.'))
+        .and_then(|(_, writer)| writer.split_once('-')?.0.parse::<u32>().ok());
+    let processes = Path::new("/proc");
+    writer.is_some_and(|id| {
+        processes.join("self").exists() && !processes.join(id.to_string()).exists()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = std::fs::read_dir(folder).unwrap();
+        let mut names: Vec<String> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn what_dead_writers_left_is_removed_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let dead = child.id();
+        child.wait().unwrap();
+        let own = std::process::id();
+        let kept = [
+            format!("a.{own}-0.tmp"),
+            "b.kept".to_owned(),
+            "notes.tmp".to_owned(),
+        ];
+        for name in kept.iter().chain([&format!("c.{dead}-7.tmp")]) {
+            std::fs::write(folder.path().join(name), "x").unwrap();
+        }
+        Files::open(folder.path(), 100).unwrap();
+        assert_eq!(names(folder.path()), kept);
+    }
+
+    #[test]
+    fn the_oldest_files_go_when_the_folder_is_full() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(format!("{name}.kept"));
+        let files = Files::open(folder.path(), 30).unwrap();
+        for name in ["d", "c", "b", "a"] {
+            files.write(&path(name), &[0; 10]).unwrap();
+        }
+        assert_eq!(names(folder.path()), ["a.kept", "b.kept", "c.kept"]);
+        // the same file again takes no more room
+        files.write(&path("c"), &[1; 10]).unwrap();
+        assert_eq!(names(folder.path()).len(), 3);
+        files.write(&path("e"), &[1; 10]).unwrap();
+        assert_eq!(names(folder.path()), ["a.kept", "c.kept", "e.kept"]);
+        assert!(files.write(&path("f"), &[1; 31]).is_err());
+        let old = std::time::SystemTime::now() - std::time::Duration::from_secs(60);
+        std::fs::File::options()
+            .write(true)
+            .open(path("e"))
+            .unwrap()
+            .set_modified(old)
+            .unwrap();
+        Files::open(folder.path(), 20).unwrap();
+        assert_eq!(names(folder.path()), ["a.kept", "c.kept"]);
+    }
+
+    #[test]
+    fn a_deleted_folder_is_made_again() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("cache");
+        let files = Files::open(&folder, 100).unwrap();
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(files.read(&folder.join("a.kept")).unwrap(), None);
+        files.write(&folder.join("a.kept"), b"x").unwrap();
+        assert_eq!(
+            files.read(&folder.join("a.kept")).unwrap(),
+            Some(b"x".to_vec())
+        );
+    }
+}
