@@ -11,6 +11,8 @@ mod objective;
 mod plan;
 mod progress;
 mod quantity;
+#[cfg(any(test, fuzzing))]
+pub mod readers;
 mod record;
 mod report;
 mod run;

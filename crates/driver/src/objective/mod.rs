@@ -29,6 +29,8 @@ use crate::settings::{ObjectiveSettings, Settings, read_space};
 
 pub use bo_bayes::optimizer::Query;
 pub use breaker::Breaker;
+#[cfg(any(test, fuzzing))]
+pub use command::answer_in;
 pub use images::LineImages;
 
 /// One evaluation to be done.

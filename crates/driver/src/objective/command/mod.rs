@@ -123,6 +123,17 @@ fn on_path(program: &str, folder: &Path) -> bool {
         .is_some_and(|path| std::env::split_paths(&path).any(|folder| runs(&folder.join(program))))
 }
 
+/// The answer with this id in what a program printed, for tests of the reader.
+#[cfg(any(test, fuzzing))]
+pub fn answer_in(output: &[u8], id: u64) -> Option<Answer> {
+    let mut last = None;
+    line::each_line(output, |line| {
+        last = find_answer(&line, id).or_else(|| last.take());
+        true
+    });
+    last
+}
+
 impl Objective for Command {
     fn evaluate(&mut self, request: &Request) -> Outcome {
         let (mut attempt, mut scale, mut ooms, mut transients, mut deaths) =

@@ -1,0 +1,138 @@
+//! Every reader of foreign bytes as a function of bytes, for fuzz targets (`fuzz/`) and for the quick tests beside this
+//! file. Not part of the program.
+//!
+//! A reader here ends well whatever it is given: it takes the bytes or refuses them with a reason. Files of
+//! a run carry checksums, which no mutation survives; [`files`] puts the right one on every line first, so
+//! that what lies behind the checksum is reached.
+
+mod files;
+#[cfg(test)]
+mod hostile;
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use bo_vision::decode;
+use bo_vision::edge::Weights;
+use bo_vision::geometry::Rect;
+use bo_vision::labels::LabelSet;
+use bo_vision::pipeline::{self, LineParameters, PARAMETERS, Scratch, Seen};
+use image::GrayImage;
+use tempfile::TempDir;
+
+use crate::objective::answer_in;
+use crate::settings::{Origin, RawSettings, Settings, read_config, read_space};
+
+pub use files::{checkpoint, resume, run_files};
+
+thread_local! {
+    static FOLDER: TempDir = tempfile::tempdir().expect("a folder for temporary files");
+}
+
+/// Bytes as a file of that name; the same file each time.
+fn file(name: &str, bytes: &[u8]) -> PathBuf {
+    let path = FOLDER.with(|folder| folder.path().join(name));
+    std::fs::write(&path, bytes).expect("a temporary file that can be written");
+    path
+}
+
+/// `bo.toml`, and the check of what it says.
+pub fn settings(bytes: &[u8]) {
+    if let Ok(raw) = read_config(&file("bo.toml", bytes)) {
+        let _ = Settings::check(&raw.over(RawSettings::default()), &|_| Origin::Default);
+    }
+}
+
+/// `space.toml`.
+pub fn space(bytes: &[u8]) {
+    // an environments' table that it may name
+    file("env.csv", b"a,weight\n0.5,1\n1.5,3\n");
+    let _ = read_space(&file("space.toml", bytes));
+}
+
+/// A table of environments.
+pub fn csv(bytes: &[u8]) {
+    file("env.csv", bytes);
+    let space = b"[x.a]\nlow = 0.0\nhigh = 1.0\n[environments]\nfile = \"env.csv\"\n";
+    let _ = read_space(&file("space.toml", space));
+}
+
+/// Labels of any format.
+pub fn labels(bytes: &[u8]) {
+    for name in ["a.json", "a_gt.txt"] {
+        let Ok((set, _)) = LabelSet::open(&file(name, bytes)) else {
+            continue;
+        };
+        let names: Vec<String> = set.names().map(str::to_owned).collect();
+        for labels in names.iter().filter_map(|name| set.find(name)) {
+            let _ = (labels.truth(640, 480), labels.truth(1, 1));
+        }
+    }
+}
+
+/// A weight file: a zip container is a `.pth`, anything else safetensors.
+pub fn weights(bytes: &[u8]) {
+    let _ = Weights::open(&file("weights", bytes));
+}
+
+/// An image file.
+pub fn image(bytes: &[u8]) {
+    let _ = decode::decode(&file("image", bytes));
+}
+
+/// What a program printed, as lines.
+pub fn reply(bytes: &[u8]) {
+    answer_in(bytes, 3);
+}
+
+/// Region growing and line fit on a small map. Bytes: width, height, eight parameters, one region, then logits.
+pub fn lines(bytes: &[u8]) {
+    let Some((&[width, height, ref more @ ..], rest)) = bytes.split_first_chunk::<14>() else {
+        return;
+    };
+    let (width, height) = (u32::from(width % 64) + 1, u32::from(height % 64) + 1);
+    let value = |at: usize| {
+        let range = &PARAMETERS[at];
+        range.low + (range.high - range.low) * f64::from(more[at]) / 255.0
+    };
+    let parameters = LineParameters::from_values(&std::array::from_fn(value));
+    let logit = |at: usize| match rest.get(at).map_or(0, |&byte| byte as i8) {
+        i8::MAX => f32::INFINITY,
+        i8::MIN => f32::NAN,
+        number => f32::from(number) / 4.0,
+    };
+    let logits: Vec<f32> = (0..(width * height) as usize).map(logit).collect();
+    let grey = GrayImage::from_fn(width, height, |x, y| {
+        let at = (y * width + x) as usize;
+        image::Luma([rest.get(at).copied().unwrap_or_default()])
+    });
+    let seen = Seen::new(&logits, &grey);
+    let region = Rect {
+        left: u32::from(more[8]),
+        top: u32::from(more[9]),
+        right: u32::from(more[10]),
+        bottom: u32::from(more[11]),
+    };
+    let mut scratch = Scratch::default();
+    for regions in [&[region][..], &[]] {
+        for line in pipeline::detect(&seen, regions, &parameters, &mut scratch) {
+            let ends = [line.segment.p0, line.segment.p1];
+            let finite = ends
+                .iter()
+                .all(|end| end.x.is_finite() && end.y.is_finite());
+            assert!(finite, "{line:?}");
+        }
+    }
+}
+
+/// A value as text and as JSON, which is where indices into foreign lists are followed.
+fn written(value: &(impl std::fmt::Display + serde::Serialize)) {
+    let mut text = String::new();
+    let _ = write!(text, "{value}");
+    let _ = serde_json::to_string(value);
+}
+
+/// The folder of this thread.
+fn folder() -> PathBuf {
+    FOLDER.with(|folder| Path::to_owned(folder.path()))
+}
