@@ -3,7 +3,7 @@
 BO := target/release/bo
 OUT ?= checkpoints/run-$(shell date +%Y%m%d-%H%M%S)
 
-.PHONY: run test check fmt lint docs build setup kill bench
+.PHONY: run test check fmt lint docs build setup kill deaths bench
 
 run: build              ## the main job on the built-in weld scenes, into a fresh folder
 	$(BO) run --iterations 30 --alpha 0.1 --n-w 3 --out $(OUT)
@@ -30,3 +30,6 @@ setup:
 
 kill: setup             ## the long kill test: 30 SIGKILLs spread over a run
 	BO_KILLS=30 cargo test -p bo --test kill -- --nocapture
+
+deaths: setup           ## every kind of death in every phase of an iteration: named and survived
+	BO_DEATHS=all cargo test -p bo --test supervise deaths -- --nocapture

@@ -1,12 +1,14 @@
 //! A worker that dies is explained and replaced; one that keeps dying ends the run, resumable.
+#![expect(clippy::print_stderr, reason = "says what was skipped")]
 
+mod deaths;
 mod runs;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::{Child, Command};
-use std::time::Duration;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use runs::{Bench, Objective, fail, kill, lines, record, succeed};
 
@@ -39,6 +41,22 @@ fn wait_for(out: &Path, evaluations: usize) {
         std::thread::sleep(Duration::from_millis(10));
     }
     panic!("no {evaluations} evaluations in {}", out.display());
+}
+
+fn wait_until(mut what: impl FnMut() -> bool) {
+    for _ in 0..1000 {
+        if what() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("waited in vain");
+}
+
+/// Ended, reaped or not.
+fn gone(pid: u32) -> bool {
+    let state = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    state.is_empty() || state.contains(") Z")
 }
 
 fn started(bench: &Bench, out: &str, evaluations: usize) -> Child {
@@ -132,20 +150,14 @@ fn signals_reach_the_worker_and_a_dead_parent_takes_it_along() {
     let mut child = started(&bench, "run", 3);
     let worker = worker(child.id()).expect("a worker");
     kill(&mut child);
-    std::thread::sleep(Duration::from_millis(300));
-    let state = fs::read_to_string(format!("/proc/{worker}/stat")).unwrap_or_default();
-    assert!(
-        state.is_empty() || state.contains(") Z"),
-        "the worker lives: {state}"
-    );
+    wait_until(|| gone(worker));
     succeed(&mut bench.bo(&["resume", "run"]));
     // nobody saw that death: it is explained from the heartbeat
     let postmortem = &lines(&bench.path("run/postmortem-001.json"))[0];
+    let verdict = postmortem["verdict"].as_str().unwrap();
     assert!(
-        postmortem["verdict"]
-            .as_str()
-            .unwrap()
-            .contains("with its parent")
+        verdict.contains("killed from outside together with whatever watched it"),
+        "{verdict}"
     );
 }
 
@@ -157,4 +169,96 @@ fn an_unwatched_run_is_the_same_run() {
     more.push("--no-supervise");
     succeed(&mut bench.run(Objective::Problem, "alone", &more));
     assert_eq!(record(&bench.path("alone")), record(&bench.path("watched")));
+}
+
+#[test]
+fn a_second_signal_stops_at_once_with_the_program() {
+    let bench = Bench::new();
+    sabotage(
+        &bench,
+        "if [ \"$id\" = 5 ]; then echo $$ > stubborn; trap '' TERM; while :; do sleep 0.1; done; fi",
+    );
+    let mut child = bench.run(Objective::Command, "run", &MORE).spawn().unwrap();
+    wait_until(|| bench.path("stubborn").exists());
+    let begun = Instant::now();
+    for _ in 0..2 {
+        signal(child.id(), "INT");
+        std::thread::sleep(Duration::from_millis(300));
+    }
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(
+        begun.elapsed() < Duration::from_millis(2500),
+        "{:?}",
+        begun.elapsed()
+    );
+    let stubborn: u32 = fs::read_to_string(bench.path("stubborn"))
+        .unwrap()
+        .trim()
+        .parse()
+        .unwrap();
+    wait_until(|| gone(stubborn));
+}
+
+#[test]
+fn a_lost_terminal_ends_nothing_and_the_log_goes_on() {
+    let bench = Bench::new();
+    let mut child = started(&bench, "run", 2);
+    let worker = worker(child.id()).expect("a worker");
+    drop((child.stderr.take(), child.stdout.take()));
+    signal(child.id(), "HUP");
+    signal(worker, "HUP");
+    assert!(child.wait().unwrap().success());
+    assert!(
+        fs::read_to_string(bench.path("run/log.txt"))
+            .unwrap()
+            .contains("iteration 6/6")
+    );
+    assert!(bench.path("run/result.json").exists());
+}
+
+#[test]
+fn a_run_that_bo_stop_ended_says_so() {
+    let bench = Bench::new();
+    let child = started(&bench, "run", 2);
+    succeed(&mut bench.bo(&["stop", "run"]));
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(143));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        said.contains("stopped by bo stop; everything is saved"),
+        "{said}"
+    );
+    assert!(!bench.path("run/stop").exists());
+}
+
+#[test]
+fn a_run_is_the_first_process_of_a_container() {
+    let bench = Bench::new();
+    let inside = |out: &str| {
+        let run = bench.run(Objective::Command, out, &MORE);
+        let mut unshare = Command::new("unshare");
+        unshare
+            .args(["-pf", "--mount-proc"])
+            .arg(run.get_program())
+            .args(run.get_args());
+        unshare.current_dir(bench.path("")).stderr(Stdio::piped());
+        unshare
+    };
+    if !Command::new("unshare")
+        .args(["-pf", "--mount-proc", "true"])
+        .status()
+        .is_ok_and(|s| s.success())
+    {
+        eprintln!("SKIPPED: unshare -pf is not allowed here");
+        return;
+    }
+    // every evaluation leaves an orphan in a session of its own, which process 1 inherits
+    sabotage(&bench, "setsid sleep 0.1 & sleep 0.02");
+    succeed(&mut inside("run"));
+    assert_eq!(lines(&bench.path("run/evaluations.jsonl")).len(), 15);
+    let stopped = inside("stopped").spawn().unwrap();
+    wait_for(&bench.path("stopped"), 3);
+    signal(worker(stopped.id()).expect("process 1"), "TERM");
+    assert_eq!(stopped.wait_with_output().unwrap().status.code(), Some(143));
+    assert!(bench.path("stopped/interrupted.json").exists());
 }

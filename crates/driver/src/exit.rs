@@ -91,10 +91,12 @@ pub enum Failure {
         remedy: String,
     },
     /// Stopped by a signal with everything saved: exit 128 + signal (130 or 143).
-    #[error("stopped by {}; everything is saved\n  to go on: bo resume {}", signal_name(*.signal), out.display())]
+    #[error("stopped by {}; everything is saved\n  to go on: bo resume {}", stopped_by(*.signal, *.asked), out.display())]
     Stopped {
         /// Number of the signal.
         signal: i32,
+        /// It came from `bo stop`.
+        asked: bool,
         /// The run.
         out: PathBuf,
     },
@@ -209,8 +211,9 @@ impl From<RecordError> for Failure {
     }
 }
 
-fn signal_name(signal: i32) -> String {
+fn stopped_by(signal: i32, asked: bool) -> String {
     match signal {
+        15 if asked => "bo stop".into(),
         2 => "SIGINT (Ctrl-C)".into(),
         15 => "SIGTERM".into(),
         other => format!("signal {other}"),

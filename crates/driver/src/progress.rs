@@ -7,11 +7,13 @@ use std::io::{IsTerminal as _, Write as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use console::Term;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::event::{EvaluationDone, IterationDone, Level, Phase, Reporter, RunEvent};
 use crate::quantity::{bytes, clock, value};
 use crate::record::Log;
+use crate::supervise;
 
 /// Iterations whose mean time foretells the rest.
 const RECENT: usize = 5;
@@ -245,8 +247,8 @@ pub struct Progress {
 impl Progress {
     /// On this process's stderr.
     pub fn new() -> Self {
-        let live = std::io::stderr().is_terminal().then(|| {
-            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        let live = terminal().map(|target| {
+            let bar = ProgressBar::with_draw_target(None, target);
             let style = ProgressStyle::with_template("{spinner} {wide_msg}");
             bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
             bar.enable_steady_tick(Duration::from_millis(200));
@@ -285,6 +287,19 @@ impl Progress {
         };
         bar.set_message(format!("{start}  · {doing}"));
     }
+}
+
+/// The terminal that shows progress, if there is one: this process's own or its parent's.
+fn terminal() -> Option<ProgressDrawTarget> {
+    if std::io::stderr().is_terminal() {
+        return Some(ProgressDrawTarget::stderr());
+    }
+    let write = supervise::terminal()?;
+    let read = write.try_clone().ok()?;
+    Some(ProgressDrawTarget::term(
+        Term::read_write_pair(read, write),
+        20,
+    ))
 }
 
 impl Reporter for Progress {

@@ -144,7 +144,9 @@ pub fn main(args: ResumeArgs) -> Result<(), Failure> {
     let out = args.out.clone().unwrap_or_else(|| run_folder(&args.path));
     let named = args.out.is_some() || args.path.is_file() || holds_run(&args.path);
     if named && args.supervision.watches() {
-        return args.supervision.watch(&out, &args.voice);
+        return args
+            .supervision
+            .watch(&out, &args.voice, args.command.as_deref());
     }
     let request = ResumeRequest {
         path: args.path,

@@ -43,7 +43,7 @@ pub fn main(args: RunArgs) -> Result<(), Failure> {
     }
     if args.supervision.watches() {
         free(settings.out())?;
-        return args.supervision.watch(settings.out(), &args.voice);
+        return args.supervision.watch(settings.out(), &args.voice, None);
     }
     finish(settings.out(), &args.voice, |world, reporter| {
         start(&settings, world, reporter)

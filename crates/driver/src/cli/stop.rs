@@ -10,6 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::result::print;
 use crate::exit::Failure;
 use crate::record::{Holder, Lock};
+use crate::run::StopRequest;
 
 /// Longest wait for a run to end; it has ten seconds of its own.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -48,6 +49,7 @@ pub fn main(args: &StopArgs) -> Result<(), Failure> {
     let (Some(pid), true) = (pid, holder.host == Holder::this().host) else {
         return Err(held(&holder));
     };
+    let _request = StopRequest::place(&args.run);
     kill_process(pid, Signal::TERM)
         .map_err(|error| Failure::unexpected(format!("stopping process {}", holder.pid), error))?;
     let asked = Instant::now();

@@ -32,13 +32,24 @@ impl Supervision {
         !self.no_supervise && !is_worker()
     }
 
-    /// Has the words of this command line done by workers that run in `folder`.
+    /// Has the words of this command line done by workers that run in `folder`. `command` is the run's command where it
+    /// was repeated to allow it: every worker needs it.
     ///
     /// # Errors
     /// As [`watch`].
-    pub fn watch(&self, folder: &Path, voice: &Voice) -> Result<(), Failure> {
+    pub fn watch(
+        &self,
+        folder: &Path,
+        voice: &Voice,
+        command: Option<&str>,
+    ) -> Result<(), Failure> {
         let mut again: Vec<OsString> = vec!["resume".into(), folder.into()];
         again.extend(voice.json.then(|| "--json".into()));
+        again.extend(
+            command
+                .into_iter()
+                .flat_map(|command| ["--command".into(), command.into()]),
+        );
         again.extend(voice.quiet.then(|| "--quiet".into()));
         watch(&Orders {
             folder: folder.to_owned(),

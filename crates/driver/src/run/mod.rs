@@ -22,5 +22,5 @@ pub use choices::{choices, measure};
 pub use launch::{ResumeRequest, Total, World, free, recorded_settings, resume, start};
 pub use setup::{Schedule, Setup};
 pub use signal::watch_signals;
-pub use stop::{End, Stop, StopFlag};
+pub use stop::{End, Stop, StopFlag, StopRequest};
 pub use verify::verify;

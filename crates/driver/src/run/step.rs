@@ -17,7 +17,7 @@ use crate::record::{
     same_bits,
 };
 use crate::settings::Keep;
-use crate::supervise::end_leftover;
+use crate::supervise::{end_leftover, reach};
 
 impl Session<'_> {
     /// The decision of an iteration and the id of its evaluation: from the record, or computed and recorded.
@@ -329,6 +329,7 @@ impl Session<'_> {
             ended: false,
         }
         .write(self.directory.path());
+        reach(phase, iteration, self.directory.path());
     }
 
     fn evaluation_done(&mut self, line: &EvaluationLine, from_record: bool) {

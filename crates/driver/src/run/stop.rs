@@ -1,5 +1,6 @@
 //! How a run ended, and the flag by which it is asked to.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering::SeqCst};
 
@@ -37,10 +38,11 @@ pub enum Stop {
 
 impl Stop {
     /// With its exit code.
-    pub fn failure(&self, out: &std::path::Path) -> Failure {
+    pub fn failure(&self, out: &Path) -> Failure {
         match self {
             Self::Signal { signal } => Failure::Stopped {
                 signal: *signal,
+                asked: StopRequest::stands(out),
                 out: out.to_owned(),
             },
             Self::KeepsFailing { count, reason } => Failure::KeepsFailing {
@@ -68,5 +70,32 @@ impl StopFlag {
             0 => None,
             signal => Some(signal),
         }
+    }
+}
+
+/// The file by which `bo stop` says that a signal is its own; it stands while `bo stop` waits.
+#[derive(Debug)]
+pub struct StopRequest(PathBuf);
+
+impl StopRequest {
+    /// Puts it into a run's directory. Best effort: without it the run names the signal.
+    pub fn place(folder: &Path) -> Self {
+        let path = folder.join("stop");
+        let _ = std::fs::write(&path, std::process::id().to_string());
+        Self(path)
+    }
+
+    /// Whether a `bo stop` waits for the run in `folder` now.
+    pub fn stands(folder: &Path) -> bool {
+        let pid: Option<u32> = std::fs::read_to_string(folder.join("stop"))
+            .ok()
+            .and_then(|text| text.trim().parse().ok());
+        pid.is_some_and(|pid| Path::new(&format!("/proc/{pid}")).exists())
+    }
+}
+
+impl Drop for StopRequest {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
     }
 }

@@ -6,18 +6,26 @@ use crate::record::Heartbeat;
 /// What is known.
 #[derive(Clone, Debug, Default)]
 pub struct Signs {
+    /// A parent saw it end; otherwise parent and worker are both gone.
+    pub watched: bool,
     /// Signal that ended the worker.
     pub signal: Option<i32>,
     /// Exit code.
     pub code: Option<i32>,
     /// The parent ended it because its loop made no step for so many seconds.
     pub hung: Option<u64>,
-    /// Out-of-memory kills counted by the kernel meanwhile.
+    /// Out-of-memory kills counted by the kernel: meanwhile if it was watched, else ever.
     pub kills: Option<u64>,
     /// Largest resident size seen in the last minutes, in bytes.
     pub resident: u64,
     /// Most it may have held, in bytes.
     pub limit: Option<u64>,
+    /// What the kernel's log says of it; `None` where it may not be read.
+    pub kernel: Option<Vec<String>>,
+    /// Last lines on its stderr.
+    pub words: Vec<String>,
+    /// The machine was started anew since.
+    pub restarted: bool,
     /// Last beat.
     pub last: Option<Heartbeat>,
     /// Last lines of the log.
@@ -45,75 +53,19 @@ const SIGSEGV: i32 = 11;
 /// Exit code of a Rust panic.
 const PANIC: i32 = 101;
 
+/// Lines of stderr in the evidence.
+const WORDS: usize = 6;
+
 /// Judges.
 pub fn judge(signs: &Signs) -> Verdict {
-    let mut evidence = Vec::new();
     let place = match &signs.last {
-        Some(beat) => {
-            evidence.push(format!("last step: {}", step(beat)));
-            format!(" {}", step(beat))
-        }
+        Some(beat) => format!(" {}", step(beat)),
         None => " before its first step".to_owned(),
     };
-    if let Some(signal) = signs.signal {
-        evidence.push(format!("ended by signal {signal}"));
-    }
-    if let Some(code) = signs.code {
-        evidence.push(format!("exit code {code}"));
-    }
-    let kills = signs.kills.unwrap_or(0);
-    if kills > 0 {
-        evidence.push(format!(
-            "the kernel counted {kills} out-of-memory kill(s) meanwhile"
-        ));
-    }
-    let full = signs.limit.filter(|&limit| signs.resident > limit / 10 * 9);
-    if let Some(limit) = full {
-        evidence.push(format!(
-            "{} MB resident of at most {} MB",
-            signs.resident >> 20,
-            limit >> 20
-        ));
-    }
-    let allocation = signs
-        .log
-        .iter()
-        .any(|line| line.contains("memory allocation of"));
-    let (what, own) = match (signs.hung, signs.signal, signs.code) {
-        (Some(seconds), _, _) => {
-            evidence.push(format!("no step of the loop for {seconds} s"));
-            ("it hung".to_owned(), true)
-        }
-        (_, Some(SIGKILL), _) if kills > 0 => {
-            ("out of memory: the kernel killed it".to_owned(), true)
-        }
-        (_, Some(SIGKILL), _) if full.is_some() => (
-            "out of memory, by all signs: killed while it held all there is".to_owned(),
-            true,
-        ),
-        (_, Some(SIGKILL), _) => (
-            "killed from outside (SIGKILL), by whom is not known".to_owned(),
-            false,
-        ),
-        (_, Some(SIGSEGV), _) => ("a memory fault (SIGSEGV)".to_owned(), true),
-        (_, Some(SIGBUS), _) => ("a memory fault (SIGBUS)".to_owned(), true),
-        (_, Some(SIGABRT), _) if allocation => {
-            ("out of memory: an allocation failed".to_owned(), true)
-        }
-        (_, Some(SIGABRT), _) => (
-            "it gave up (SIGABRT): stack overflow, failed allocation or a native library"
-                .to_owned(),
-            true,
-        ),
-        (_, Some(SIGILL | SIGFPE), _) => ("a fault in native code".to_owned(), true),
-        (_, Some(signal), _) => (format!("ended from outside by signal {signal}"), false),
-        (_, None, Some(PANIC)) => ("a panic: a bug in bo".to_owned(), true),
-        (_, None, Some(code)) => (format!("it ended with code {code}"), false),
-        (_, None, None) => (
-            "it ended with its parent, how is not known: both killed, or the machine stopped"
-                .to_owned(),
-            false,
-        ),
+    let (what, own) = if signs.watched {
+        cause(signs)
+    } else {
+        unwatched(signs)
     };
     let evaluating = signs
         .last
@@ -122,8 +74,178 @@ pub fn judge(signs: &Signs) -> Verdict {
     Verdict {
         sentence: format!("{what},{place}"),
         own: own && evaluating,
-        evidence,
+        evidence: evidence(signs),
     }
+}
+
+/// Why a worker died whose end its parent saw, and whether that is its own doing.
+fn cause(signs: &Signs) -> (String, bool) {
+    if signs.hung.is_some() {
+        return ("it hung".to_owned(), true);
+    }
+    if let Some(fault) = gpu_fault(signs) {
+        return (fault, true);
+    }
+    let said = |words: &str| signs.words.iter().find(|line| line.contains(words));
+    match (signs.signal, signs.code) {
+        (Some(SIGKILL), _) if killed_by_kernel(signs) => {
+            ("out of memory: the kernel killed it".to_owned(), true)
+        }
+        (Some(SIGKILL), _) if full(signs).is_some() => (
+            "out of memory, by all signs: killed while it held all there is".to_owned(),
+            true,
+        ),
+        (Some(SIGKILL), _) => (
+            "killed from outside (SIGKILL), by whom is not known".to_owned(),
+            false,
+        ),
+        (Some(SIGSEGV), _) => ("a segmentation fault (SIGSEGV)".to_owned(), true),
+        (Some(SIGBUS), _) => ("a bus error (SIGBUS)".to_owned(), true),
+        (Some(SIGABRT), _) if said("has overflowed its stack").is_some() => {
+            ("a stack overflow (SIGABRT)".to_owned(), true)
+        }
+        (Some(SIGABRT), _) => match said("memory allocation of") {
+            Some(line) => (format!("out of memory: {} (SIGABRT)", line.trim()), true),
+            None => (
+                "it gave up (SIGABRT): an abort in it or in a native library".to_owned(),
+                true,
+            ),
+        },
+        (Some(SIGILL | SIGFPE), _) => ("a fault in native code".to_owned(), true),
+        (Some(signal), _) => (format!("ended from outside by signal {signal}"), false),
+        (None, Some(PANIC)) => ("a panic: a bug in bo".to_owned(), true),
+        (None, code) => (
+            format!("it ended with code {}", code.unwrap_or_default()),
+            false,
+        ),
+    }
+}
+
+/// The same where nobody saw it: parent and worker ended together, or there was no parent.
+fn unwatched(signs: &Signs) -> (String, bool) {
+    let panicked = signs.log.iter().any(|line| line.contains("panicked at"));
+    if signs
+        .kernel
+        .iter()
+        .flatten()
+        .any(|line| line.contains("Killed process"))
+    {
+        ("out of memory: the kernel killed it".to_owned(), true)
+    } else if signs
+        .kernel
+        .iter()
+        .flatten()
+        .any(|line| line.contains("segfault at"))
+    {
+        (
+            "a segmentation fault (SIGSEGV), with nobody watching".to_owned(),
+            true,
+        )
+    } else if panicked {
+        (
+            "a panic: a bug in bo, with nobody watching".to_owned(),
+            true,
+        )
+    } else if signs.restarted {
+        ("the machine stopped or was started anew".to_owned(), false)
+    } else {
+        (
+            "killed from outside together with whatever watched it, by all signs (SIGKILL of both, or a stopped container)"
+                .to_owned(),
+            false,
+        )
+    }
+}
+
+/// The kernel says that it killed the worker, or one of its group, for want of memory.
+fn killed_by_kernel(signs: &Signs) -> bool {
+    let told = signs
+        .kernel
+        .iter()
+        .flatten()
+        .any(|line| line.contains("Killed process"));
+    told || signs.kills.unwrap_or(0) > 0
+}
+
+/// An error of the GPU that the worker did not survive, from the driver's or its own words.
+fn gpu_fault(signs: &Signs) -> Option<String> {
+    let xid = signs
+        .kernel
+        .iter()
+        .flatten()
+        .find(|line| line.contains("Xid"));
+    let died = signs.signal.is_some_and(|signal| signal != SIGKILL) || signs.code == Some(PANIC);
+    let cuda = signs.words.iter().find(|line| line.contains("CUDA_ERROR"));
+    let line = xid.or(cuda.filter(|_| died))?;
+    Some(format!("a GPU fault: {}", line.trim()))
+}
+
+/// The limit, if the worker came near it.
+fn full(signs: &Signs) -> Option<u64> {
+    signs.limit.filter(|&limit| signs.resident > limit / 10 * 9)
+}
+
+/// Everything that is known, a line each.
+fn evidence(signs: &Signs) -> Vec<String> {
+    let mut all = Vec::new();
+    all.extend(
+        signs
+            .last
+            .as_ref()
+            .map(|beat| format!("last step: {}", step(beat))),
+    );
+    all.extend(
+        signs
+            .signal
+            .map(|signal| format!("ended by signal {signal}")),
+    );
+    all.extend(signs.code.map(|code| format!("exit code {code}")));
+    all.extend(
+        signs
+            .hung
+            .map(|seconds| format!("no step of the loop for {seconds} s")),
+    );
+    match signs.kills {
+        Some(kills) if kills > 0 => {
+            let when = if signs.watched {
+                "meanwhile"
+            } else {
+                "in this group so far"
+            };
+            all.push(format!(
+                "the kernel counted {kills} out-of-memory kill(s) {when}"
+            ));
+        }
+        Some(_) => all.push("the kernel counted no out-of-memory kill".to_owned()),
+        None => all.push("out-of-memory kills are not counted here".to_owned()),
+    }
+    if let Some(limit) = full(signs) {
+        let (resident, limit) = (signs.resident >> 20, limit >> 20);
+        all.push(format!("{resident} MB resident of at most {limit} MB"));
+    }
+    match &signs.kernel {
+        Some(lines) => all.extend(lines.iter().map(|line| format!("kernel: {line}"))),
+        None => all.push("the kernel's log may not be read here".to_owned()),
+    }
+    if !signs.watched {
+        let anew = if signs.restarted { "was" } else { "was not" };
+        all.push(format!(
+            "the machine {anew} started anew since the last step"
+        ));
+        let panic = signs
+            .log
+            .iter()
+            .rev()
+            .find(|line| line.contains("panicked at"));
+        all.extend(panic.map(|line| format!("log: {line}")));
+    }
+    let last = signs.words.len().saturating_sub(WORDS);
+    all.extend(
+        signs.words[last..]
+            .iter()
+            .map(|line| format!("its last words: {line}")),
+    );
+    all
 }
 
 /// Where the loop was, in words.
@@ -167,6 +289,7 @@ mod tests {
     #[test]
     fn each_death_has_its_name_and_its_blame() {
         let dead = |signal, code| Signs {
+            watched: true,
             signal,
             code,
             last: evaluating(),
@@ -193,6 +316,38 @@ mod tests {
             ),
             (dead(Some(SIGSEGV), None), "fault", true),
             (dead(Some(SIGABRT), None), "SIGABRT", true),
+            (
+                Signs {
+                    words: vec!["thread 'main' (7) has overflowed its stack".into()],
+                    ..dead(Some(SIGABRT), None)
+                },
+                "stack overflow",
+                true,
+            ),
+            (
+                Signs {
+                    words: vec!["memory allocation of 64 bytes failed".into()],
+                    ..dead(Some(SIGABRT), None)
+                },
+                "out of memory: memory allocation of 64 bytes failed",
+                true,
+            ),
+            (
+                Signs {
+                    kernel: Some(vec!["NVRM: Xid (PCI:0000:01:00): 31, pid=1".into()]),
+                    ..dead(Some(SIGABRT), None)
+                },
+                "a GPU fault: NVRM: Xid (PCI:0000:01:00): 31",
+                true,
+            ),
+            (
+                Signs {
+                    words: vec!["CUDA_ERROR_ILLEGAL_ADDRESS".into()],
+                    ..dead(None, Some(PANIC))
+                },
+                "a GPU fault",
+                true,
+            ),
             (dead(None, Some(PANIC)), "panic", true),
             (
                 Signs {
@@ -203,6 +358,41 @@ mod tests {
                 true,
             ),
             (dead(Some(1), None), "signal 1", false),
+            (
+                Signs {
+                    watched: false,
+                    ..dead(None, None)
+                },
+                "together",
+                false,
+            ),
+            (
+                Signs {
+                    watched: false,
+                    restarted: true,
+                    ..dead(None, None)
+                },
+                "started anew",
+                false,
+            ),
+            (
+                Signs {
+                    watched: false,
+                    log: vec!["2026-01-01 panicked at x.rs:1:2:".into()],
+                    ..dead(None, None)
+                },
+                "a panic",
+                true,
+            ),
+            (
+                Signs {
+                    watched: false,
+                    kernel: Some(vec!["Out of memory: Killed process 1 (bo)".into()]),
+                    ..dead(None, None)
+                },
+                "the kernel killed it",
+                true,
+            ),
         ];
         for (signs, word, own) in cases {
             let verdict = judge(&signs);

@@ -4,6 +4,8 @@ use std::fs;
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
+use super::explain::boot_time;
+
 /// Seconds by which a start noted in `attempts.jsonl` may lie beside the one that the system tells.
 const SLACK: u64 = 3;
 
@@ -27,14 +29,7 @@ fn start_of(pid: u32) -> Option<u64> {
     // the name, in brackets, may hold anything: fields are counted from its end
     let fields = stat.rsplit_once(')')?.1;
     let ticks: u64 = fields.split_whitespace().nth(19)?.parse().ok()?;
-    let boot = fs::read_to_string("/proc/stat").ok()?;
-    let boot: u64 = boot
-        .lines()
-        .find_map(|line| line.strip_prefix("btime "))?
-        .trim()
-        .parse()
-        .ok()?;
-    Some(boot + ticks / TICKS)
+    Some(boot_time()? + ticks / TICKS)
 }
 
 #[cfg(test)]

@@ -5,11 +5,23 @@
 //! to the parent, which passes them on.
 
 mod death;
+mod explain;
+#[cfg(debug_assertions)]
+mod fault;
+mod kernel;
 mod leftover;
 mod memory;
+mod monitor;
 mod watch;
+mod words;
+
+use std::fs::{File, OpenOptions};
+use std::io::IsTerminal as _;
+use std::path::Path;
 
 use rustix::process::{Signal, set_parent_process_death_signal};
+
+use crate::event::Phase;
 
 pub use leftover::end_leftover;
 pub use watch::{Orders, watch};
@@ -37,4 +49,24 @@ pub fn follow_parent() {
             std::process::exit(137);
         }
     }
+}
+
+/// The terminal on which the parent speaks, if this is a worker and there is one: a worker's own stderr goes to its
+/// parent, which keeps its last words.
+pub fn terminal() -> Option<File> {
+    let parent = std::env::var(PARENT).ok().filter(|_| is_worker())?;
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(format!("/proc/{parent}/fd/2"))
+        .ok()?;
+    file.is_terminal().then_some(file)
+}
+
+/// A step of the loop of the run in `folder`; tests have workers die there.
+pub fn reach(phase: Phase, iteration: u64, folder: &Path) {
+    #[cfg(debug_assertions)]
+    fault::reach(phase, iteration, folder);
+    #[cfg(not(debug_assertions))]
+    let _ = (phase, iteration, folder);
 }

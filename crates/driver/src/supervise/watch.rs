@@ -3,30 +3,27 @@
 use std::ffi::OsString;
 use std::fs;
 use std::io::Write as _;
-use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicI32, Ordering::SeqCst};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
 
-use bo_memory::{cgroup, host};
-use rustix::process::{Pid, Signal, kill_process};
+use bo_memory::cgroup;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use super::PARENT;
-use super::death::{Signs, judge};
+use super::explain::{explain, explain_earlier};
 use super::memory::Curve;
+use super::monitor::monitor;
+use super::words::Words;
+use super::{PARENT, end_leftover};
 use crate::exit::Failure;
-use crate::record::{AttemptLine, Heartbeat, Lock, Postmortem, StartedJournal, now};
-
-/// Shortest time without a step of the loop that is called a hang.
-const HANG: Duration = Duration::from_secs(600);
-/// A hang is also this many times longer than the longest step so far.
-const HANG_FACTOR: u32 = 10;
+use crate::record::{History, Lock};
+use crate::run::StopRequest;
 
 /// What the parent was asked.
 #[derive(Debug)]
@@ -74,12 +71,19 @@ struct Watch<'o> {
 }
 
 /// How a worker ended, with what was seen of it.
-struct Ended {
-    pid: u32,
-    status: ExitStatus,
-    curve: Curve,
-    hung: Option<u64>,
-    kills: Option<u64>,
+pub struct Ended {
+    /// Its process.
+    pub pid: u32,
+    /// Code or signal.
+    pub status: ExitStatus,
+    /// Its memory.
+    pub curve: Curve,
+    /// Ended by its parent after so many seconds without a step.
+    pub hung: Option<u64>,
+    /// Out-of-memory kills that the kernel counted meanwhile.
+    pub kills: Option<u64>,
+    /// Last lines on its stderr.
+    pub words: Vec<String>,
 }
 
 impl<'o> Watch<'o> {
@@ -116,33 +120,46 @@ impl<'o> Watch<'o> {
 
     fn workers(&self) -> Result<(), Failure> {
         let folder = &self.orders.folder;
-        self.explain_earlier()?;
+        if let Some((postmortem, path)) = explain_earlier(folder)? {
+            self.say(&format!(
+                "the run had ended without a word: {}\n  evidence in {}",
+                postmortem.verdict,
+                path.display()
+            ));
+        }
         let mut deaths = 0;
         let mut finished = evaluations(folder);
+        let asked = manifest(folder);
         loop {
-            let begun = folder.join("run.json").exists();
-            let first = deaths == 0 || !begun;
-            let ended = self.one(if first {
+            // what the first words ask for is done once the manifest says it
+            let words = if manifest(folder) == asked {
                 &self.orders.first
             } else {
                 &self.orders.again
-            })?;
+            };
+            let ended = self.one(words)?;
             match ended.status.code() {
                 Some(0) => return Ok(()),
-                Some(code @ (1..=6 | 130 | 143)) => return Err(Failure::Said { code: code as u8 }),
+                Some(code @ (1..=6 | 130 | 143)) => {
+                    end_programs(folder);
+                    return Err(Failure::Said { code: code as u8 });
+                }
                 _ => {}
             }
             if let signal @ 1.. = self.stop.load(SeqCst) {
+                end_programs(folder);
                 return Err(Failure::Stopped {
                     signal,
+                    asked: StopRequest::stands(folder),
                     out: folder.clone(),
                 });
             }
-            let (postmortem, path) = self.explain(&ended)?;
+            let (postmortem, path) = explain(folder, &ended)?;
             let now = evaluations(folder);
             deaths = if now > finished { 1 } else { deaths + 1 };
             finished = now;
             if deaths > self.orders.max_restarts {
+                end_programs(folder);
                 return Err(Failure::KeepsDying {
                     deaths,
                     verdict: postmortem.verdict,
@@ -168,128 +185,41 @@ impl<'o> Watch<'o> {
             .args(words)
             .env(PARENT, std::process::id().to_string())
             .stdin(Stdio::from(self.lock.share().map_err(failed)?))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .process_group(0)
             .spawn()
             .map_err(failed)?;
         let pid = child.id();
         self.set_worker(Some(pid));
+        let words = Words::of(child.stdout.take(), child.stderr.take());
         let (done, over) = channel::<()>();
         let folder = self.orders.folder.clone();
         let monitor = thread::spawn(move || monitor(pid, &folder, &over));
-        let status = child.wait();
+        // nobody else gets its number before it is reaped: until then signals reach nobody else
+        let _ = waitid(
+            WaitId::Pid(Pid::from_child(&child)),
+            WaitIdOptions::EXITED | WaitIdOptions::NOWAIT,
+        );
         self.set_worker(None);
         drop(done);
         let (curve, hung) = monitor.join().unwrap_or_else(|_| (Curve::of(pid), None));
         Ok(Ended {
             pid,
-            status: status.map_err(failed)?,
+            status: child.wait().map_err(failed)?,
             curve,
             hung,
             kills: match (kills, cgroup::kills()) {
                 (Some(before), Some(after)) => Some(after.saturating_sub(before)),
                 _ => None,
             },
+            words: words.close(),
         })
     }
 
     fn set_worker(&self, pid: Option<u32>) {
         let pid = pid.and_then(|pid| Pid::from_raw(pid as i32));
         *self.worker.lock().unwrap_or_else(PoisonError::into_inner) = pid;
-    }
-
-    /// What the system and the watch over the worker say of its death.
-    fn explain(&self, ended: &Ended) -> Result<(Postmortem, PathBuf), Failure> {
-        let folder = &self.orders.folder;
-        let last = Heartbeat::read(folder).filter(|beat| beat.pid == ended.pid);
-        let memory = ended.curve.before_now();
-        let signs = Signs {
-            signal: ended.status.signal(),
-            code: ended.status.code(),
-            hung: ended.hung,
-            kills: ended.kills,
-            resident: memory.iter().map(|&(_, bytes)| bytes).max().unwrap_or(0),
-            limit: host::limit(),
-            last,
-            log: log_tail(folder),
-        };
-        self.bury(ended.pid, signs, memory)
-    }
-
-    /// A run whose parent died with its worker left only its heartbeat: that is explained now.
-    fn explain_earlier(&self) -> Result<(), Failure> {
-        let folder = &self.orders.folder;
-        let Some(last) = Heartbeat::read(folder).filter(|beat| !beat.ended) else {
-            return Ok(());
-        };
-        let signs = Signs {
-            resident: last.resident,
-            limit: host::limit(),
-            log: log_tail(folder),
-            last: Some(last.clone()),
-            ..Signs::default()
-        };
-        let memory = vec![(now().saturating_sub(last.time), last.resident)];
-        let (postmortem, path) = self.bury(last.pid, signs, memory)?;
-        self.say(&format!(
-            "the run had ended without a word: {}\n  evidence in {}",
-            postmortem.verdict,
-            path.display()
-        ));
-        Ok(())
-    }
-
-    /// Judges, writes it down, and counts the death against the evaluation where it is to blame.
-    fn bury(
-        &self,
-        pid: u32,
-        signs: Signs,
-        memory: Vec<(u64, u64)>,
-    ) -> Result<(Postmortem, PathBuf), Failure> {
-        let folder = &self.orders.folder;
-        let verdict = judge(&signs);
-        let last = signs.last;
-        if let Some(beat) = &last
-            && let Some(id) = beat.id
-        {
-            let mut journal = StartedJournal::open(folder)?;
-            journal.note(&AttemptLine {
-                id,
-                attempt: beat.attempt,
-                iteration: None,
-                pid,
-                process_group: None,
-                death: Some(verdict.sentence.clone()),
-                own: verdict.own,
-                started: now(),
-            });
-        }
-        let postmortem = Postmortem {
-            time: now(),
-            pid,
-            signal: signs.signal,
-            code: signs.code,
-            silent: last
-                .as_ref()
-                .map_or(0, |beat| now().saturating_sub(beat.time)),
-            last,
-            memory,
-            limit: signs.limit,
-            kills: signs.kills,
-            own: verdict.own,
-            verdict: verdict.sentence,
-            evidence: verdict.evidence,
-            log: signs.log,
-        };
-        let path = postmortem.write(folder)?;
-        if let Some(last) = postmortem.last.clone() {
-            // explained once
-            let ended = Heartbeat {
-                ended: true,
-                ..last
-            };
-            ended.write(folder);
-        }
-        Ok((postmortem, path))
     }
 
     fn say(&self, message: &str) {
@@ -299,48 +229,24 @@ impl<'o> Watch<'o> {
     }
 }
 
-/// Samples the worker's memory until it is gone, and ends it when its loop makes no step any more.
-fn monitor(pid: u32, folder: &Path, over: &Receiver<()>) -> (Curve, Option<u64>) {
-    let mut curve = Curve::of(pid);
-    let mut last = (0, Instant::now());
-    let mut longest = Duration::ZERO;
-    let mut hung = None;
-    while over.recv_timeout(Duration::from_secs(1)) == Err(RecvTimeoutError::Timeout) {
-        curve.sample();
-        let beat = Heartbeat::read(folder).filter(|beat| beat.pid == pid);
-        let number = beat.as_ref().map_or(0, |beat| beat.beat);
-        if number != last.0 {
-            longest = longest.max(last.1.elapsed());
-            last = (number, Instant::now());
-        }
-        let waits = beat.is_none_or(|beat| beat.waits);
-        let patience = HANG.max(longest * HANG_FACTOR);
-        if !waits && hung.is_none() && last.1.elapsed() > patience {
-            hung = Some(last.1.elapsed().as_secs());
-            if let Some(pid) = Pid::from_raw(pid as i32) {
-                // the worker is not reaped before this thread ends its watch: the number is still its own
-                let _ = kill_process(pid, Signal::KILL);
-            }
-        }
-    }
-    (curve, hung)
-}
-
 /// Bytes of finished evaluations: grows with each.
 fn evaluations(folder: &Path) -> u64 {
     fs::metadata(folder.join("evaluations.jsonl")).map_or(0, |data| data.len())
 }
 
-/// Last lines of the log.
-fn log_tail(folder: &Path) -> Vec<String> {
-    let text = fs::read(folder.join("log.txt")).unwrap_or_default();
-    let text = String::from_utf8_lossy(&text[text.len().saturating_sub(4096)..]).into_owned();
-    let lines: Vec<&str> = text.lines().collect();
-    lines
-        .iter()
-        .rev()
-        .take(20)
-        .rev()
-        .map(|&line| line.to_owned())
-        .collect()
+/// `run.json` as it stands.
+fn manifest(folder: &Path) -> Option<Vec<u8>> {
+    fs::read(folder.join("run.json")).ok()
+}
+
+/// Ends the programs that a worker left behind which ended at once.
+fn end_programs(folder: &Path) {
+    let attempts =
+        History::read(folder).map_or_else(|_| Default::default(), |history| history.attempts);
+    for (group, started) in attempts
+        .into_values()
+        .filter_map(|attempts| attempts.program)
+    {
+        end_leftover(group, started);
+    }
 }

@@ -1,0 +1,138 @@
+//! From a dead worker to its post-mortem: collects what can be known, has it judged, writes it down, and counts the death
+//! against the evaluation that is to blame.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use bo_memory::{cgroup, host};
+
+use super::death::{Signs, judge};
+use super::kernel;
+use super::watch::Ended;
+use crate::exit::Failure;
+use crate::record::{AttemptLine, Heartbeat, Postmortem, StartedJournal, now};
+
+/// What the system and the watch over the worker say of its death.
+///
+/// # Errors
+/// A post-mortem that cannot be written.
+pub fn explain(folder: &Path, ended: &Ended) -> Result<(Postmortem, PathBuf), Failure> {
+    use std::os::unix::process::ExitStatusExt as _;
+    let last = Heartbeat::read(folder).filter(|beat| beat.pid == ended.pid);
+    let mut memory = ended.curve.before_now();
+    if let Some(beat) = &last {
+        // a death within the first second has no other
+        memory.push((silence(beat), beat.resident));
+        memory.sort_by(|a, b| b.0.cmp(&a.0));
+    }
+    let signs = Signs {
+        watched: true,
+        signal: ended.status.signal(),
+        code: ended.status.code(),
+        hung: ended.hung,
+        kills: ended.kills,
+        resident: memory.iter().map(|&(_, bytes)| bytes).max().unwrap_or(0),
+        limit: host::limit(),
+        kernel: kernel::lines_about(ended.pid),
+        words: ended.words.clone(),
+        restarted: false,
+        last,
+        log: log_tail(folder),
+    };
+    bury(folder, ended.pid, signs, memory)
+}
+
+/// A run whose parent died with its worker, or that had none, left only its heartbeat: that is explained when it is next
+/// taken up.
+///
+/// # Errors
+/// A post-mortem that cannot be written.
+pub fn explain_earlier(folder: &Path) -> Result<Option<(Postmortem, PathBuf)>, Failure> {
+    let Some(last) = Heartbeat::read(folder).filter(|beat| !beat.ended) else {
+        return Ok(None);
+    };
+    let signs = Signs {
+        resident: last.resident,
+        limit: host::limit(),
+        kernel: kernel::lines_about(last.pid),
+        restarted: boot_time().is_some_and(|boot| boot > last.time),
+        log: log_tail(folder),
+        last: Some(last.clone()),
+        kills: cgroup::kills(),
+        ..Signs::default()
+    };
+    let memory = vec![(silence(&last), last.resident)];
+    bury(folder, last.pid, signs, memory).map(Some)
+}
+
+/// Judges, writes it down, and counts the death against the evaluation where it is to blame.
+fn bury(
+    folder: &Path,
+    pid: u32,
+    signs: Signs,
+    memory: Vec<(u64, u64)>,
+) -> Result<(Postmortem, PathBuf), Failure> {
+    let verdict = judge(&signs);
+    let last = signs.last;
+    if let Some(beat) = &last
+        && let Some(id) = beat.id
+    {
+        let mut journal = StartedJournal::open(folder)?;
+        journal.note(&AttemptLine {
+            id,
+            attempt: beat.attempt,
+            iteration: None,
+            pid,
+            process_group: None,
+            death: Some(verdict.sentence.clone()),
+            own: verdict.own,
+            started: now(),
+        });
+    }
+    let postmortem = Postmortem {
+        time: now(),
+        pid,
+        signal: signs.signal,
+        code: signs.code,
+        silent: last.as_ref().map_or(0, silence),
+        last,
+        memory,
+        limit: signs.limit,
+        kills: signs.kills,
+        own: verdict.own,
+        verdict: verdict.sentence,
+        evidence: verdict.evidence,
+        log: signs.log,
+    };
+    let path = postmortem.write(folder)?;
+    if let Some(last) = postmortem.last.clone() {
+        // explained once
+        let ended = Heartbeat {
+            ended: true,
+            ..last
+        };
+        ended.write(folder);
+    }
+    Ok((postmortem, path))
+}
+
+/// Seconds since a beat.
+fn silence(beat: &Heartbeat) -> u64 {
+    now().saturating_sub(beat.time)
+}
+
+/// When this machine was started, in seconds since 1970.
+pub fn boot_time() -> Option<u64> {
+    let stat = fs::read_to_string("/proc/stat").ok()?;
+    let line = stat.lines().find_map(|line| line.strip_prefix("btime "))?;
+    line.trim().parse().ok()
+}
+
+/// Last lines of the log.
+fn log_tail(folder: &Path) -> Vec<String> {
+    let text = fs::read(folder.join("log.txt")).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text[text.len().saturating_sub(4096)..]).into_owned();
+    let lines: Vec<&str> = text.lines().collect();
+    let last = lines.len().saturating_sub(20);
+    lines[last..].iter().map(|&line| line.to_owned()).collect()
+}

@@ -1,0 +1,68 @@
+//! The watch over a living worker: samples its memory, and ends it when its loop makes no step any more.
+
+use std::path::Path;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
+
+use super::memory::Curve;
+use crate::record::Heartbeat;
+
+/// Shortest time without a step of the loop that is called a hang.
+const HANG: Duration = Duration::from_secs(600);
+/// A hang is also this many times longer than the longest step so far.
+const HANG_FACTOR: u32 = 10;
+
+/// Watches until `over` is closed; returns the memory curve and, if the worker hung and was ended, for how many seconds.
+pub fn monitor(pid: u32, folder: &Path, over: &Receiver<()>) -> (Curve, Option<u64>) {
+    let mut curve = Curve::of(pid);
+    let mut last = (0, Instant::now());
+    let mut longest = Duration::ZERO;
+    let mut hung = None;
+    let shortest = shortest_hang();
+    while over.recv_timeout(Duration::from_secs(1)) == Err(RecvTimeoutError::Timeout) {
+        curve.sample();
+        if std::process::id() == 1 {
+            reap_orphans(pid);
+        }
+        let beat = Heartbeat::read(folder).filter(|beat| beat.pid == pid);
+        let number = beat.as_ref().map_or(0, |beat| beat.beat);
+        if number != last.0 {
+            longest = longest.max(last.1.elapsed());
+            last = (number, Instant::now());
+        }
+        let waits = beat.is_none_or(|beat| beat.waits);
+        let patience = shortest.max(longest * HANG_FACTOR);
+        if !waits && hung.is_none() && last.1.elapsed() > patience {
+            hung = Some(last.1.elapsed().as_secs());
+            if let Some(pid) = Pid::from_raw(pid as i32) {
+                // the worker is not reaped before this thread ends its watch: the number is still its own
+                let _ = kill_process(pid, Signal::KILL);
+            }
+        }
+    }
+    (curve, hung)
+}
+
+/// The first process of a container inherits every orphan: those that have ended are let go.
+fn reap_orphans(worker: u32) {
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    for pid in numbers.filter(|&pid: &i32| pid > 1 && pid as u32 != worker) {
+        // answered with an error for those that are no children of ours
+        let _ = waitpid(Pid::from_raw(pid), WaitOptions::NOHANG);
+    }
+}
+
+/// [`HANG`]; tests of builds with debug assertions wait less.
+fn shortest_hang() -> Duration {
+    #[cfg(debug_assertions)]
+    if let Some(seconds) = std::env::var("BO_HANG_SECONDS")
+        .ok()
+        .and_then(|text| text.parse().ok())
+    {
+        return Duration::from_secs(seconds);
+    }
+    HANG
+}
