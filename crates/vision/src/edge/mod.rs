@@ -1,20 +1,23 @@
 //! Edge networks: an image in, a map of edge logits of the same size out.
 //!
 //! [`EdgeNetwork`] is the trait, [`EdgeModel`] the register of names. Implementations: the project's
-//! own [`compact`] network and [`pidinet`]. They are made of [`convolution`] and [`resize`]; their
+//! own [`compact`] network, [`pidinet`] and [`dexined`]. They are made of [`convolution`], [`pool`] and [`resize`]; their
 //! weights come out of [`weights`].
 
 pub mod compact;
 pub mod convolution;
+pub mod dexined;
 mod difference;
 mod network;
 mod pickle;
 pub mod pidinet;
 mod pixels;
+pub mod pool;
 pub mod resize;
 pub mod weights;
 
 pub use compact::Compact;
+pub use dexined::DexiNed;
 pub use network::{EdgeError, EdgeMap, EdgeModel, EdgeNetwork};
 pub use pickle::PickleError;
 pub use pidinet::{PiDiNet, PiDiNetSize};

@@ -10,6 +10,7 @@ use candle_core::Device;
 use image::RgbImage;
 
 use super::compact::Compact;
+use super::dexined::DexiNed;
 use super::pidinet::{PiDiNet, PiDiNetSize};
 use super::weights::{WeightError, Weights};
 
@@ -93,6 +94,9 @@ pub enum EdgeModel {
     /// The project's own, with weights in the binary.
     #[default]
     Compact,
+    /// DexiNed, the original pipeline's; weights come from a file.
+    #[serde(rename = "dexined")]
+    DexiNed,
     /// PiDiNet with 60 channels.
     #[serde(rename = "pidinet")]
     PiDiNet,
@@ -106,8 +110,9 @@ pub enum EdgeModel {
 
 impl EdgeModel {
     /// All of them, the default first.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::Compact,
+        Self::DexiNed,
         Self::PiDiNet,
         Self::PiDiNetSmall,
         Self::PiDiNetTiny,
@@ -117,6 +122,7 @@ impl EdgeModel {
     pub fn name(self) -> &'static str {
         match self {
             Self::Compact => "compact",
+            Self::DexiNed => "dexined",
             Self::PiDiNet => "pidinet",
             Self::PiDiNetSmall => "pidinet-small",
             Self::PiDiNetTiny => "pidinet-tiny",
@@ -134,15 +140,20 @@ impl EdgeModel {
         device: &Device,
     ) -> Result<Box<dyn EdgeNetwork>, EdgeError> {
         let file = weights.map(Weights::open).transpose()?;
-        let size = match (self, &file) {
-            (Self::Compact, None) => return Ok(Box::new(Compact::shipped(device)?)),
-            (Self::Compact, Some(file)) => return Ok(Box::new(Compact::new(file, device)?)),
-            (Self::PiDiNet, _) => PiDiNetSize::Full,
-            (Self::PiDiNetSmall, _) => PiDiNetSize::Small,
-            (Self::PiDiNetTiny, _) => PiDiNetSize::Tiny,
+        let needed = |file: Option<Weights>| file.ok_or(EdgeError::NoWeights { model: self });
+        let pidinet = |size, file| -> Result<Box<dyn EdgeNetwork>, EdgeError> {
+            Ok(Box::new(PiDiNet::new(size, needed(file)?, device)?))
         };
-        let file = file.ok_or(EdgeError::NoWeights { model: self })?;
-        Ok(Box::new(PiDiNet::new(size, file, device)?))
+        match self {
+            Self::Compact => Ok(Box::new(match &file {
+                None => Compact::shipped(device)?,
+                Some(file) => Compact::new(file, device)?,
+            })),
+            Self::DexiNed => Ok(Box::new(DexiNed::new(needed(file)?, device)?)),
+            Self::PiDiNet => pidinet(PiDiNetSize::Full, file),
+            Self::PiDiNetSmall => pidinet(PiDiNetSize::Small, file),
+            Self::PiDiNetTiny => pidinet(PiDiNetSize::Tiny, file),
+        }
     }
 }
 

@@ -17,6 +17,9 @@ use super::pickle;
 /// Largest weight file opened, in bytes.
 const LARGEST: u64 = 1 << 30;
 
+/// Values hashed at a time.
+const HASHED: usize = 1 << 14;
+
 /// A tensor in main memory, row-major.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plain {
@@ -117,7 +120,7 @@ impl Weights {
         Self::from_safetensors(path, &bytes)
     }
 
-    /// Reads the bytes of a safetensors file with elements `f32`, `f16` or `bf16`; `source` is only for messages.
+    /// Reads the bytes of a safetensors file with elements `f32`, `f16`, `bf16` or `i64`; `source` is only for messages.
     ///
     /// # Errors
     /// Not safetensors, or another element type.
@@ -141,6 +144,14 @@ impl Weights {
                     .0
                     .iter()
                     .map(|b| f32::from_le_bytes(*b))
+                    .collect(),
+                // counters that normalisations keep beside their statistics
+                Dtype::I64 => view
+                    .data()
+                    .as_chunks::<8>()
+                    .0
+                    .iter()
+                    .map(|b| i64::from_le_bytes(*b) as f32)
                     .collect(),
                 Dtype::F16 => two()
                     .map(|b| half::f16::from_le_bytes(*b).to_f32())
@@ -234,6 +245,21 @@ impl Weights {
         Ok(tensor)
     }
 
+    /// The tensor `name` (`needed`: its shape) of variances.
+    ///
+    /// # Errors
+    /// As [`Weights::plain`], or one is negative.
+    pub fn variances(&self, name: &str, needed: &[usize]) -> Result<&Plain, WeightError> {
+        let tensor = self.plain(name, needed)?;
+        if tensor.values.iter().any(|v| *v < 0.0) {
+            return Err(WeightError::Malformed {
+                path: self.source.clone(),
+                reason: format!("tensor {name} holds a negative variance"),
+            });
+        }
+        Ok(tensor)
+    }
+
     /// The tensor `name` on `device`.
     ///
     /// # Errors
@@ -258,8 +284,9 @@ impl Weights {
         hasher.update(architecture.as_bytes());
         for (name, tensor) in &self.tensors {
             hasher.update(format!("\n{name} {:?}\n", tensor.shape).as_bytes());
-            for value in &tensor.values {
-                hasher.update(&value.to_le_bytes());
+            for values in tensor.values.chunks(HASHED) {
+                let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+                hasher.update(&bytes);
             }
         }
         hasher.finalize().to_hex()[..32].to_string()

@@ -100,13 +100,17 @@ fn turn(e: &Extent, weight: &[f32]) -> Vec<f32> {
     turned
 }
 
-/// Gradients of weight and bias, given the gradient of the output.
-pub(super) fn backward_weight(e: &Extent, x: &[f32], grad: &[f32]) -> (Vec<f32>, Vec<f32>) {
-    let area = e.oh * e.ow;
-    let mut bias = vec![0.0f32; e.o];
+/// Sum of every channel over images and pixels (`area` a plane): the gradient of the bias.
+pub(super) fn channel_sums(grad: &[f32], channels: usize, area: usize) -> Vec<f32> {
+    let mut sums = vec![0.0f32; channels];
     for (i, plane) in grad.chunks_exact(area).enumerate() {
-        bias[i % e.o] += sum(plane);
+        sums[i % channels] += sum(plane);
     }
+    sums
+}
+
+/// Gradient of the weight, given the gradient of the output.
+pub(super) fn backward_weight(e: &Extent, x: &[f32], grad: &[f32]) -> Vec<f32> {
     let partials: Vec<Vec<f32>> = if e.depthwise {
         (0..e.n)
             .into_par_iter()
@@ -122,7 +126,7 @@ pub(super) fn backward_weight(e: &Extent, x: &[f32], grad: &[f32]) -> (Vec<f32>,
     for partial in partials {
         weight.iter_mut().zip(partial).for_each(|(w, p)| *w += p);
     }
-    (weight, bias)
+    weight
 }
 
 fn dense_weight(e: &Extent, x: &[f32], grad: &[f32], n: usize) -> Vec<f32> {

@@ -14,6 +14,8 @@ mod forward;
 mod operation;
 mod product;
 mod storage;
+mod transposed;
 
 pub use operation::Convolution;
 pub(super) use storage::{cpu_slice, slice};
+pub use transposed::Transposed;

@@ -2,7 +2,7 @@
 
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
 
-use super::backward::{backward_image, backward_weight};
+use super::backward::{backward_image, backward_weight, channel_sums};
 use super::extent::Extent;
 use super::forward::forward;
 use super::storage::{cpu_slice, slice};
@@ -149,7 +149,8 @@ impl CustomOp3 for Convolution {
         } else {
             None
         };
-        let (gw, gb) = backward_weight(&e, slice(&sx, lx)?, &grad);
+        let gw = backward_weight(&e, slice(&sx, lx)?, &grad);
+        let gb = channel_sums(&grad, e.o, e.oh * e.ow);
         let device = x.device();
         Ok((
             gx.map(|g| Tensor::from_vec(g, x.shape(), device))

@@ -1,0 +1,185 @@
+//! The layers of DexiNed and how one feeds the next.
+//!
+//! Central type [`Body`]: six blocks at 1/2, 1/2, 1/4, 1/8, 1/16 and 1/16 of the image's size, with
+//! skips on two sides of each, six logit maps and their weighted sum.
+
+use candle_core::Tensor;
+
+use super::layer::{Layer, Reader};
+use super::rise::Rise;
+use crate::edge::EdgeError;
+use crate::edge::convolution::Convolution;
+use crate::edge::pool::halving_maximum;
+
+/// Two 3x3 convolutions whose result is averaged with a skip.
+struct DenseLayer {
+    wide: Layer,
+    narrow: Layer,
+}
+
+/// Dense layers that all see the same skip.
+struct DenseBlock {
+    layers: Vec<DenseLayer>,
+}
+
+/// All layers.
+pub(super) struct Body {
+    block_1: [Layer; 2],
+    block_2: [Layer; 2],
+    dense: [DenseBlock; 4],
+    sides: [Layer; 4],
+    pre_dense: [Layer; 5],
+    rises: [Rise; 6],
+    fuse: Layer,
+}
+
+fn plain() -> Convolution {
+    Convolution::default()
+}
+
+impl DenseBlock {
+    fn new(
+        reader: &Reader,
+        name: &str,
+        layers: usize,
+        inputs: usize,
+        outputs: usize,
+    ) -> Result<Self, EdgeError> {
+        let wide = Convolution {
+            padding: 2,
+            relu: true,
+            ..plain()
+        };
+        let mut made = Vec::with_capacity(layers);
+        for i in 0..layers {
+            let name = |part| format!("{name}.denselayer{}.{part}", i + 1);
+            let from = if i == 0 { inputs } else { outputs };
+            made.push(DenseLayer {
+                wide: reader.normed(
+                    (&name("conv1"), &name("norm1")),
+                    [outputs, from, 3, 3],
+                    wide,
+                    1.0,
+                )?,
+                // half of the average with the skip lies in the weights
+                narrow: reader.normed(
+                    (&name("conv2"), &name("norm2")),
+                    [outputs, outputs, 3, 3],
+                    plain(),
+                    0.5,
+                )?,
+            });
+        }
+        Ok(Self { layers: made })
+    }
+
+    fn run(&self, x: &Tensor, skip: &Tensor) -> candle_core::Result<Tensor> {
+        let half = (skip * 0.5)?;
+        let mut y = x.clone();
+        for layer in &self.layers {
+            y = (layer.narrow.run(&layer.wide.run(&y.relu()?)?)? + &half)?;
+        }
+        Ok(y)
+    }
+}
+
+impl Body {
+    /// The network with the tensors of a file.
+    pub(super) fn new(reader: &Reader) -> Result<Self, EdgeError> {
+        let same = Convolution {
+            padding: 1,
+            ..plain()
+        };
+        let relu = Convolution { relu: true, ..same };
+        let halve = Convolution { stride: 2, ..relu };
+        let block = |name: &str, part: usize, shape, how| {
+            let (convolution, norm) = (format!("{name}.conv{part}"), format!("{name}.bn{part}"));
+            reader.normed((&convolution, &norm), shape, how, 1.0)
+        };
+        let skip = |name: &str, outputs, inputs, stride| {
+            let (convolution, norm) = (format!("{name}.conv"), format!("{name}.bn"));
+            let how = Convolution { stride, ..plain() };
+            reader.normed((&convolution, &norm), [outputs, inputs, 1, 1], how, 1.0)
+        };
+        let dense = |name, layers, from, to| DenseBlock::new(reader, name, layers, from, to);
+        let rise = |name, inputs, halvings| Rise::new(reader, name, inputs, halvings);
+        // In the original's file, but what it computes reaches no output.
+        skip("side_5", 256, 512, 1)?;
+        Ok(Self {
+            block_1: [
+                block("block_1", 1, [32, 3, 3, 3], halve)?,
+                block("block_1", 2, [64, 32, 3, 3], relu)?,
+            ],
+            block_2: [
+                block("block_2", 1, [128, 64, 3, 3], relu)?,
+                block("block_2", 2, [128, 128, 3, 3], same)?,
+            ],
+            dense: [
+                dense("dblock_3", 2, 128, 256)?,
+                dense("dblock_4", 3, 256, 512)?,
+                dense("dblock_5", 3, 512, 512)?,
+                dense("dblock_6", 3, 512, 256)?,
+            ],
+            sides: [
+                skip("side_1", 128, 64, 2)?,
+                skip("side_2", 256, 128, 2)?,
+                skip("side_3", 512, 256, 2)?,
+                skip("side_4", 512, 512, 1)?,
+            ],
+            pre_dense: [
+                skip("pre_dense_2", 256, 128, 2)?,
+                skip("pre_dense_3", 256, 128, 1)?,
+                skip("pre_dense_4", 512, 256, 1)?,
+                skip("pre_dense_5", 512, 512, 1)?,
+                skip("pre_dense_6", 256, 512, 1)?,
+            ],
+            rises: [
+                rise("up_block_1", 64, 1)?,
+                rise("up_block_2", 128, 1)?,
+                rise("up_block_3", 256, 2)?,
+                rise("up_block_4", 512, 3)?,
+                rise("up_block_5", 512, 4)?,
+                rise("up_block_6", 256, 4)?,
+            ],
+            // the one normalisation that the original holds but leaves out
+            fuse: reader.plain("block_cat.conv", [1, 6, 1, 1], plain())?,
+        })
+    }
+
+    /// The six side logits and the fused ones, each N x 1 x H x W, of `x`, N x 3 x H x W with H and W
+    /// multiples of 16.
+    pub(super) fn forward(&self, x: &Tensor) -> candle_core::Result<Vec<Tensor>> {
+        let [pre_2, pre_3, pre_4, pre_5, pre_6] = &self.pre_dense;
+        let one = self.block_1[1].run(&self.block_1[0].run(x)?)?;
+        let mut logits = vec![self.rises[0].run(&one)?];
+
+        let two = self.block_2[1].run(&self.block_2[0].run(&one)?)?;
+        logits.push(self.rises[1].run(&two)?);
+        let two_down = halving_maximum(&two)?;
+        drop(two);
+        let two_sum = (&two_down + self.sides[0].run(&one)?)?;
+        drop(one);
+
+        let three = self.dense[0].run(&two_sum, &pre_3.run(&two_down)?)?;
+        logits.push(self.rises[2].run(&three)?);
+        let three_down = halving_maximum(&three)?;
+        drop(three);
+        let three_sum = (&three_down + self.sides[1].run(&two_sum)?)?;
+
+        let skip = pre_4.run(&(three_down + pre_2.run(&two_down)?)?)?;
+        let four = self.dense[1].run(&three_sum, &skip)?;
+        logits.push(self.rises[3].run(&four)?);
+        let four_down = halving_maximum(&four)?;
+        drop(four);
+        let four_sum = (&four_down + self.sides[2].run(&three_sum)?)?;
+
+        let five = self.dense[2].run(&four_sum, &pre_5.run(&four_down)?)?;
+        logits.push(self.rises[4].run(&five)?);
+        let five_sum = (&five + self.sides[3].run(&four_sum)?)?;
+        let six = self.dense[3].run(&five_sum, &pre_6.run(&five)?)?;
+        logits.push(self.rises[5].run(&six)?);
+
+        logits.push(self.fuse.run(&Tensor::cat(&logits, 1)?)?);
+        Ok(logits)
+    }
+}

@@ -1,0 +1,131 @@
+//! One convolution of DexiNed and the way its tensors come out of a weight file.
+//!
+//! Central types [`Layer`] and [`Reader`]. A normalisation that follows a convolution is folded into
+//! its weight and bias, since statistics are fixed at inference:
+//! w' = w g / sqrt(v + 1e-5), b' = (b - m) g / sqrt(v + 1e-5) + a.
+
+use candle_core::{Device, Tensor};
+
+use crate::edge::convolution::{Convolution, Transposed};
+use crate::edge::{EdgeError, Weights};
+
+/// Added to a variance before its root, as in the original.
+const EPSILON: f64 = 1e-5;
+
+/// One convolution with its weights.
+pub(super) struct Layer {
+    weight: Tensor,
+    bias: Tensor,
+    how: Convolution,
+}
+
+impl Layer {
+    pub(super) fn run(&self, x: &Tensor) -> candle_core::Result<Tensor> {
+        self.how.apply(x, &self.weight, &self.bias)
+    }
+}
+
+/// One transposed convolution with its weights.
+pub(super) struct Doubling {
+    weight: Tensor,
+    bias: Tensor,
+    how: Transposed,
+}
+
+impl Doubling {
+    pub(super) fn run(&self, x: &Tensor) -> candle_core::Result<Tensor> {
+        self.how.apply(x, &self.weight, &self.bias)
+    }
+}
+
+/// Takes layers out of a file.
+pub(super) struct Reader<'a> {
+    pub(super) weights: &'a Weights,
+    pub(super) device: &'a Device,
+}
+
+impl Reader<'_> {
+    /// The convolution `name`.weight (`shape`: outputs, inputs, side, side) and `name`.bias.
+    pub(super) fn plain(
+        &self,
+        name: &str,
+        shape: [usize; 4],
+        how: Convolution,
+    ) -> Result<Layer, EdgeError> {
+        let weight = format!("{name}.weight");
+        Ok(Layer {
+            weight: self.weights.take(&weight, &shape, self.device)?,
+            bias: self
+                .weights
+                .take(&format!("{name}.bias"), &shape[..1], self.device)?,
+            how,
+        })
+    }
+
+    /// The same followed by the normalisation `norm`, all times `scale`.
+    pub(super) fn normed(
+        &self,
+        (name, norm): (&str, &str),
+        shape: [usize; 4],
+        how: Convolution,
+        scale: f64,
+    ) -> Result<Layer, EdgeError> {
+        let outputs = &shape[..1];
+        let weight = self.weights.plain(&format!("{name}.weight"), &shape)?;
+        let bias = self.weights.plain(&format!("{name}.bias"), outputs)?;
+        let part = |part: &str| self.weights.plain(&format!("{norm}.{part}"), outputs);
+        let (gain, shift) = (part("weight")?, part("bias")?);
+        let mean = part("running_mean")?;
+        let variance = self
+            .weights
+            .variances(&format!("{norm}.running_var"), outputs)?;
+        let factors: Vec<f64> = gain
+            .values
+            .iter()
+            .zip(&variance.values)
+            .map(|(g, v)| scale * f64::from(*g) / (f64::from(*v) + EPSILON).sqrt())
+            .collect();
+        let kernel = weight.values.len() / shape[0];
+        let folded: Vec<f32> = weight
+            .values
+            .chunks_exact(kernel)
+            .zip(&factors)
+            .flat_map(|(kernel, factor)| {
+                kernel.iter().map(move |w| (f64::from(*w) * factor) as f32)
+            })
+            .collect();
+        let shifted: Vec<f32> = (0..shape[0])
+            .map(|o| {
+                let centred = f64::from(bias.values[o]) - f64::from(mean.values[o]);
+                (centred * factors[o] + scale * f64::from(shift.values[o])) as f32
+            })
+            .collect();
+        Ok(Layer {
+            weight: Tensor::from_vec(folded, &shape, self.device)?,
+            bias: Tensor::from_vec(shifted, shape[0], self.device)?,
+            how,
+        })
+    }
+
+    /// The transposed convolution `name` that doubles the size of `channels` planes, kernel `side`.
+    pub(super) fn doubling(
+        &self,
+        name: &str,
+        channels: usize,
+        side: usize,
+    ) -> Result<Doubling, EdgeError> {
+        let weight = format!("{name}.weight");
+        Ok(Doubling {
+            weight: self
+                .weights
+                .take(&weight, &[channels, channels, side, side], self.device)?,
+            bias: self
+                .weights
+                .take(&format!("{name}.bias"), &[channels], self.device)?,
+            how: Transposed {
+                stride: 2,
+                padding: side / 2 - 1,
+            },
+        })
+    }
+}

@@ -1,0 +1,61 @@
+//! The branch that brings one scale back to the size of the image.
+//!
+//! Central type [`Rise`]: as many steps as the scale was halved, each a pointwise convolution, a ReLU
+//! and a transposed convolution that doubles both sides; 16 channels on the way, one at the end.
+
+use candle_core::Tensor;
+
+use super::layer::{Doubling, Layer, Reader};
+use crate::edge::EdgeError;
+use crate::edge::convolution::Convolution;
+
+/// Channels between the first and the last step.
+const CHANNELS: usize = 16;
+
+/// The steps of one branch.
+pub(super) struct Rise {
+    steps: Vec<(Layer, Doubling)>,
+}
+
+impl Rise {
+    /// The branch `name` for `inputs` channels at 1/2^`halvings` of the image's size. All its
+    /// transposed convolutions have a kernel of side 2^`halvings`.
+    pub(super) fn new(
+        reader: &Reader,
+        name: &str,
+        inputs: usize,
+        halvings: usize,
+    ) -> Result<Self, EdgeError> {
+        let how = Convolution {
+            relu: true,
+            ..Convolution::default()
+        };
+        let mut steps = Vec::with_capacity(halvings);
+        let mut from = inputs;
+        for step in 0..halvings {
+            let to = if step + 1 == halvings { 1 } else { CHANNELS };
+            // the ReLU between the two has a number of its own in the original's list
+            let narrow = reader.plain(
+                &format!("{name}.features.{}", 3 * step),
+                [to, from, 1, 1],
+                how,
+            )?;
+            let double = reader.doubling(
+                &format!("{name}.features.{}", 3 * step + 2),
+                to,
+                1 << halvings,
+            )?;
+            steps.push((narrow, double));
+            from = to;
+        }
+        Ok(Self { steps })
+    }
+
+    pub(super) fn run(&self, x: &Tensor) -> candle_core::Result<Tensor> {
+        let mut y = x.clone();
+        for (narrow, double) in &self.steps {
+            y = double.run(&narrow.run(&y)?)?;
+        }
+        Ok(y)
+    }
+}
