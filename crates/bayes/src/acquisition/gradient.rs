@@ -10,7 +10,7 @@ use super::knowledge_gradient::{Curve, KnowledgeGradient, Workspace};
 use super::normal::moments;
 use crate::gp::Whitened;
 use crate::maximize::Slope;
-use ndarray::{Array1, Array2, ArrayView1, s};
+use ndarray::{Array1, ArrayView1, s};
 
 /// Derivatives of the expected gain with respect to what it is made of.
 struct Sensitivity {
@@ -129,51 +129,35 @@ impl KnowledgeGradient<'_> {
             .chain(to.own.iter().zip(here));
         let shrink = pairs.map(|(g, b)| g * b).sum::<f64>() / (deviation * deviation);
 
-        let mut slopes = self.data_slopes(own);
-        // Coefficient of the derivative of k((x, w_k), X_i), for each i and k.
-        for (i, mut row) in slopes.rows_mut().into_iter().enumerate() {
-            for (k, slope) in row.iter_mut().enumerate() {
-                let mut c = to.own_mean[k] * weights[i] - to.own[k] * gamma[i] / deviation;
-                if k == j {
-                    c += shrink * gamma[i] - beta[i] / deviation;
-                }
-                *slope *= c;
-            }
-        }
+        // Coefficient of the derivative of k((x, w_k), X_i), for each k and i.
         let kernel = self.posterior.kernel();
-        let hyper = self.posterior.hyperparameters();
-        let (dx, prior) = (x.len(), 2.0 * hyper.outputscale);
-        let mut gradient = vec![0.0; dx];
-        let at = own.points.row(j);
-        let mut add = |coefficient: f64, point: ArrayView1<f64>| {
-            for d in 0..dx {
-                gradient[d] += coefficient * (at[d] - point[d]) / hyper.lengthscales[d].powi(2);
+        let mut gradient = vec![0.0; x.len()];
+        let mut add = |part: Vec<f64>| {
+            for (sum, part) in gradient.iter_mut().zip(part) {
+                *sum += part;
             }
         };
-        for (row, point) in slopes
-            .rows()
-            .into_iter()
-            .zip(self.posterior.inputs().rows())
-        {
-            add(prior * row.sum(), point);
+        for (k, point) in own.points.rows().into_iter().enumerate() {
+            let coefficients: Vec<f64> = weights
+                .iter()
+                .zip(&gamma)
+                .zip(&beta)
+                .map(|((weight, gamma), beta)| {
+                    let c = to.own_mean[k] * weight - to.own[k] * gamma / deviation;
+                    if k == j {
+                        c + shrink * gamma - beta / deviation
+                    } else {
+                        c
+                    }
+                })
+                .collect();
+            let inputs = self.posterior.inputs();
+            add(kernel.weighted_input_gradient(point, inputs, &coefficients));
         }
-        for (g, point) in to.comparison.iter().zip(self.comparison.points.rows()) {
-            if *g != 0.0 {
-                add(prior * g * kernel.slope(at, point) / deviation, point);
-            }
-        }
-        for (g, slope) in gradient.iter_mut().zip(hyper.feature_slopes(x.into())) {
-            *g *= slope;
-        }
-        gradient
-    }
-
-    /// Derivative of the correlation with respect to the scaled squared distance of x, between every
-    /// observation and every own point: n x environments.
-    fn data_slopes(&self, own: &Whitened) -> Array2<f64> {
-        let (kernel, inputs) = (self.posterior.kernel(), self.posterior.inputs());
-        Array2::from_shape_fn((inputs.nrows(), own.points.nrows()), |(i, k)| {
-            kernel.slope(inputs.row(i), own.points.row(k))
-        })
+        let pulls: Vec<f64> = to.comparison.iter().map(|g| g / deviation).collect();
+        let compared = self.comparison.points.view();
+        add(kernel.weighted_input_gradient(own.points.row(j), compared, &pulls));
+        let slopes = self.posterior.hyperparameters().feature_slopes(x.into());
+        gradient.iter().zip(&slopes).map(|(g, s)| g * s).collect()
     }
 }

@@ -218,7 +218,11 @@ impl Floor {
 }
 
 /// Every x in every environment, the environments' own effects added to the means.
-fn seen(posterior: &Posterior, xs: &[Vec<f64>], environments: &EnvironmentSet) -> Whitened {
+pub(super) fn seen(
+    posterior: &Posterior,
+    xs: &[Vec<f64>],
+    environments: &EnvironmentSet,
+) -> Whitened {
     let mut set = posterior.whiten(joint(xs, environments).view());
     for (mean, effect) in set.mean.iter_mut().zip(environments.effects.iter().cycle()) {
         *mean += effect;

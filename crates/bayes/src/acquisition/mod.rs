@@ -1,17 +1,28 @@
 //! Acquisitions: the worth of evaluating an (x, w) next.
 //!
-//! [`KnowledgeGradient`] is the exact knowledge gradient of the risk and [`rho_kg`] chooses by it;
-//! [`Envelope`] integrates the maximum of piecewise-linear functions against a normal z; [`pool`] makes
-//! the finite sets of x that both run over; [`space_filling`] does without a model.
+//! One file a rule: [`rho_kg`] (by [`KnowledgeGradient`], the exact knowledge gradient of the risk), [`cv_ucb`],
+//! [`log_nei`], [`thompson`]; [`space_filling`] does without a model. All choose from a [`Situation`].
+//! `envelope` integrates the maximum of piecewise-linear functions against a normal z; `path` draws sample
+//! paths; [`pool`] makes the finite sets of x and `multistart` climbs from them; `adjoint` is the chain rule
+//! from posterior to x; `informative` picks an environment where a rule picks only x.
 
+mod adjoint;
+pub mod cv_ucb;
 mod envelope;
+#[cfg(test)]
+mod examples;
 mod gradient;
+mod informative;
 mod knowledge_gradient;
+pub mod log_nei;
+mod multistart;
 mod normal;
+mod path;
 pub mod pool;
 pub mod rho_kg;
 mod situation;
 pub mod space_filling;
+pub mod thompson;
 
 pub use envelope::{Envelope, Gain, REACH};
 pub use knowledge_gradient::KnowledgeGradient;

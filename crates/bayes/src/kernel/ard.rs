@@ -5,7 +5,7 @@
 
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, ShapeBuilder};
 
-use super::KernelForm;
+use super::{KernelForm, add_weighted_differences};
 
 /// `k(a, b) = outputscale * correlation(sum_d (a_d - b_d)^2 / l_d^2)`, or the product of two such
 /// correlations, each over its own inputs.
@@ -75,13 +75,6 @@ impl Kernel {
         self.outputscale * (first * second)
     }
 
-    /// Derivative of the correlation with respect to the scaled squared distance over the inputs that
-    /// come first: all of them in the joint form, x in the product form. Never positive.
-    pub fn slope(&self, a: ArrayView1<f64>, b: ArrayView1<f64>) -> f64 {
-        let [(_, slope), (second, _)] = self.factors(a, b);
-        slope * second
-    }
-
     /// Gradient of [`Self::value`] with respect to the point `a`.
     pub fn input_gradient(&self, a: ArrayView1<f64>, b: ArrayView1<f64>) -> Array1<f64> {
         let [(first, of_first), (second, of_second)] = self.factors(a, b);
@@ -97,6 +90,36 @@ impl Kernel {
             }
         }
         gradient
+    }
+
+    /// `sum_i weights_i g_i` with g_i the [`Self::input_gradient`] at `a` against row i of `points`
+    /// (n x d): d values, in loops over contiguous memory.
+    pub fn weighted_input_gradient(
+        &self,
+        a: ArrayView1<f64>,
+        points: ArrayView2<f64>,
+        weights: &[f64],
+    ) -> Vec<f64> {
+        let n = points.nrows();
+        let points = self.scaled(points);
+        let scales = &self.inverse_lengthscales;
+        let at: Vec<f64> = a.iter().zip(scales).map(|(a, s)| a * s).collect();
+        let (mut correlations, mut first, mut second) = (vec![0.0; n], vec![0.0; n], vec![0.0; n]);
+        let mut slopes = [&mut first[..], &mut second[..]];
+        self.form
+            .correlations_and_slopes((&points, n), &at, 0, &mut correlations, &mut slopes);
+        let mut sums = vec![0.0; at.len()];
+        for (part, slopes) in self.form.parts(at.len()).into_iter().zip(slopes) {
+            for (slope, weight) in slopes.iter_mut().zip(weights) {
+                *slope *= weight;
+            }
+            let inputs = &points[part.start * n..part.end * n];
+            add_weighted_differences(inputs, n, &at[part.clone()], slopes, &mut sums[part]);
+        }
+        sums.iter()
+            .zip(scales)
+            .map(|(sum, s)| -2.0 * self.outputscale * s * sum)
+            .collect()
     }
 
     /// Covariances of two point sets (rows are points of d inputs): `|a| x |b|`, Fortran order.
@@ -200,6 +223,19 @@ mod tests {
                 gradient[d]
             );
         }
+        let weights: Vec<f64> = (0..40).map(|i| f64::from(i - 17) / 9.0).collect();
+        let bulk = kernel.weighted_input_gradient(a, points.view(), &weights);
+        let one_by_one = points
+            .rows()
+            .into_iter()
+            .zip(&weights)
+            .fold(Array1::zeros(3), |sum: Array1<f64>, (b, w)| {
+                sum + *w * kernel.input_gradient(a, b)
+            });
+        for (bulk, sum) in bulk.iter().zip(&one_by_one) {
+            assert!((bulk - sum).abs() < 1e-11, "{bulk} against {sum}");
+        }
+
         assert_eq!(
             kernel.input_gradient(a, a),
             Array1::<f64>::zeros(3),

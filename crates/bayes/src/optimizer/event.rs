@@ -18,7 +18,7 @@ pub enum Event {
         /// Why the fit failed.
         reason: String,
     },
-    /// The model could not be factorised; the point is space-filling.
+    /// The model could not be factorised; the one before is kept.
     NoFactor {
         /// Why.
         reason: String,
@@ -42,8 +42,15 @@ pub enum Event {
         /// How much was added, in units of the standardised variance.
         amount: f64,
     },
+    /// Failed or pending points could not enter the model, so it does not know of them.
+    LeftOut {
+        /// How many.
+        points: usize,
+        /// Why the last of them could not.
+        reason: String,
+    },
     /// The acquisition had no pair to choose: all it looked at were evaluated before, or had no value.
-    /// The first pair of the space that is free was taken instead.
+    /// The first pair of the space that is free, or a random one, was taken instead.
     NoCandidate,
     /// Every (x, environment) pair has been evaluated; the choice repeats one.
     Exhausted,
@@ -77,7 +84,7 @@ impl fmt::Display for Event {
             Self::NoFactor { reason } => {
                 write!(
                     f,
-                    "model could not be factorised ({reason}): space-filling point"
+                    "model could not be factorised ({reason}): the one before is kept"
                 )
             }
             Self::FitStart { start, reason } => {
@@ -88,8 +95,12 @@ impl fmt::Display for Event {
                 "start {start} of the fit was given up before its optimum: {reason}"
             ),
             Self::Jitter { amount } => write!(f, "jitter {amount:.1e} added to the kernel matrix"),
+            Self::LeftOut { points, reason } => write!(
+                f,
+                "{points} failed or pending points could not enter the model: {reason}"
+            ),
             Self::NoCandidate => {
-                f.write_str("the acquisition found no pair to choose: the first free one taken")
+                f.write_str("the acquisition found no pair to choose: another free one taken")
             }
             Self::Exhausted => f.write_str("every (x, environment) pair is evaluated: a repeat"),
         }

@@ -5,7 +5,7 @@
 //! the later ones appended one by one, so that a model rebuilt on resume has the same bits as one
 //! that grew.
 
-use super::{Observation, Outcome, Problem};
+use super::{Event, Observation, Outcome, Problem};
 use crate::compress::Compression;
 use crate::environment::effects;
 use crate::gp::{GpError, Hyperparameters, Posterior, Replicates, Standardizer};
@@ -189,15 +189,22 @@ impl Model {
 
     /// The posterior with points at which nothing is to be learned any more (failed, or decided but
     /// not yet evaluated), each believed to return its posterior mean: the mean stays, the variance
-    /// falls. A point that cannot be appended is left out.
-    pub(super) fn believing(&self, points: &[Vec<f64>]) -> Posterior {
+    /// falls. A point that cannot be appended is left out, which is an event.
+    pub(super) fn believing(&self, points: &[Vec<f64>]) -> (Posterior, Option<Event>) {
         let mut posterior = self.posterior.clone();
+        let (mut left_out, mut last) = (0, None);
         for p in points {
             let point = ArrayView1::from(&p[..]);
             let mean = posterior.mean(point.insert_axis(ndarray::Axis(0)))[0];
-            // Unchanged when refused, which is what leaving it out means.
-            let _refused = posterior.append(point, mean);
+            if let Err(error) = posterior.append(point, mean) {
+                left_out += 1;
+                last = Some(error);
+            }
         }
-        posterior
+        let event = last.map(|error| Event::LeftOut {
+            points: left_out,
+            reason: error.to_string(),
+        });
+        (posterior, event)
     }
 }

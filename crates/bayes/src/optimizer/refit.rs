@@ -67,6 +67,9 @@ impl Optimizer {
         };
         let Some((fitted, model)) = self.rescued(&data, fitted, last_good, before, &mut report)
         else {
+            // As a resume would: the model of the state that stays.
+            let last = self.state.as_ref();
+            self.model = last.and_then(|s| self.condition(s, s.observed).ok());
             return Ok(report);
         };
         if model.posterior.jitter() > 0.0 {

@@ -8,10 +8,27 @@ use std::fmt;
 /// Which rule chooses the next (x, w).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AcquisitionKind {
-    /// Exact knowledge gradient of the risk.
+    /// Exact knowledge gradient of the risk of the posterior mean.
     RhoKg,
+    /// Risk of upper confidence bounds.
+    CvUcb,
+    /// Logarithm of the noisy expected improvement of the risk.
+    LogNei,
+    /// Risk of a sample path.
+    Thompson,
     /// Uniformly random.
     Random,
+}
+
+impl AcquisitionKind {
+    /// Every kind, for tables and tests.
+    pub const ALL: [Self; 5] = [
+        Self::RhoKg,
+        Self::CvUcb,
+        Self::LogNei,
+        Self::Thompson,
+        Self::Random,
+    ];
 }
 
 /// How to optimise. Make one with `Settings { seed: 3, ..Settings::default() }`.

@@ -110,8 +110,14 @@ pub enum Risk {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Acquisition {
-    /// Knowledge gradient of the risk measure, choosing one (x, w) an iteration.
+    /// Knowledge gradient of the risk measure, exact.
     RhoKg,
+    /// Risk of upper confidence bounds: cheap.
+    CvUcb,
+    /// Logarithm of the noisy expected improvement of the risk.
+    LogNei,
+    /// Risk of one sample path of the model.
+    Thompson,
     /// Uniformly random (x, w): the baseline.
     Random,
 }

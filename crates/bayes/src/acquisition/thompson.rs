@@ -1,0 +1,64 @@
+//! `thompson`: the x whose risk is best under one sample path of the posterior, and the environment there that says
+//! most of its risk.
+//!
+//! x maximises `risk(f(x, .))` of one path f ([`Path`]), climbed by its gradient; w is where an
+//! observation lowers the variance of the risk most ([`super::informative`]), the tail being the path's own.
+//! Source: Thompson (1933); for functions Russo and Van Roy (2014). A new path is drawn for every decision.
+
+use super::informative::{falls, greatest};
+use super::knowledge_gradient::seen;
+use super::path::Path;
+use super::{Choice, Situation, multistart};
+use crate::maximize::Slope;
+use crate::stream::{Purpose, stream};
+
+/// The pair chosen; its value is the path's gain over the incumbent, never negative as long as a pair of the
+/// incumbent's x or of a better one is free.
+pub fn choose(s: &Situation<'_>) -> Option<Choice> {
+    let mut random = stream(s.seed, s.iteration, Purpose::PosteriorSamples);
+    let path = Path::draw(s.posterior, &mut random);
+    let risk = |x: &[f64]| {
+        let values = path.over(x, s.environments);
+        s.risk.evaluate(&values, &s.environments.masses)
+    };
+    let now = risk(&s.encode(s.incumbent));
+    let ranked = multistart::ranked(
+        s,
+        |x| risk(x) - now,
+        |x| {
+            let (value, gradient) = slope(s, &path, x);
+            (value - now, gradient)
+        },
+    );
+    ranked.into_iter().find_map(|(x, value)| {
+        let encoded = s.encode(&x);
+        let values = path.over(&encoded, s.environments);
+        let shares = s.risk.tail_weights(&values, &s.environments.masses);
+        let own = seen(s.posterior, &[encoded], s.environments);
+        let falls = falls(s.posterior, &own, &shares);
+        let environment = greatest(&falls, |j| s.is_free(&x, j))?;
+        Some(Choice {
+            x,
+            environment,
+            value: value.max(0.0),
+        })
+    })
+}
+
+/// Risk of the path at encoded x, with its gradient.
+fn slope(s: &Situation<'_>, path: &Path<'_>, x: &[f64]) -> Slope {
+    let values = path.over(x, s.environments);
+    let masses = &s.environments.masses;
+    let shares = s.risk.tail_weights(&values, masses);
+    let rows = super::knowledge_gradient::joint(&[x.to_vec()], s.environments);
+    let mut gradient = vec![0.0; x.len()];
+    for (row, share) in rows.rows().into_iter().zip(shares) {
+        if share != 0.0 {
+            let part = path.gradient(&row.to_vec());
+            for (sum, part) in gradient.iter_mut().zip(part) {
+                *sum += share * part;
+            }
+        }
+    }
+    (s.risk.evaluate(&values, masses), gradient)
+}
