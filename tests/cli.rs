@@ -4,3 +4,4 @@ mod bad_input;
 mod case;
 mod command_objective;
 mod commands;
+mod decide;

@@ -44,6 +44,7 @@ pub struct Plan {
     environments: Option<usize>,
     initial_evaluations: usize,
     decisions: u64,
+    batch: usize,
     notices: Vec<String>,
 }
 
@@ -83,6 +84,7 @@ impl Plan {
             },
             initial_evaluations: choices.n_initial * choices.initial_w,
             decisions: settings.study().iterations,
+            batch: settings.study().batch,
             notices: all,
             settings: settings.into(),
         })
@@ -102,8 +104,13 @@ impl fmt::Display for Plan {
         }
         writeln!(
             f,
-            "{} evaluations, then {} decisions with an evaluation each",
-            self.initial_evaluations, self.decisions
+            "{} evaluations, then {} decisions with {} each",
+            self.initial_evaluations,
+            self.decisions,
+            match self.batch {
+                1 => "an evaluation".to_owned(),
+                q => format!("{q} evaluations"),
+            }
         )?;
         if let Some(out) = &self.settings.out {
             writeln!(f, "everything would go to {}", out.display())?;

@@ -56,6 +56,14 @@ struct MeansArgs {
     )]
     threads: Option<usize>,
 
+    /// Evaluations done at once, up to the run's --batch; never changes a result
+    #[arg(
+        long,
+        value_name = "N",
+        help_heading = "Machine (may differ from before)"
+    )]
+    jobs: Option<usize>,
+
     /// auto, cpu or cuda:N
     #[arg(
         long,
@@ -118,6 +126,7 @@ impl From<MeansArgs> for RawSettings {
     fn from(means: MeansArgs) -> Self {
         Self {
             threads: means.threads,
+            jobs: means.jobs,
             device: means.device,
             timeout: means.timeout,
             cache: means.cache,

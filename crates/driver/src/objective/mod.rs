@@ -209,6 +209,12 @@ pub trait Objective {
     /// Does one evaluation. May take hours; watches the stop flag it was opened with.
     fn evaluate(&mut self, request: &Request) -> Outcome;
 
+    /// One more of itself, to evaluate on another thread at the same time; `None` for a kind that evaluates one
+    /// at a time (images: on all cores already).
+    fn worker(&self) -> Option<Box<dyn Objective + Send>> {
+        None
+    }
+
     /// Ends whatever is still running (processes first gently, then not). Called once, at the end or on a stop.
     fn stop(&mut self);
 

@@ -45,6 +45,10 @@ impl Objective for TestFunction {
         )
     }
 
+    fn worker(&self) -> Option<Box<dyn Objective + Send>> {
+        Some(Box::new(Self(self.0.clone())))
+    }
+
     fn stop(&mut self) {}
 
     fn truth(&self, x: &[f64], risk: RiskMeasure) -> Option<Truth> {

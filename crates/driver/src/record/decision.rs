@@ -14,17 +14,12 @@ use crate::event::Seconds;
 pub struct DecisionLine {
     /// The iteration, from 1.
     pub iteration: u64,
-    /// The evaluation that it asks for.
-    pub id: u64,
-    /// Decision parameters in natural units; a category is the index of its choice.
-    pub x: Vec<f64>,
-    /// Environment variables in natural units.
-    pub w: Vec<f64>,
-    /// Index of the environment in a finite set.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub environment: Option<u64>,
-    /// Value of the acquisition there.
-    pub acquisition: f64,
+    /// What it asks for.
+    #[serde(flatten)]
+    pub member: Member,
+    /// What it asks for beside that, with `--batch`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub more: Vec<Member>,
     /// The model that decided; absent before one could be fitted.
     pub model: Option<ModelRecord>,
     /// What would have been recommended just before: the incumbent of the iteration before.
@@ -38,40 +33,80 @@ pub struct DecisionLine {
     pub seconds: Seconds,
 }
 
+/// One (x, w) that a decision asks for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Member {
+    /// The evaluation.
+    pub id: u64,
+    /// Decision parameters in natural units; a category is the index of its choice.
+    pub x: Vec<f64>,
+    /// Environment variables in natural units.
+    pub w: Vec<f64>,
+    /// Index of the environment in a finite set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<u64>,
+    /// Value of the acquisition there.
+    pub acquisition: f64,
+}
+
 impl Sealed for DecisionLine {
     const FORMAT: &'static str = "bo/decision";
     const VERSION: u32 = 1;
 }
 
+impl Member {
+    /// What differs between two, bit for bit.
+    fn difference(&self, other: &Self) -> Option<&'static str> {
+        if self.id != other.id {
+            Some("its number")
+        } else if !same_bits(&self.x, &other.x) {
+            Some("x")
+        } else if !same_bits(&self.w, &other.w) || self.environment != other.environment {
+            Some("w")
+        } else if self.acquisition.to_bits() != other.acquisition.to_bits() {
+            Some("the acquisition value")
+        } else {
+            None
+        }
+    }
+}
+
 impl DecisionLine {
+    /// Everything it asks for, in the order of ids.
+    pub fn members(&self) -> impl Iterator<Item = &Member> {
+        std::iter::once(&self.member).chain(&self.more)
+    }
+
     /// What differs between two records of one decision, apart from times; `None` if nothing does.
     pub fn difference(&self, other: &Self) -> Option<String> {
-        let part = if self.iteration != other.iteration || self.id != other.id {
-            "its number"
+        let apart = self
+            .members()
+            .zip(other.members())
+            .find_map(|(ours, theirs)| Some((ours.difference(theirs)?, ours, theirs)));
+        let (part, ours, theirs) = if self.iteration != other.iteration {
+            ("its number", &self.member, &other.member)
+        } else if self.more.len() != other.more.len() {
+            ("the size of the batch", &self.member, &other.member)
         } else if !agree(
             self.model.as_ref(),
             other.model.as_ref(),
             ModelRecord::agrees,
         ) {
-            "the model"
-        } else if !same_bits(&self.x, &other.x) {
-            "x"
-        } else if !same_bits(&self.w, &other.w) || self.environment != other.environment {
-            "w"
-        } else if self.acquisition.to_bits() != other.acquisition.to_bits() {
-            "the acquisition value"
+            ("the model", &self.member, &other.member)
+        } else if let Some(apart) = apart {
+            apart
         } else if !agree(
             self.incumbent.as_ref(),
             other.incumbent.as_ref(),
             IncumbentRecord::agrees,
         ) {
-            "the incumbent"
+            ("the incumbent", &self.member, &other.member)
         } else {
             return None;
         };
         Some(format!(
             "{part} differs: recorded x {:?} w {:?}, computed x {:?} w {:?}",
-            self.x, self.w, other.x, other.w
+            ours.x, ours.w, theirs.x, theirs.w
         ))
     }
 }

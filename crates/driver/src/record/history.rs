@@ -35,7 +35,8 @@ pub struct Attempts {
 pub struct History {
     /// What was asked for.
     pub manifest: Manifest,
-    /// Finished evaluations, by id, without gaps.
+    /// Finished evaluations, by id; without gaps but in the last iteration, whose evaluations may have been
+    /// under way together.
     pub evaluations: Vec<EvaluationLine>,
     /// Decisions, by iteration from 1, without gaps.
     pub decisions: Vec<DecisionLine>,
@@ -92,6 +93,7 @@ impl History {
         let (evaluations, restored_evaluations) = Restoration {
             file: &path.join("evaluations.jsonl"),
             key: |line: &EvaluationLine| line.id,
+            round: |line: &EvaluationLine| line.iteration,
             first: 0,
             what: "evaluation",
         }
@@ -106,6 +108,7 @@ impl History {
         let (decisions, restored_decisions) = Restoration {
             file: &path.join("decisions.jsonl"),
             key: |line: &DecisionLine| line.iteration,
+            round: |line: &DecisionLine| line.iteration,
             first: 1,
             what: "decision of iteration",
         }
@@ -162,7 +165,8 @@ impl History {
     /// to be complete.
     pub fn complete(&self) -> Option<u64> {
         let evaluations = self.evaluations.len() as u64;
-        let open = self.decisions.iter().find(|line| line.id >= evaluations);
+        let missing = |line: &&DecisionLine| line.members().any(|m| m.id >= evaluations);
+        let open = self.decisions.iter().find(missing);
         match (open, self.decisions.last()) {
             (Some(open), _) => Some(open.iteration.saturating_sub(1)),
             (None, last) => last.map(|last| last.iteration),
@@ -310,6 +314,8 @@ fn attempts(
 struct Restoration<'f, T> {
     file: &'f Path,
     key: fn(&T) -> u64,
+    /// Lines of the last round may have come in any order, so that one may still be missing.
+    round: fn(&T) -> u64,
     first: u64,
     what: &'static str,
 }
@@ -356,8 +362,14 @@ impl<T: Sealed + Clone> Restoration<'_, T> {
             }
         }
         let restored = lines.len() > found || !contents.damaged.is_empty();
-        for (expected, key) in (self.first..).zip(lines.keys()) {
-            if *key != expected {
+        let gap = (self.first..)
+            .zip(lines.keys())
+            .find(|(expected, key)| *key != expected);
+        if let Some((missing, next)) = gap {
+            let last = lines.values().next_back().map(self.round);
+            let mut after = lines.range(next..).map(|(_, line)| (self.round)(line));
+            let under_way = contents.damaged.is_empty() && after.all(|round| Some(round) == last);
+            if !under_way {
                 let cause = contents
                     .damaged
                     .first()
@@ -365,7 +377,7 @@ impl<T: Sealed + Clone> Restoration<'_, T> {
                         format!("line {line} is damaged ({reason}); ")
                     });
                 let reason = format!(
-                    "{cause}{} {expected} is missing and no checkpoint holds it",
+                    "{cause}{} {missing} is missing and no checkpoint holds it",
                     self.what
                 );
                 return Err(RecordError::damaged(self.file, reason));

@@ -28,7 +28,9 @@ mod seal;
 pub use attempt::{AttemptLine, StartedJournal};
 pub use checkpoint::{Checkpoint, checkpoint_files, damaged_checkpoints, newest_good};
 pub use cpu::cpu;
-pub use decision::{DecisionLine, HyperRecord, IncumbentRecord, ModelRecord, StandardizerRecord};
+pub use decision::{
+    DecisionLine, HyperRecord, IncumbentRecord, Member, ModelRecord, StandardizerRecord,
+};
 pub use directory::{RunDirectory, holds_run, read_sealed};
 pub use error::{RecordError, free_beside};
 pub use evaluation::{EvaluationLine, same_bits};

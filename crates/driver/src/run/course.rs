@@ -15,6 +15,7 @@ impl Session<'_> {
     pub fn course(mut self) -> Result<End, Failure> {
         let outcome = self.iterations();
         self.objective.stop();
+        self.workers.iter_mut().for_each(|worker| worker.stop());
         let last = Heartbeat::read(self.directory.path());
         if let Some(last) = last.filter(|beat| beat.pid == std::process::id()) {
             let ended = Heartbeat {
@@ -33,18 +34,17 @@ impl Session<'_> {
     fn iterations(&mut self) -> Result<(), Halt> {
         if self.complete().is_none() {
             let scope = self.ledger.scope("initial design");
-            for (id, query) in (0..).zip(self.optimizer.initial_design()) {
-                let evaluation = self.evaluate(&scope, id, 0, &query)?;
-                self.tell(&scope, evaluation)?;
-            }
+            let design: Vec<_> = (0..).zip(self.optimizer.initial_design()).collect();
+            let evaluations = self.evaluate(&scope, 0, &design)?;
+            self.tell(&scope, evaluations)?;
             self.refit(&scope, 0)?;
             self.conclude(scope, 0)?;
         }
         for iteration in self.next_iteration()..=self.schedule.iterations {
             let scope = self.ledger.scope("iteration");
-            let (id, query) = self.decide(&scope, iteration)?;
-            let evaluation = self.evaluate(&scope, id, iteration, &query)?;
-            self.tell(&scope, evaluation)?;
+            let queries = self.decide(&scope, iteration)?;
+            let evaluations = self.evaluate(&scope, iteration, &queries)?;
+            self.tell(&scope, evaluations)?;
             self.refit(&scope, iteration)?;
             self.conclude(scope, iteration)?;
         }

@@ -21,7 +21,10 @@ impl Session<'_> {
             (model.hyper.lengthscales.len() + model.incumbent.len()) * size_of::<f64>()
         });
         let incumbent = line.incumbent.as_ref().map_or(0, incumbent_bytes);
-        self.kept_bytes += ((line.x.len() + line.w.len()) * 8 + model + incumbent) as u64;
+        let points = line
+            .members()
+            .map(|m| (m.x.len() + m.w.len()) * size_of::<f64>());
+        self.kept_bytes += (points.sum::<usize>() + model + incumbent) as u64;
     }
 
     /// Names everything that stays until the next iteration.

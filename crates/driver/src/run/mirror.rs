@@ -5,11 +5,21 @@ use bo_bayes::optimizer::{self, ModelState, Observation};
 
 use crate::objective::{Outcome, Status};
 use crate::record::{
-    EvaluationLine, HyperRecord, IncumbentRecord, ModelRecord, StandardizerRecord,
+    EvaluationLine, HyperRecord, IncumbentRecord, Member, ModelRecord, StandardizerRecord,
 };
 
 /// Longest list of environments that is written for an incumbent; a continuous law is judged on more.
 const SHOWN_ENVIRONMENTS: usize = 1000;
+
+/// A recorded member of a decision as a query, with the id of its evaluation.
+pub fn query(member: &Member) -> (u64, optimizer::Query) {
+    let query = optimizer::Query {
+        x: member.x.clone(),
+        environment: member.environment.and_then(|row| usize::try_from(row).ok()),
+        w: member.w.clone(),
+    };
+    (member.id, query)
+}
 
 /// A recorded evaluation as the optimiser is told of it.
 pub fn observation(line: &EvaluationLine) -> Observation {

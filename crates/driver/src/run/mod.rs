@@ -1,11 +1,12 @@
 //! The loop of a run, how it begins, goes on and ends.
 //!
 //! [`start()`] begins a run and [`resume`] takes one up; both end in the loop, `course`, whose steps stand
-//! in `step`. [`Setup`] is what a run needs before it touches the disk; [`World`] is what it shares with
+//! in `step` and `evaluate`. [`Setup`] is what a run needs before it touches the disk; [`World`] is what it shares with
 //! the process around it.
 
 mod choices;
 mod course;
+mod evaluate;
 mod holdings;
 mod launch;
 mod locate;

@@ -35,6 +35,8 @@ impl<E: Into<Failure>> From<E> for Halt {
 pub struct Session<'r> {
     pub(super) optimizer: Optimizer,
     pub(super) objective: Box<dyn Objective>,
+    /// One for each of `--jobs`; empty where evaluations are done one by one.
+    pub(super) workers: Vec<Box<dyn Objective + Send>>,
     pub(super) schedule: Schedule,
     pub(super) stop: StopFlag,
     pub(super) directory: RunDirectory,
@@ -90,6 +92,7 @@ impl<'r> Session<'r> {
         let mut session = Self {
             optimizer: setup.optimizer,
             objective: setup.objective,
+            workers: setup.workers,
             schedule: setup.schedule,
             stop: setup.stop,
             directory,

@@ -18,6 +18,8 @@ use crate::settings::{Keep, RawSettings, Settings};
 pub struct Schedule {
     /// Decisions in all.
     pub iterations: u64,
+    /// Queries of a decision; at least 1.
+    pub batch: usize,
     /// A checkpoint after every so many iterations; at least 1.
     pub checkpoint_every: u64,
     /// A deep clean-up after every so many iterations; at least 1.
@@ -32,6 +34,8 @@ pub struct Setup {
     pub optimizer: Optimizer,
     /// Answers.
     pub objective: Box<dyn Objective>,
+    /// Answer at once, one for each of `--jobs`; empty where evaluations are done one by one.
+    pub workers: Vec<Box<dyn Objective + Send>>,
     /// What `run.json` will say.
     pub manifest: Manifest,
     /// When to save.
@@ -54,13 +58,19 @@ impl Setup {
     ) -> Result<Self, Failure> {
         let manifest = manifest(settings, &problem, &objective.describe())?;
         let means = settings.means();
+        let workers = match means.jobs {
+            0 | 1 => Vec::new(),
+            jobs => (0..jobs).map_while(|_| objective.worker()).collect(),
+        };
         Ok(Self {
             optimizer: Optimizer::new(problem, choices)
                 .map_err(|error| Failure::unexpected("setting up the optimiser", error))?,
             objective,
+            workers,
             manifest,
             schedule: Schedule {
                 iterations: settings.study().iterations,
+                batch: settings.study().batch,
                 checkpoint_every: means.checkpoint_every.max(1),
                 deep_clean_every: means.deep_clean_every.max(1),
                 keep: means.keep_checkpoints,

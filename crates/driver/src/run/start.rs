@@ -182,7 +182,7 @@ impl Session<'_> {
         let planned = design.iter().map(|query| (0, &query.x, &query.w));
         let decided = decisions
             .iter()
-            .map(|line| (line.iteration, &line.x, &line.w));
+            .flat_map(|line| line.members().map(|m| (line.iteration, &m.x, &m.w)));
         let expected: Vec<_> = planned.chain(decided).collect();
         if expected.len() != evaluations.len() {
             let iteration = evaluations.last().map_or(0, |line| line.iteration);

@@ -1,5 +1,5 @@
-//! The steps of an iteration: decide, evaluate, tell, refit, conclude. What must be durable is so before
-//! the next step begins.
+//! The steps of an iteration: decide, tell, refit, conclude (`evaluate` has a file of its own). What must be
+//! durable is so before the next step begins.
 
 use std::time::Instant;
 
@@ -8,24 +8,22 @@ use bo_memory::{Scope, host};
 
 use super::mirror;
 use super::session::{Halt, Session};
-use super::stop::Stop;
 use crate::event::{EvaluationDone, IterationDone, Level, Phase, RunEvent, Seconds};
 use crate::exit::Failure;
-use crate::objective::{Outcome, Request, Status};
 use crate::record::{
-    AttemptLine, Attempts, DecisionLine, EvaluationLine, Heartbeat, MemoryLine, RecordError, now,
-    same_bits,
+    DecisionLine, EvaluationLine, Heartbeat, Member, MemoryLine, RecordError, now,
 };
 use crate::settings::Keep;
-use crate::supervise::{end_leftover, reach};
+use crate::supervise::reach;
 
 impl Session<'_> {
-    /// The decision of an iteration and the id of its evaluation: from the record, or computed and recorded.
+    /// The decision of an iteration: from the record, or computed and recorded. The queries it asks for, with
+    /// the ids of their evaluations.
     pub(super) fn decide(
         &mut self,
         scope: &Scope,
         iteration: u64,
-    ) -> Result<(u64, optimizer::Query), Halt> {
+    ) -> Result<Vec<(u64, optimizer::Query)>, Halt> {
         let recorded = self.ahead.decisions.remove(&iteration);
         let line = match recorded {
             Some(line) if !self.verify => {
@@ -54,38 +52,41 @@ impl Session<'_> {
                 }
             }
         };
-        let query = optimizer::Query {
-            x: line.x.clone(),
-            environment: line.environment.and_then(|row| usize::try_from(row).ok()),
-            w: line.w.clone(),
-        };
-        let id = line.id;
+        let queries = line.members().map(mirror::query).collect();
         self.keep_decision(&line);
         self.decisions.push(line);
-        Ok((id, query))
+        Ok(queries)
     }
 
     fn compute_decision(&mut self, scope: &Scope, iteration: u64) -> Result<DecisionLine, Halt> {
         let begun = Instant::now();
-        let decision = scope
-            .during("acquire", || self.optimizer.decide(iteration))
+        let q = self.schedule.batch;
+        let batch = scope
+            .during("acquire", || self.optimizer.decide_batch(iteration, q))
             .map_err(|error| {
                 Failure::unexpected(format!("deciding iteration {iteration}"), error)
             })?;
         let acquire = begun.elapsed().as_secs_f64();
         self.seconds.acquire += acquire;
         let mut events = std::mem::take(&mut self.fit_events);
-        events.extend(decision.events.iter().map(ToString::to_string));
+        let told = batch.iter().flat_map(|decision| &decision.events);
+        events.extend(told.map(ToString::to_string));
         for event in &events {
             self.notice(Level::Warning, format!("iteration {iteration}: {event}"));
         }
-        Ok(DecisionLine {
-            iteration,
-            id: self.evaluations.len() as u64,
+        let first = self.evaluations.len() as u64;
+        let mut members = (first..).zip(batch).map(|(id, decision)| Member {
+            id,
             x: decision.query.x,
             w: decision.query.w,
             environment: decision.query.environment.map(|row| row as u64),
             acquisition: decision.acquisition,
+        });
+        let member = members.next().expect("a batch holds at least one query");
+        Ok(DecisionLine {
+            iteration,
+            member,
+            more: members.collect(),
             model: mirror::model(self.optimizer.state()),
             incumbent: self.incumbents.last().cloned().flatten(),
             events,
@@ -96,103 +97,16 @@ impl Session<'_> {
         })
     }
 
-    /// The evaluation of a query: from the record, or asked of the objective and recorded.
-    pub(super) fn evaluate(
-        &mut self,
-        scope: &Scope,
-        id: u64,
-        iteration: u64,
-        query: &optimizer::Query,
-    ) -> Result<EvaluationLine, Halt> {
-        if let Some(line) = self.ahead.evaluations.remove(&id) {
-            if line.iteration != iteration
-                || !same_bits(&line.x, &query.x)
-                || !same_bits(&line.w, &query.w)
-            {
-                let reason = format!(
-                    "evaluation {id} is recorded at x {:?} w {:?}, decided was x {:?} w {:?}",
-                    line.x, line.w, query.x, query.w
-                );
-                return Err(self.differs(iteration, reason).into());
-            }
-            self.total.evaluate += line.seconds;
-            self.evaluation_done(&line, true);
-            return Ok(line);
+    /// Tells the optimiser, in the order of ids.
+    pub(super) fn tell(&mut self, scope: &Scope, lines: Vec<EvaluationLine>) -> Result<(), Halt> {
+        for line in lines {
+            let observation = mirror::observation(&line);
+            scope
+                .during("fit", || self.optimizer.tell(observation))
+                .map_err(|error| self.differs(line.iteration, error.to_string()))?;
+            self.keep_evaluation(&line);
+            self.evaluations.push(line);
         }
-        self.check_stop()?;
-        self.settle()?;
-        let attempts = self.ahead.attempts.get(&id).cloned().unwrap_or_default();
-        let attempt = attempts.started;
-        self.phase_of(iteration, Phase::Evaluate, Some((id, attempt, query)));
-        scope.during("record", || {
-            self.directory.attempts.append(&AttemptLine {
-                id,
-                attempt,
-                iteration: Some(iteration),
-                pid: std::process::id(),
-                process_group: None,
-                death: None,
-                own: false,
-                started: now(),
-            })
-        })?;
-        let request = Request {
-            id,
-            attempt,
-            iteration,
-            query: query.clone(),
-            seed: evaluation_seed(self.manifest.seed, id),
-        };
-        let begun = Instant::now();
-        if let Some((group, started)) = attempts.program
-            && end_leftover(group, started)
-        {
-            let message = format!(
-                "evaluation {id}: the program of its earlier attempt was still running and was ended"
-            );
-            self.notice(Level::Warning, message);
-        }
-        let outcome = match set_aside(&attempts) {
-            Some(outcome) => outcome,
-            None => scope.during("evaluate", || self.objective.evaluate(&request)),
-        };
-        let seconds = begun.elapsed().as_secs_f64();
-        self.seconds.evaluate += seconds;
-        let Some((value, status, reason)) = mirror::outcome(&outcome) else {
-            let signal = self.stop.asked().unwrap_or(15);
-            return Err(Halt::Stop(Stop::Signal { signal }));
-        };
-        let line = EvaluationLine {
-            id,
-            iteration,
-            x: query.x.clone(),
-            w: query.w.clone(),
-            environment: query.environment.map(|row| row as u64),
-            value,
-            status: status.to_owned(),
-            reason,
-            attempt,
-            seconds,
-        };
-        scope.during("record", || self.directory.evaluations.append(&line))?;
-        self.evaluation_done(&line, false);
-        if let Err(Failure::KeepsFailing { count, reason, .. }) =
-            self.breaker.note(&outcome, self.directory.path())
-        {
-            self.ahead.evaluations.insert(id, line);
-            return Err(Halt::Stop(Stop::KeepsFailing { count, reason }));
-        }
-        Ok(line)
-    }
-
-    /// Tells the optimiser.
-    pub(super) fn tell(&mut self, scope: &Scope, line: EvaluationLine) -> Result<(), Halt> {
-        let observation = mirror::observation(&line);
-        scope
-            .during("fit", || self.optimizer.tell(observation))
-            .map_err(|error| self.differs(line.iteration, error.to_string()))?;
-        self.keep_evaluation(&line);
-        self.evaluations.push(line);
         Ok(())
     }
 
@@ -254,7 +168,10 @@ impl Session<'_> {
             incumbent: self.incumbents.last().cloned().flatten(),
             acquisition: match iteration {
                 0 => None,
-                _ => self.decisions.last().map(|decision| decision.acquisition),
+                _ => self
+                    .decisions
+                    .last()
+                    .map(|decision| decision.member.acquisition),
             },
             seconds,
             elapsed: self.begun.elapsed().as_secs_f64(),
@@ -298,7 +215,7 @@ impl Session<'_> {
         self.phase_of(iteration, phase, None);
     }
 
-    fn phase_of(
+    pub(super) fn phase_of(
         &mut self,
         iteration: u64,
         phase: Phase,
@@ -332,7 +249,7 @@ impl Session<'_> {
         reach(phase, iteration, self.directory.path());
     }
 
-    fn evaluation_done(&mut self, line: &EvaluationLine, from_record: bool) {
+    pub(super) fn evaluation_done(&mut self, line: &EvaluationLine, from_record: bool) {
         self.emit(&RunEvent::EvaluationDone(EvaluationDone {
             id: line.id,
             iteration: line.iteration,
@@ -347,42 +264,11 @@ impl Session<'_> {
         }));
     }
 
-    fn differs(&self, iteration: u64, reason: String) -> RecordError {
+    pub(super) fn differs(&self, iteration: u64, reason: String) -> RecordError {
         RecordError::Differs {
             path: self.directory.path().to_owned(),
             iteration,
             reason,
         }
     }
-}
-
-/// Deaths of its own after which an evaluation is not tried again.
-const DEATHS: usize = 2;
-
-/// The outcome of an evaluation that has killed its worker too often.
-fn set_aside(attempts: &Attempts) -> Option<Outcome> {
-    let last = attempts.deaths.last()?;
-    (attempts.deaths.len() >= DEATHS).then(|| Outcome::Failed {
-        status: if last.contains("memory") {
-            Status::Oom
-        } else {
-            Status::Failed
-        },
-        reason: format!(
-            "set aside: its worker died {} times: {last}",
-            attempts.deaths.len()
-        ),
-    })
-}
-
-/// Seed that an objective is given for an evaluation: a function of the run's seed and the id alone.
-fn evaluation_seed(seed: u64, id: u64) -> u64 {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(b"bo/evaluation seed");
-    hasher.update(&seed.to_le_bytes());
-    hasher.update(&id.to_le_bytes());
-    let mut first = [0_u8; 8];
-    first.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
-    // 53 bits: any JSON reader of any objective takes it without loss
-    u64::from_le_bytes(first) >> 11
 }

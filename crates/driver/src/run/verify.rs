@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use bo_bayes::optimizer::Optimizer;
+use bo_bayes::optimizer::{Optimizer, Query};
 use serde::Serialize;
 
 use super::launch::{World, prepare, recorded_settings};
@@ -87,6 +87,7 @@ pub fn verify(path: &Path) -> Result<Verified, Failure> {
     let mut check = Check {
         path,
         optimizer: setup.optimizer,
+        batch: setup.schedule.batch,
         compare: not_comparable.is_none(),
     };
     let decisions = check.run(&history)?;
@@ -153,28 +154,27 @@ fn checkpoints(path: &Path, history: &History) -> Result<usize, Failure> {
 struct Check<'p> {
     path: &'p Path,
     optimizer: Optimizer,
+    batch: usize,
     compare: bool,
 }
 
 impl Check<'_> {
     /// Follows the run from its first evaluation; returns the decisions that were computed again.
     fn run(&mut self, history: &History) -> Result<usize, Failure> {
-        let mut evaluations = history.evaluations.iter();
-        for query in self.optimizer.initial_design() {
-            match evaluations.next() {
-                Some(line) => self.told(line, 0, &query.x, &query.w)?,
-                None => return Ok(0),
-            }
+        let mut evaluations = history.evaluations.iter().peekable();
+        let design: Vec<_> = (0..).zip(self.optimizer.initial_design()).collect();
+        if !self.round(&mut evaluations, 0, &design)? {
+            return Ok(0);
         }
         self.refit(0)?;
         let mut checked = 0;
         for line in &history.decisions {
             self.decided(line)?;
             checked += usize::from(self.compare);
-            let Some(evaluation) = evaluations.next() else {
+            let queries: Vec<_> = line.members().map(mirror::query).collect();
+            if !self.round(&mut evaluations, line.iteration, &queries)? {
                 return Ok(checked);
-            };
-            self.told(evaluation, line.iteration, &line.x, &line.w)?;
+            }
             self.refit(line.iteration)?;
         }
         match (evaluations.next(), &history.result) {
@@ -196,6 +196,28 @@ impl Check<'_> {
                 }
             }
             _ => Ok(checked),
+        }
+    }
+
+    /// Tells the evaluations of one iteration; false where some are not there yet: the run was stopped inside it.
+    fn round<'l>(
+        &mut self,
+        lines: &mut std::iter::Peekable<impl Iterator<Item = &'l EvaluationLine>>,
+        iteration: u64,
+        queries: &[(u64, Query)],
+    ) -> Result<bool, Failure> {
+        let mut whole = true;
+        for (id, query) in queries {
+            match lines.next_if(|line| line.id == *id) {
+                Some(line) => self.told(line, iteration, &query.x, &query.w)?,
+                None => whole = false,
+            }
+        }
+        match lines.peek() {
+            Some(line) if !whole => {
+                Err(self.wrong(line.iteration, "an evaluation that nobody decided"))
+            }
+            _ => Ok(whole),
         }
     }
 
@@ -221,17 +243,22 @@ impl Check<'_> {
         }
         let computed = self
             .optimizer
-            .decide(line.iteration)
+            .decide_batch(line.iteration, self.batch)
             .map_err(|error| self.wrong(line.iteration, &error.to_string()))?;
-        let same = same_bits(&computed.query.x, &line.x)
-            && same_bits(&computed.query.w, &line.w)
-            && computed.acquisition.to_bits() == line.acquisition.to_bits();
-        if !same {
-            let reason = format!(
-                "the decision is x {:?} w {:?}, recorded is x {:?} w {:?}",
-                computed.query.x, computed.query.w, line.x, line.w
-            );
-            return Err(self.wrong(line.iteration, &reason));
+        if computed.len() != line.members().count() {
+            return Err(self.wrong(line.iteration, "the batch has another size"));
+        }
+        for (computed, member) in computed.iter().zip(line.members()) {
+            let same = same_bits(&computed.query.x, &member.x)
+                && same_bits(&computed.query.w, &member.w)
+                && computed.acquisition.to_bits() == member.acquisition.to_bits();
+            if !same {
+                let reason = format!(
+                    "the decision is x {:?} w {:?}, recorded is x {:?} w {:?}",
+                    computed.query.x, computed.query.w, member.x, member.w
+                );
+                return Err(self.wrong(line.iteration, &reason));
+            }
         }
         Ok(())
     }

@@ -108,6 +108,22 @@ impl Settings {
                 }
             },
         };
+        let batch = at_most(
+            "batch",
+            at_least_one("batch", raw.batch.unwrap_or(1) as u64)?,
+            1000,
+        )?;
+        let jobs = at_least_one("jobs", raw.jobs.unwrap_or(1) as u64)?;
+        if jobs > batch {
+            return Err(refuse(
+                "jobs",
+                format!(
+                    "{jobs} evaluations at once, but only {batch} are decided together (going on before a \
+                     batch is complete is not built)"
+                ),
+                &format!("type --jobs {batch} or fewer, or begin a run with --batch {jobs}"),
+            ));
+        }
         let study = Study {
             objective: objective(raw, &refuse)?,
             iterations: at_most("iterations", raw.iterations.unwrap_or(30), 20_000)?,
@@ -128,6 +144,7 @@ impl Settings {
                 warp: raw.input_warping.unwrap_or(false),
                 noise_per_status: raw.noise_per_status.unwrap_or(false),
             },
+            batch: batch as usize,
             seed: raw.seed.unwrap_or(0),
             environment: environment(raw, &refuse)?,
             edge_model: raw.edge_model.clone(),
@@ -135,6 +152,7 @@ impl Settings {
         };
         let means = Means {
             threads: raw.threads,
+            jobs: jobs as usize,
             device,
             device_origin: origin("device"),
             cache: raw.cache.clone(),
@@ -358,6 +376,8 @@ impl From<Settings> for RawSettings {
             kernel_structure: Some(study.surrogate.structure),
             input_warping: Some(study.surrogate.warp),
             noise_per_status: Some(study.surrogate.noise_per_status),
+            // a run from before there were batches says nothing, which is 1
+            batch: (study.batch > 1).then_some(study.batch),
             seed: Some(study.seed),
             out: Some(out),
             edge_model: study.edge_model,
@@ -365,6 +385,7 @@ impl From<Settings> for RawSettings {
             command_folder: means.command_folder,
             timeout: means.timeout,
             threads: means.threads,
+            jobs: Some(means.jobs),
             device: Some(means.device.to_string()),
             cache: means.cache,
             host_memory_mb: Some(means.host_memory_mb),
@@ -469,6 +490,21 @@ mod tests {
                     ..Default::default()
                 },
                 "n-w",
+            ),
+            (
+                RawSettings {
+                    batch: Some(3),
+                    jobs: Some(4),
+                    ..Default::default()
+                },
+                "jobs",
+            ),
+            (
+                RawSettings {
+                    batch: Some(0),
+                    ..Default::default()
+                },
+                "batch",
             ),
             (
                 RawSettings {

@@ -287,6 +287,8 @@ pub struct Study {
     pub acquisition: Acquisition,
     /// Gaussian process.
     pub surrogate: Surrogate,
+    /// Queries of a decision; at least 1.
+    pub batch: usize,
     /// Seed of everything random.
     pub seed: u64,
     /// What an environment of labelled images is.
@@ -302,6 +304,8 @@ pub struct Study {
 pub struct Means {
     /// Worker threads; `None` = all cores. At least 1.
     pub threads: Option<usize>,
+    /// Evaluations at once; at least 1, at most the batch.
+    pub jobs: usize,
     /// Device.
     pub device: Device,
     /// Where `device` was set, for messages.

@@ -85,6 +85,11 @@ pub struct RawSettings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub noise_per_status: Option<bool>,
 
+    /// Evaluations that are decided together in an iteration [default: 1]
+    #[arg(long, value_name = "Q", help_heading = "Run")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch: Option<usize>,
+
     /// Seed of everything random [default: 0]
     #[arg(long, value_name = "N", help_heading = "Run")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -234,6 +239,11 @@ pub struct RawSettings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub threads: Option<usize>,
 
+    /// Evaluations done at once, up to --batch; never changes a result [default: 1]
+    #[arg(long, value_name = "N", help_heading = "Machine")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jobs: Option<usize>,
+
     /// auto, cpu or cuda:N [default: auto = a GPU if there is one, else the CPU]
     #[arg(long, value_name = "DEVICE", help_heading = "Machine")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -316,6 +326,7 @@ impl RawSettings {
             kernel_structure: self.kernel_structure.or(file.kernel_structure),
             input_warping: self.input_warping.or(file.input_warping),
             noise_per_status: self.noise_per_status.or(file.noise_per_status),
+            batch: self.batch.or(file.batch),
             seed: self.seed.or(file.seed),
             out: self.out.or(file.out),
             scenes: self.scenes.or(file.scenes),
@@ -342,6 +353,7 @@ impl RawSettings {
             edge_model: self.edge_model.or(file.edge_model),
             weights: self.weights.or(file.weights),
             threads: self.threads.or(file.threads),
+            jobs: self.jobs.or(file.jobs),
             device: self.device.or(file.device),
             cache: self.cache.or(file.cache),
             host_memory_mb: self.host_memory_mb.or(file.host_memory_mb),
@@ -387,6 +399,7 @@ impl RawSettings {
             command_folder: self.command_folder.clone(),
             timeout: self.timeout,
             threads: self.threads,
+            jobs: self.jobs,
             device: self.device.clone(),
             cache: self.cache.clone(),
             host_memory_mb: self.host_memory_mb,

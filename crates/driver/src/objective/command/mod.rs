@@ -195,6 +195,19 @@ impl Objective for Command {
         }
     }
 
+    fn worker(&self) -> Option<Box<dyn Objective + Send>> {
+        Some(Box::new(Self {
+            words: self.words.clone(),
+            folder: self.folder.clone(),
+            mode: self.mode,
+            timeout: self.timeout,
+            file: self.file.clone(),
+            surroundings: self.surroundings.clone(),
+            server: None,
+            served: 0,
+        }))
+    }
+
     fn stop(&mut self) {
         if let Some(server) = self.server.take() {
             server.end();
