@@ -6,6 +6,7 @@
 //! per image and kept, in half precision, in a store bounded in memory.
 
 pub mod contrast;
+pub mod corner;
 pub mod corruption;
 pub mod decode;
 pub mod edge;
@@ -16,6 +17,7 @@ pub mod kept;
 pub mod labels;
 pub mod line;
 pub mod orientation;
+pub mod overlay;
 pub mod pipeline;
 pub mod region;
 pub mod scene;

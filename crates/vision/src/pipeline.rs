@@ -8,6 +8,7 @@ use image::imageops::grayscale;
 use image::{GrayImage, RgbImage};
 
 use crate::contrast;
+use crate::corner::{CornerError, Corners};
 use crate::edge::{EdgeError, EdgeNetwork};
 use crate::geometry::{Point, Rect, Segment};
 use crate::line::{
@@ -222,6 +223,39 @@ pub fn detect(
     lines.collect()
 }
 
+/// What was detected where lines are known, and how good it is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Examination {
+    /// As [`detect`] answers with the regions that the truth names.
+    pub lines: Vec<DetectedLine>,
+    /// The lines against the true ones.
+    pub score: LineScore,
+    /// The corner points against the true ones, where the lines are those of a weld scene.
+    pub corners: Option<CornerError>,
+}
+
+/// Detects with the regions that `truth` names and judges the lines against it.
+pub fn examine(
+    seen: &Seen,
+    truth: &Truth,
+    parameters: &LineParameters,
+    scratch: &mut Scratch,
+) -> Examination {
+    let lines = detect(seen, &truth.regions(), parameters, scratch);
+    let detected: Vec<Segment> = lines.iter().map(|line| line.segment).collect();
+    let corners = Corners::from_truth(truth).map(|labelled| {
+        let kinds = truth.kinds();
+        let of_kind = |line: &DetectedLine| Some((kinds[line.region?], line.segment));
+        let of_kinds: Vec<_> = lines.iter().filter_map(of_kind).collect();
+        Corners::from_lines(&of_kinds).error(&labelled)
+    });
+    Examination {
+        score: score(&detected, &truth.lines(), seen.width, seen.height),
+        corners,
+        lines,
+    }
+}
+
 /// Detects with the regions that `truth` names and scores the lines against it.
 pub fn evaluate(
     seen: &Seen,
@@ -229,16 +263,9 @@ pub fn evaluate(
     parameters: &LineParameters,
     scratch: &mut Scratch,
 ) -> LineScore {
-    let (regions, lines): (Vec<Rect>, Vec<Segment>) = match truth {
-        Truth::Regions(regions) => regions
-            .iter()
-            .map(|region| (region.bounds, region.line))
-            .unzip(),
-        Truth::Segments(lines) => (Vec::new(), lines.clone()),
-    };
-    let detected = detect(seen, &regions, parameters, scratch);
+    let detected = detect(seen, &truth.regions(), parameters, scratch);
     let detected: Vec<Segment> = detected.iter().map(|line| line.segment).collect();
-    score(&detected, &lines, seen.width, seen.height)
+    score(&detected, &truth.lines(), seen.width, seen.height)
 }
 
 /// The one line of a region.

@@ -44,6 +44,32 @@ pub enum Truth {
     Segments(Vec<Segment>),
 }
 
+impl Truth {
+    /// The true lines.
+    pub fn lines(&self) -> Vec<Segment> {
+        match self {
+            Self::Regions(regions) => regions.iter().map(|region| region.line).collect(),
+            Self::Segments(lines) => lines.clone(),
+        }
+    }
+
+    /// The regions to look in; none where all segments of the image count.
+    pub fn regions(&self) -> Vec<Rect> {
+        match self {
+            Self::Regions(regions) => regions.iter().map(|region| region.bounds).collect(),
+            Self::Segments(_) => Vec::new(),
+        }
+    }
+
+    /// What each region holds.
+    pub fn kinds(&self) -> Vec<LineKind> {
+        match self {
+            Self::Regions(regions) => regions.iter().map(|region| region.kind).collect(),
+            Self::Segments(_) => Vec::new(),
+        }
+    }
+}
+
 /// One decoded image with its labels.
 #[derive(Clone, Debug)]
 pub struct LabelledImage {
