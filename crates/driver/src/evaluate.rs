@@ -5,21 +5,24 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::{Path, PathBuf};
 
 use bo_bayes::environment::Environments;
 use bo_bayes::risk::RiskMeasure;
-use bo_vision::pipeline::{PARAMETERS, Scratch};
-use bo_vision::score::LineScore;
+use bo_vision::pipeline::{Examination, PARAMETERS, Scratch};
 use rayon::prelude::*;
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::exit::Failure;
 use crate::objective::{LineImages, Opened, Outcome, Query, Request};
+use crate::picture::save;
 use crate::quantity::value;
 use crate::record::Manifest;
 use crate::summary::shown;
 
+/// Environments named as the worst, and drawn.
+const WORST: usize = 5;
 /// Environments listed on a screen.
 const LISTED: usize = 40;
 
@@ -41,6 +44,9 @@ pub struct Evaluation {
     images: Vec<Scored>,
     /// Names, the worst first.
     worst: Vec<String>,
+    /// Pictures of these.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pictures: Vec<PathBuf>,
     #[serde(skip)]
     order: Vec<usize>,
 }
@@ -62,8 +68,45 @@ struct Scored {
     precision: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     f: Option<f64>,
+    /// Mean distance of the corner points found from the labelled ones, in pixels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    corner_error: Option<f64>,
+    /// How many labelled corner points were found, and how many are labelled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    corners: Option<[usize; 2]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
+}
+
+impl Scored {
+    /// An environment with a value or the reason why it has none.
+    fn new(name: String, score: Result<f64, String>) -> Self {
+        let (score, error) = match score {
+            Ok(score) => (Some(score), None),
+            Err(error) => (None, Some(error)),
+        };
+        Self {
+            name,
+            score,
+            precision: None,
+            f: None,
+            corner_error: None,
+            corners: None,
+            error,
+        }
+    }
+
+    /// An image with what was found in it.
+    fn examined(name: String, found: &Examination) -> Self {
+        let error = found.corner_error;
+        Self {
+            precision: Some(found.score.precision),
+            f: Some(found.score.f),
+            corner_error: error.and_then(|error| error.mean),
+            corners: error.map(|error| [error.found, error.labelled]),
+            ..Self::new(name, Ok(found.score.lp))
+        }
+    }
 }
 
 /// How scores are judged.
@@ -123,9 +166,10 @@ impl Judge<'_> {
             risk: level.risk,
             mean: level.mean,
             defaults,
+            pictures: Vec::new(),
             worst: order
                 .iter()
-                .take(5)
+                .take(WORST)
                 .map(|&i| images[i].name.clone())
                 .collect(),
             images,
@@ -139,46 +183,28 @@ impl Judge<'_> {
     /// No image has a score.
     pub fn images(&self, images: &LineImages, x: &[f64]) -> Result<Evaluation, Failure> {
         let weights = vec![1.0; images.len()];
-        let scores = |x: &[f64]| -> Vec<Result<LineScore, String>> {
-            (0..images.len())
-                .into_par_iter()
-                .map_init(Scratch::default, |scratch, number| {
-                    images
-                        .score(number, x, scratch)
-                        .map_err(|error| error.to_string())
+        let names = images.names();
+        let scored = |x: &[f64]| -> Vec<Scored> {
+            names
+                .par_iter()
+                .enumerate()
+                .map_init(Scratch::default, |scratch, (number, name)| {
+                    match images.examine(number, x, scratch) {
+                        Ok(found) => Scored::examined(name.clone(), &found),
+                        Err(error) => Scored::new(name.clone(), Err(error.to_string())),
+                    }
                 })
                 .collect()
         };
         let default_x = PARAMETERS.map(|parameter| parameter.default);
         let defaults = (default_x[..] != *x).then(|| {
-            let (scores, masses): (Vec<f64>, Vec<f64>) = scores(&default_x)
-                .into_iter()
-                .flatten()
-                .map(|score| (score.lp, 1.0))
-                .unzip();
-            (!scores.is_empty()).then(|| self.level(&scores, &masses))
+            let scores: Vec<f64> = scored(&default_x)
+                .iter()
+                .filter_map(|one| one.score)
+                .collect();
+            (!scores.is_empty()).then(|| self.level(&scores, &vec![1.0; scores.len()]))
         });
-        let scored = images
-            .names()
-            .into_iter()
-            .zip(scores(x))
-            .map(|(name, score)| match score {
-                Ok(LineScore { lp, precision, f }) => Scored {
-                    name,
-                    score: Some(lp),
-                    precision: Some(precision),
-                    f: Some(f),
-                    error: None,
-                },
-                Err(error) => Scored {
-                    name,
-                    score: None,
-                    precision: None,
-                    f: None,
-                    error: Some(error),
-                },
-            });
-        self.report(x, scored.collect(), &weights, defaults.flatten())
+        self.report(x, scored(x), &weights, defaults.flatten())
     }
 
     /// Scores of x on all environments of any objective. Asks it once for each.
@@ -220,22 +246,40 @@ impl Judge<'_> {
                 .get(number)
                 .cloned()
                 .unwrap_or_else(|| number.to_string());
-            let (score, error) = match opened.objective.evaluate(&request) {
-                Outcome::Value(value) => (Some(value), None),
-                Outcome::Failed { reason, .. } => (None, Some(reason)),
+            let score = match opened.objective.evaluate(&request) {
+                Outcome::Value(value) => Ok(value),
+                Outcome::Failed { reason, .. } => Err(reason),
                 Outcome::Stopped => return Err(Failure::unexpected("evaluating", "stopped")),
             };
-            scored.push(Scored {
-                name,
-                score,
-                precision: None,
-                f: None,
-                error,
-            });
+            scored.push(Scored::new(name, score));
         }
         opened.objective.stop();
         self.report(x, scored, &set.masses, None)
     }
+}
+
+impl Evaluation {
+    /// Draws the worst images into `folder`: what was detected and what was missed.
+    ///
+    /// # Errors
+    /// An image that no longer loads, or a folder that cannot be written.
+    pub fn draw(&mut self, images: &LineImages, x: &[f64], folder: &Path) -> Result<(), Failure> {
+        for (rank, &number) in self.order.iter().take(WORST).enumerate() {
+            let picture = images
+                .examine(number, x, &mut Scratch::default())
+                .and_then(|found| images.picture(number, &found))
+                .map_err(|error| Failure::unexpected("drawing the worst images", error))?;
+            let name = format!("{}-{}", rank + 1, self.images[number].name);
+            self.pictures.push(save(&picture, folder, &name)?);
+        }
+        Ok(())
+    }
+}
+
+/// Mean of a number over the images that have it.
+fn mean_over(images: &[Scored], number: impl Fn(&Scored) -> Option<f64>) -> Option<f64> {
+    let numbers: Vec<f64> = images.iter().filter_map(number).collect();
+    (!numbers.is_empty()).then(|| numbers.iter().sum::<f64>() / numbers.len() as f64)
 }
 
 impl fmt::Display for Evaluation {
@@ -254,7 +298,14 @@ impl fmt::Display for Evaluation {
             .unwrap_or(0)
             .max(12);
         let detailed = self.images.iter().any(|image| image.precision.is_some());
-        let header = if detailed { "  precision        F" } else { "" };
+        let cornered = self.images.iter().any(|image| image.corners.is_some());
+        let mut header = String::new();
+        if detailed {
+            header += "  precision        F";
+        }
+        if cornered {
+            header += "  corners off by";
+        }
         writeln!(f, "{:<width$}     score{header}   (worst first)", "")?;
         for &i in self.order.iter().take(LISTED) {
             let image = &self.images[i];
@@ -266,6 +317,13 @@ impl fmt::Display for Evaluation {
                     "  {:>9}  {:>7}",
                     number(image.precision),
                     number(image.f)
+                )?;
+            }
+            if let Some([found, labelled]) = image.corners {
+                write!(
+                    f,
+                    "  {found}/{labelled} {:>8} px",
+                    number(image.corner_error)
                 )?;
             }
             writeln!(f)?;
@@ -283,6 +341,18 @@ impl fmt::Display for Evaluation {
             }
         }
         let count = self.order.len();
+        if let (Some(first), Some(last)) = (self.pictures.first(), self.pictures.last()) {
+            writeln!(
+                f,
+                "\nworst as pictures: {} .. {}",
+                first.display(),
+                last.display()
+            )?;
+            writeln!(
+                f,
+                "left as it is; right regions yellow, found red, true lines green, missed magenta, corners cyan"
+            )?;
+        }
         writeln!(
             f,
             "\n{} over {count}, measured: {}",
@@ -290,6 +360,25 @@ impl fmt::Display for Evaluation {
             value(self.risk)
         )?;
         writeln!(f, "mean over {count}, measured: {}", value(self.mean))?;
+        if let Some(mean) = mean_over(&self.images, |image| image.precision) {
+            let over = mean_over(&self.images, |image| image.f).unwrap_or(mean);
+            writeln!(f, "mean precision {}, mean F {}", value(mean), value(over))?;
+        }
+        if let Some(mean) = mean_over(&self.images, |image| image.corner_error) {
+            let count = |k: usize| -> usize {
+                self.images
+                    .iter()
+                    .filter_map(|image| image.corners)
+                    .map(|c| c[k])
+                    .sum()
+            };
+            let (found, labelled) = (count(0), count(1));
+            writeln!(
+                f,
+                "corner points: {found} of {labelled} found, off by {} px on average",
+                value(mean)
+            )?;
+        }
         if let Some(defaults) = self.defaults {
             writeln!(
                 f,

@@ -4,10 +4,12 @@
 //! that fuzz targets reach its readers; nothing else of it is meant for other programs.
 
 mod cli;
+mod detect;
 mod evaluate;
 mod event;
 mod exit;
 mod objective;
+mod picture;
 mod plan;
 mod progress;
 mod quantity;

@@ -230,8 +230,10 @@ pub struct Examination {
     pub lines: Vec<DetectedLine>,
     /// The lines against the true ones.
     pub score: LineScore,
-    /// The corner points against the true ones, where the lines are those of a weld scene.
-    pub corners: Option<CornerError>,
+    /// The corner points that follow from the lines, where these are of a weld scene.
+    pub corners: Corners,
+    /// They against the true ones, where there are such.
+    pub corner_error: Option<CornerError>,
 }
 
 /// Detects with the regions that `truth` names and judges the lines against it.
@@ -243,15 +245,13 @@ pub fn examine(
 ) -> Examination {
     let lines = detect(seen, &truth.regions(), parameters, scratch);
     let detected: Vec<Segment> = lines.iter().map(|line| line.segment).collect();
-    let corners = Corners::from_truth(truth).map(|labelled| {
-        let kinds = truth.kinds();
-        let of_kind = |line: &DetectedLine| Some((kinds[line.region?], line.segment));
-        let of_kinds: Vec<_> = lines.iter().filter_map(of_kind).collect();
-        Corners::from_lines(&of_kinds).error(&labelled)
-    });
+    let kinds = truth.kinds();
+    let of_kind = |line: &DetectedLine| Some((kinds[line.region?], line.segment));
+    let corners = Corners::from_lines(&lines.iter().filter_map(of_kind).collect::<Vec<_>>());
     Examination {
         score: score(&detected, &truth.lines(), seen.width, seen.height),
         corners,
+        corner_error: Corners::from_truth(truth).map(|labelled| corners.error(&labelled)),
         lines,
     }
 }
@@ -263,9 +263,7 @@ pub fn evaluate(
     parameters: &LineParameters,
     scratch: &mut Scratch,
 ) -> LineScore {
-    let detected = detect(seen, &truth.regions(), parameters, scratch);
-    let detected: Vec<Segment> = detected.iter().map(|line| line.segment).collect();
-    score(&detected, &truth.lines(), seen.width, seen.height)
+    examine(seen, truth, parameters, scratch).score
 }
 
 /// The one line of a region.

@@ -1,7 +1,9 @@
 //! The command line: one file per command.
 
+mod detect;
 mod evaluate;
 mod init;
+mod point;
 mod report;
 mod result;
 mod resume;
@@ -41,6 +43,8 @@ enum Command {
     Show(show::ShowArgs),
     /// Measures what a run recommends, on its data or on other
     Evaluate(evaluate::EvaluateArgs),
+    /// Applies what a run recommends to images without labels
+    Detect(detect::DetectArgs),
     /// Runs as one HTML file with figures
     Report(report::ReportArgs),
     /// Ends a run cleanly, from another terminal
@@ -68,6 +72,7 @@ pub fn main() -> ExitCode {
         Command::Resume(args) => resume::main(args),
         Command::Show(args) => show::main(&args),
         Command::Evaluate(args) => evaluate::main(&args),
+        Command::Detect(args) => detect::main(&args),
         Command::Report(args) => report::main(&args),
         Command::Stop(args) => stop::main(&args),
         Command::Verify(args) => verify::main(&args),

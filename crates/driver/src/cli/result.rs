@@ -51,6 +51,13 @@ pub fn finish(
     print(&summary, voice.json)
 }
 
+/// Notices on stderr, a line each; a closed stderr is no failure.
+pub fn notify(notices: &[String]) {
+    for notice in notices {
+        let _ = writeln!(std::io::stderr(), "{notice}");
+    }
+}
+
 /// Data on stdout, as text or as one JSON object. A reader that has gone away is no failure.
 ///
 /// # Errors

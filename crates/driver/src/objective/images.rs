@@ -11,17 +11,17 @@ use bo_bayes::environment::{Environments, Finite};
 use bo_bayes::optimizer::{Direction, Problem};
 use bo_bayes::space::{Parameter, Space};
 use bo_vision::corruption::Corruption;
-use bo_vision::edge::{EdgeModel, EdgeNetwork};
 use bo_vision::folder::{OpenError, Skipped};
-use bo_vision::kept::{KeptBounds, KeptKey, KeptStore};
-use bo_vision::pipeline::{self, LineParameters, PARAMETERS, Scratch};
-use bo_vision::score::LineScore;
+use bo_vision::pipeline::{self, Examination, LineParameters, PARAMETERS, Scratch};
 use bo_vision::source::{Glance, ImageSource, SourceError, Truth};
+use image::RgbImage;
 use rayon::prelude::*;
 
+use super::eyes::{Eyes, SightError, network};
 use super::sights::Sights;
 use super::{Description, Objective, Opened, Outcome, Request, Status, Surroundings, device};
 use crate::exit::Failure;
+use crate::picture::draw;
 use crate::run::choices;
 use crate::settings::{Origin, Settings};
 
@@ -34,10 +34,7 @@ pub struct LineImages {
     images: Vec<Image>,
     /// What is seen of them: the environments.
     sights: Sights,
-    network: Box<dyn EdgeNetwork>,
-    store: KeptStore,
-    device: device::Chosen,
-    surroundings: Surroundings,
+    eyes: Eyes,
 }
 
 /// What is held of an image: everything but its pixels.
@@ -46,20 +43,6 @@ pub(super) struct Image {
     pub index: usize,
     pub name: String,
     pub glance: Glance,
-}
-
-/// Why an image has no score.
-#[derive(Debug, thiserror::Error)]
-pub enum ScoreError {
-    /// It is gone or no longer decodes.
-    #[error(transparent)]
-    Source(#[from] SourceError),
-    /// The network failed.
-    #[error(transparent)]
-    Edge(#[from] bo_vision::edge::EdgeError),
-    /// The device failed at the corruption.
-    #[error("corrupt the image: {0}")]
-    Corruption(#[from] candle_core::Error),
 }
 
 impl LineImages {
@@ -120,19 +103,7 @@ impl LineImages {
         // Settings that do not fit these images are refused before anything is written.
         let fitted = settings.clone().fitted(&problem.environments);
         choices(fitted.study(), &problem)?;
-        let cache = surroundings.cache.clone();
-        let means = settings.means();
-        let bounds = KeptBounds {
-            memory: usize::try_from(means.host_memory_mb << 20).unwrap_or(usize::MAX),
-            files: means.cache_mb << 20,
-        };
-        let store = KeptStore::open(&cache, bounds).map_err(|error| {
-            Failure::input(
-                &cache,
-                error,
-                "give --cache DIR a folder that can be written",
-            )
-        })?;
+        let eyes = Eyes::open(network, chosen, settings, &surroundings)?;
         Ok((
             Self {
                 kind,
@@ -140,10 +111,7 @@ impl LineImages {
                 source,
                 images,
                 sights,
-                network,
-                store,
-                device: chosen,
-                surroundings,
+                eyes,
             },
             notices,
         ))
@@ -159,44 +127,44 @@ impl LineImages {
         self.sights.names(&self.images)
     }
 
-    /// Score of environment `number` at the eight parameters `x`.
+    /// What is detected in environment `number` at the eight parameters `x`, and how good it is.
     ///
     /// # Errors
     /// The image no longer loads, or the network fails on it.
     ///
     /// # Panics
     /// If `number` is not below [`Self::len`] or x has not eight values.
-    pub fn score(
+    pub fn examine(
         &self,
         number: usize,
         x: &[f64],
         scratch: &mut Scratch,
-    ) -> Result<LineScore, ScoreError> {
+    ) -> Result<Examination, SightError> {
         let (image, corruption) = self.sights.at(number, &self.images);
-        let key = KeptKey {
-            pixels: self.source.pixel_hash(image.index).to_owned(),
-            corruption: corruption.key(),
-            network: self.network.fingerprint().to_owned(),
-            preprocessing: pipeline::preprocessing(),
-            device: self.device.kind().to_owned(),
-        };
-        let kept = self.store.get_or_compute(&key, || {
-            let pixels = self.source.load(image.index)?.pixels;
-            let pixels = corruption.apply(&pixels, &self.device.device)?;
-            Ok::<_, ScoreError>(pipeline::see(&pixels, self.network.as_ref())?)
-        })?;
-        if let Some(warning) = &kept.warning {
-            (self.surroundings.log)(&warning.to_string());
-        }
-        let values: &[f64; 8] = x
-            .try_into()
-            .expect("the space of line parameters has eight of them");
-        let parameters = LineParameters::from_values(values);
-        Ok(pipeline::evaluate(
-            &kept.seen,
-            &truth(image, &corruption),
-            &parameters,
-            scratch,
+        let hash = self.source.pixel_hash(image.index);
+        let load = || Ok(self.source.load(image.index)?.pixels);
+        let seen = self.eyes.see(hash, &corruption, load)?;
+        let truth = truth(image, &corruption);
+        Ok(pipeline::examine(&seen, &truth, &parameters(x), scratch))
+    }
+
+    /// A picture of environment `number` with what `found` holds and misses: regions, true lines, detected lines and
+    /// corner points.
+    ///
+    /// # Errors
+    /// The image no longer loads.
+    pub fn picture(&self, number: usize, found: &Examination) -> Result<RgbImage, SightError> {
+        let (image, corruption) = self.sights.at(number, &self.images);
+        let pixels = self.source.load(image.index)?.pixels;
+        let pixels = corruption.apply(&pixels, self.eyes.device())?;
+        let truth = truth(image, &corruption);
+        let regions = truth.regions();
+        Ok(draw(
+            &pixels,
+            Some(&truth),
+            &regions,
+            &found.lines,
+            &found.corners,
         ))
     }
 
@@ -217,6 +185,14 @@ fn truth(image: &Image, corruption: &Corruption) -> Truth {
     corruption
         .turn(&image.glance.truth, width, height)
         .unwrap_or(Truth::Segments(Vec::new()))
+}
+
+/// The eight parameters in the order of the space.
+pub fn parameters(x: &[f64]) -> LineParameters {
+    let values: &[f64; 8] = x
+        .try_into()
+        .expect("the space of line parameters has eight of them");
+    LineParameters::from_values(values)
 }
 
 /// The problem that images pose: eight parameters over some environments.
@@ -274,32 +250,6 @@ pub fn skipped(skipped: &[Skipped]) -> Vec<String> {
     notices
 }
 
-/// The network that the settings name.
-fn network(
-    settings: &Settings,
-    device: &candle_core::Device,
-) -> Result<Box<dyn EdgeNetwork>, Failure> {
-    let study = settings.study();
-    let refuse = |key: &str, error: bo_vision::edge::EdgeError| Failure::Setting {
-        key: key.into(),
-        origin: Origin::Flag(format!("--{key}")),
-        reason: error.to_string(),
-        remedy: "leave out --edge-model and --weights to take the network that ships".into(),
-    };
-    let model: EdgeModel = match &study.edge_model {
-        Some(name) => name.parse().map_err(|error| refuse("edge-model", error))?,
-        None => EdgeModel::default(),
-    };
-    let key = if study.weights.is_some() {
-        "weights"
-    } else {
-        "edge-model"
-    };
-    model
-        .load(study.weights.as_deref(), device)
-        .map_err(|error| refuse(key, error))
-}
-
 impl Objective for LineImages {
     fn evaluate(&mut self, request: &Request) -> Outcome {
         let failed = |reason: String| Outcome::Failed {
@@ -309,9 +259,9 @@ impl Objective for LineImages {
         match request.query.environment {
             Some(number) if number < self.len() => {
                 // Working memory ends with the evaluation: nothing is left that the ledger would have to name.
-                let score = self.score(number, &request.query.x, &mut Scratch::default());
-                match score {
-                    Ok(score) => Outcome::Value(score.lp),
+                let found = self.examine(number, &request.query.x, &mut Scratch::default());
+                match found {
+                    Ok(found) => Outcome::Value(found.score.lp),
                     Err(error) => failed(error.to_string()),
                 }
             }
@@ -332,23 +282,23 @@ impl Objective for LineImages {
             .map(|image| (format!("image {}", image.name), hash(image)))
             .collect();
         hashes.insert(
-            format!("weights of {}", self.network.name()),
-            self.network.fingerprint().to_owned(),
+            format!("weights of {}", self.eyes.network().name()),
+            self.eyes.network().fingerprint().to_owned(),
         );
         hashes.insert("preprocessing".to_owned(), pipeline::preprocessing());
         Description {
             kind: self.kind.to_owned(),
             environments: self.names(),
             hashes,
-            notes: BTreeMap::from([("device used".to_owned(), self.device.name.clone())]),
+            notes: BTreeMap::from([("device used".to_owned(), self.eyes.device_name().to_owned())]),
         }
     }
 
     fn holds(&self) -> Vec<(String, u64)> {
-        vec![("kept edge output".to_owned(), self.store.bytes() as u64)]
+        vec![("kept edge output".to_owned(), self.eyes.bytes())]
     }
 
     fn deep_clean(&mut self) {
-        self.store.release();
+        self.eyes.release();
     }
 }

@@ -8,6 +8,7 @@
 mod breaker;
 mod command;
 mod device;
+mod eyes;
 mod images;
 mod problem;
 mod sights;
@@ -31,7 +32,8 @@ pub use bo_bayes::optimizer::Query;
 pub use breaker::Breaker;
 #[cfg(any(test, fuzzing))]
 pub use command::answer_in;
-pub use images::LineImages;
+pub use eyes::Eyes;
+pub use images::{LineImages, parameters, refused};
 
 /// One evaluation to be done.
 #[derive(Clone, Debug, PartialEq)]
@@ -188,8 +190,7 @@ pub fn open_images(
                 .iter()
                 .map(|pair| (pair.images.clone(), pair.labels.clone()))
                 .collect();
-            let (source, skipped) =
-                FolderSource::open(&pairs).map_err(|error| images::refused(&error))?;
+            let (source, skipped) = FolderSource::open(&pairs).map_err(|error| refused(&error))?;
             let mut notices = images::skipped(&skipped);
             notices.extend(source.notes());
             let (images, more) =
@@ -202,6 +203,23 @@ pub fn open_images(
             "the objective of this run is not made of images",
         )),
     }
+}
+
+/// Opens the edge network that the settings name, on their device, with its store; and notices for the user.
+///
+/// # Errors
+/// A device or network that cannot be used, a cache folder that cannot be written.
+pub fn open_eyes(
+    settings: &Settings,
+    surroundings: &Surroundings,
+) -> Result<(Eyes, Vec<String>), Failure> {
+    let chosen = device::choose(settings.means())?;
+    let notices = chosen.notice.iter().cloned().collect();
+    let network = eyes::network(settings, &chosen.device)?;
+    Ok((
+        Eyes::open(network, chosen, settings, surroundings)?,
+        notices,
+    ))
 }
 
 /// Something that gives a value for (x, w).

@@ -1,0 +1,107 @@
+//! `bo detect`: the tuned pipeline on images without labels.
+
+use std::path::PathBuf;
+
+use bo_vision::folder::Photographs;
+use clap::Args;
+
+use super::point::point;
+use super::result::{notify, print};
+use crate::detect::{Detection, Rois};
+use crate::exit::Failure;
+use crate::objective::{open_eyes, parameters, refused};
+use crate::record::{History, replace};
+use crate::run::{World, recorded_settings, watch_signals};
+use crate::settings::{Origin, RawSettings, Settings};
+
+/// Flags of `bo detect`.
+#[derive(Args)]
+pub struct DetectArgs {
+    /// A run's directory
+    #[arg(value_name = "RUN")]
+    run: PathBuf,
+
+    /// Folder of images: jpg, png or bmp
+    #[arg(long, value_name = "DIR")]
+    images: PathBuf,
+
+    /// File for lines and corner points (JSON); pictures go into a folder beside it, named like it
+    #[arg(long, value_name = "FILE", default_value = "lines.json")]
+    out: PathBuf,
+
+    /// Regions by image (JSON): {"*": [[left, top, right, bottom], ...], "a.png": [{"bounds": [..], "kind": "fillet"}]};
+    /// one line is found in each; without it, all lines of the whole image
+    #[arg(long, value_name = "FILE")]
+    roi: Option<PathBuf>,
+
+    /// Other values than the recommended: k=v,..., or `defaults`
+    #[arg(long, value_name = "K=V,...", allow_hyphen_values = true)]
+    x: Option<String>,
+
+    /// Worker threads; changes the speed, never a result
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+
+    /// auto, cpu or cuda:N
+    #[arg(long, value_name = "DEVICE")]
+    device: Option<String>,
+
+    /// The result on stdout as one JSON object, beside the file
+    #[arg(long)]
+    json: bool,
+}
+
+/// Detects.
+///
+/// # Errors
+/// No run of images, no recommendation, no images, or a file that cannot be written.
+pub fn main(args: &DetectArgs) -> Result<(), Failure> {
+    let history = History::read(&args.run)?;
+    if !matches!(history.manifest.objective.as_str(), "scenes" | "images") {
+        return Err(Failure::unusable(
+            &args.run,
+            format!(
+                "this run is of {}, not of images",
+                history.manifest.objective
+            ),
+            "name a run that was begun with --images or --scenes",
+        ));
+    }
+    let flags = RawSettings {
+        device: args.device.clone(),
+        ..RawSettings::default()
+    };
+    let merged = flags.over(recorded_settings(&history.manifest)?.at(&args.run).into());
+    let settings = Settings::check(&merged, &|key| Origin::Flag(format!("--{key}")))?;
+    if let Some(threads) = args.threads {
+        // Only this process's first pool counts; results do not depend on it.
+        let _ = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build_global();
+    }
+    let x = point(&args.run, args.x.as_deref(), &history)?;
+    let rois = args
+        .roi
+        .as_deref()
+        .map(Rois::read)
+        .transpose()?
+        .unwrap_or_default();
+    let photographs = Photographs::open(&args.images).map_err(|error| refused(&error))?;
+    let world = World::default();
+    watch_signals(&world.stop)?;
+    let (eyes, notices) = open_eyes(&settings, &world.surroundings(&settings))?;
+    notify(&notices);
+    let named = (history.manifest.named_x(&x), parameters(&x));
+    let overlays = args.out.with_extension("");
+    let detection = Detection::new(&photographs, &eyes, &rois, named, &overlays)?;
+    notify(&detection.failures());
+    let text = serde_json::to_vec(&detection)
+        .map_err(|error| Failure::unexpected("writing the lines as JSON", error))?;
+    replace(&args.out, &text)?;
+    notify(&[format!(
+        "written: {} and pictures in {}",
+        args.out.display(),
+        overlays.display()
+    )]);
+    print(&detection, args.json)
+}

@@ -1,0 +1,229 @@
+//! Lines and corner points of images without labels, with a picture of each.
+//!
+//! Central type: [`Detection`], what `lines.json` holds.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use bo_vision::corner::{CORNER_NAMES, Corners, intersection};
+use bo_vision::corruption::Corruption;
+use bo_vision::folder::Photographs;
+use bo_vision::geometry::{Point, Rect, Segment};
+use bo_vision::pipeline::{LineParameters, Scratch, detect};
+use bo_vision::source::LineKind;
+use rayon::prelude::*;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::Rois;
+use crate::exit::Failure;
+use crate::objective::Eyes;
+use crate::picture::{draw, save};
+
+/// How far beyond their ends two lines may meet, as a share of the image's diagonal.
+const REACH: f32 = 0.03;
+
+/// What was detected in a folder of images.
+#[derive(Clone, Debug, Serialize)]
+pub struct Detection {
+    format: &'static str,
+    version: u32,
+    /// The parameters.
+    x: BTreeMap<String, Value>,
+    /// In the order of their names.
+    images: Vec<Detected>,
+}
+
+/// What was detected in an image.
+#[derive(Clone, Debug, Serialize)]
+struct Detected {
+    image: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    width: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    height: Option<u32>,
+    lines: Vec<Line>,
+    /// Named points of a weld scene, `[x, y]`, where regions say what they hold.
+    corners: BTreeMap<&'static str, [f32; 2]>,
+    /// Where lines meet, at most 3 % of the diagonal beyond their ends; only where regions are given.
+    intersections: Vec<Meeting>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    overlay: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+/// A line, from `p0` to `p1`, `[x, y]` in pixels, x to the right, y down.
+#[derive(Clone, Copy, Debug, Serialize)]
+struct Line {
+    p0: [f32; 2],
+    p1: [f32; 2],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    region: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kind: Option<LineKind>,
+}
+
+/// A point that two lines share.
+#[derive(Clone, Copy, Debug, Serialize)]
+struct Meeting {
+    at: [f32; 2],
+    lines: [usize; 2],
+}
+
+impl Detection {
+    /// Detects in every image; an image that does not decode is told in its entry. Pictures go into `overlays`.
+    ///
+    /// # Errors
+    /// A picture that cannot be written.
+    pub fn new(
+        photographs: &Photographs,
+        eyes: &Eyes,
+        rois: &Rois,
+        (x, parameters): (BTreeMap<String, Value>, LineParameters),
+        overlays: &Path,
+    ) -> Result<Self, Failure> {
+        let images = (0..photographs.len())
+            .into_par_iter()
+            .map_init(Scratch::default, |scratch, index| {
+                Detected::new(
+                    photographs,
+                    index,
+                    (eyes, rois),
+                    &parameters,
+                    (scratch, overlays),
+                )
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            format: "bo/detected",
+            version: 1,
+            x,
+            images,
+        })
+    }
+
+    /// Images in which something went wrong, with the reason.
+    pub fn failures(&self) -> Vec<String> {
+        let failed = |one: &Detected| Some(format!("{}: {}", one.image, one.error.as_ref()?));
+        self.images.iter().filter_map(failed).collect()
+    }
+}
+
+impl Detected {
+    fn new(
+        photographs: &Photographs,
+        index: usize,
+        (eyes, rois): (&Eyes, &Rois),
+        parameters: &LineParameters,
+        (scratch, overlays): (&mut Scratch, &Path),
+    ) -> Result<Self, Failure> {
+        let name = photographs.name(index).to_owned();
+        let mut detected = Self {
+            image: name.clone(),
+            width: None,
+            height: None,
+            lines: Vec::new(),
+            corners: BTreeMap::new(),
+            intersections: Vec::new(),
+            overlay: None,
+            error: None,
+        };
+        let seen = photographs.load(index).and_then(|(pixels, hash)| {
+            let load = || Ok(pixels.clone());
+            let seen = eyes.see(&hash, &Corruption::NEUTRAL, load);
+            Ok((seen.map_err(|error| error.to_string())?, pixels))
+        });
+        let (seen, pixels) = match seen {
+            Ok(seen) => seen,
+            Err(reason) => {
+                detected.error = Some(reason);
+                return Ok(detected);
+            }
+        };
+        (detected.width, detected.height) = (Some(seen.width), Some(seen.height));
+        let rois = rois.of(&name);
+        let regions: Vec<Rect> = rois.iter().map(|roi| roi.bounds).collect();
+        let lines = detect(&seen, &regions, parameters, scratch);
+        let kind = |region: Option<usize>| region.map(|region| rois[region].kind);
+        let of_kind =
+            |line: &bo_vision::pipeline::DetectedLine| Some((kind(line.region)?, line.segment));
+        let corners = Corners::from_lines(&lines.iter().filter_map(of_kind).collect::<Vec<_>>());
+        let picture = draw(&pixels, None, &regions, &lines, &corners);
+        detected.overlay = Some(save(&picture, overlays, &name)?);
+        let named = CORNER_NAMES.into_iter().zip(corners.points);
+        detected.corners = named
+            .filter_map(|(name, point)| Some((name, at(point?))))
+            .collect();
+        if !regions.is_empty() {
+            let segments: Vec<Segment> = lines.iter().map(|line| line.segment).collect();
+            detected.intersections = meetings(&segments, Rect::whole(seen.width, seen.height));
+        }
+        detected.lines = lines
+            .iter()
+            .map(|line| Line {
+                p0: at(line.segment.p0),
+                p1: at(line.segment.p1),
+                region: line.region,
+                kind: kind(line.region),
+            })
+            .collect();
+        Ok(detected)
+    }
+}
+
+fn at(point: Point) -> [f32; 2] {
+    [point.x, point.y]
+}
+
+/// Points inside the image at which two lines meet, or would a little beyond their ends.
+fn meetings(lines: &[Segment], whole: Rect) -> Vec<Meeting> {
+    let reach = REACH * whole.diagonal();
+    let mut meetings = Vec::new();
+    for (i, a) in lines.iter().enumerate() {
+        for (j, b) in lines.iter().enumerate().skip(i + 1) {
+            let Some(point) = intersection(a, b) else {
+                continue;
+            };
+            let inside = (0.0..whole.right as f32).contains(&point.x)
+                && (0.0..whole.bottom as f32).contains(&point.y);
+            if inside && a.distance(point) <= reach && b.distance(point) <= reach {
+                meetings.push(Meeting {
+                    at: at(point),
+                    lines: [i, j],
+                });
+            }
+        }
+    }
+    meetings
+}
+
+impl fmt::Display for Detection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count: usize = self.images.iter().map(|image| image.lines.len()).sum();
+        let good = self
+            .images
+            .iter()
+            .filter(|image| image.error.is_none())
+            .count();
+        write!(f, "{count} lines in {good} of {} images", self.images.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_meet_inside_the_image_and_near_their_ends() {
+        let lines = [
+            Segment::new(10.0, 50.0, 90.0, 50.0),
+            Segment::new(50.0, 10.0, 50.0, 48.0),
+            Segment::new(80.0, 5.0, 80.0, 20.0),
+        ];
+        let found = meetings(&lines, Rect::whole(100, 100));
+        assert_eq!(found.len(), 1);
+        assert_eq!((found[0].at, found[0].lines), ([50.0, 50.0], [0, 1]));
+    }
+}

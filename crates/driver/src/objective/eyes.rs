@@ -1,0 +1,151 @@
+//! Seeing images: the network on its device, and the store of what it once said.
+//!
+//! Central type: [`Eyes`]. What is seen depends on pixels, corruption, network, preprocessing and kind of device,
+//! and always comes in the form in which it is kept.
+
+use std::sync::Arc;
+
+use bo_vision::corruption::Corruption;
+use bo_vision::edge::{EdgeModel, EdgeNetwork};
+use bo_vision::kept::{KeptBounds, KeptKey, KeptStore};
+use bo_vision::pipeline::{self, Seen};
+use bo_vision::source::SourceError;
+use image::RgbImage;
+
+use super::Surroundings;
+use super::device::Chosen;
+use crate::exit::Failure;
+use crate::settings::{Origin, Settings};
+
+/// A network, its device and what it once said.
+pub struct Eyes {
+    network: Box<dyn EdgeNetwork>,
+    device: Chosen,
+    store: KeptStore,
+    log: Arc<dyn Fn(&str) + Send + Sync>,
+}
+
+/// Why an image was not seen.
+#[derive(Debug, thiserror::Error)]
+pub enum SightError {
+    /// It is gone or no longer decodes.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The network failed.
+    #[error(transparent)]
+    Edge(#[from] bo_vision::edge::EdgeError),
+    /// The device failed at the corruption.
+    #[error("corrupt the image: {0}")]
+    Corruption(#[from] candle_core::Error),
+}
+
+impl Eyes {
+    /// Opens the store of the settings for a network.
+    ///
+    /// # Errors
+    /// A cache folder that cannot be written.
+    pub fn open(
+        network: Box<dyn EdgeNetwork>,
+        device: Chosen,
+        settings: &Settings,
+        surroundings: &Surroundings,
+    ) -> Result<Self, Failure> {
+        let means = settings.means();
+        let bounds = KeptBounds {
+            memory: usize::try_from(means.host_memory_mb << 20).unwrap_or(usize::MAX),
+            files: means.cache_mb << 20,
+        };
+        let store = KeptStore::open(&surroundings.cache, bounds).map_err(|error| {
+            Failure::input(
+                &surroundings.cache,
+                error,
+                "give --cache DIR a folder that can be written",
+            )
+        })?;
+        Ok(Self {
+            network,
+            device,
+            store,
+            log: Arc::clone(&surroundings.log),
+        })
+    }
+
+    /// What is kept of an image whose pixels have `hash` and are changed by `corruption`; `load` is asked for the
+    /// pixels only where nothing is kept yet.
+    ///
+    /// # Errors
+    /// The image does not load, or network or device fail.
+    pub fn see(
+        &self,
+        hash: &str,
+        corruption: &Corruption,
+        load: impl FnOnce() -> Result<RgbImage, SourceError>,
+    ) -> Result<Arc<Seen>, SightError> {
+        let key = KeptKey {
+            pixels: hash.to_owned(),
+            corruption: corruption.key(),
+            network: self.network.fingerprint().to_owned(),
+            preprocessing: pipeline::preprocessing(),
+            device: self.device.kind().to_owned(),
+        };
+        let kept = self.store.get_or_compute(&key, || {
+            let pixels = corruption.apply(&load()?, &self.device.device)?;
+            Ok::<_, SightError>(pipeline::see(&pixels, self.network.as_ref())?)
+        })?;
+        if let Some(warning) = &kept.warning {
+            (self.log)(&warning.to_string());
+        }
+        Ok(kept.seen)
+    }
+
+    /// The network.
+    pub fn network(&self) -> &dyn EdgeNetwork {
+        self.network.as_ref()
+    }
+
+    /// For candle.
+    pub fn device(&self) -> &candle_core::Device {
+        &self.device.device
+    }
+
+    /// For the record: `cpu` or `cuda:N`.
+    pub fn device_name(&self) -> &str {
+        &self.device.name
+    }
+
+    /// Bytes of memory held.
+    pub fn bytes(&self) -> u64 {
+        self.store.bytes() as u64
+    }
+
+    /// Lets go of everything in memory; files stay.
+    pub fn release(&self) {
+        self.store.release();
+    }
+}
+
+/// The network that the settings name.
+pub fn network(
+    settings: &Settings,
+    device: &candle_core::Device,
+) -> Result<Box<dyn EdgeNetwork>, Failure> {
+    let study = settings.study();
+    let refuse = |key: &str, error: bo_vision::edge::EdgeError| Failure::Setting {
+        key: key.into(),
+        origin: Origin::Flag(format!("--{key}")),
+        reason: error.to_string(),
+        remedy: "leave out --edge-model and --weights to take the network that ships".into(),
+    };
+    let model: EdgeModel = match &study.edge_model {
+        Some(name) => name.parse().map_err(|error| refuse("edge-model", error))?,
+        None => EdgeModel::default(),
+    };
+    let key = if study.weights.is_some() {
+        "weights"
+    } else {
+        "edge-model"
+    };
+    model
+        .load(study.weights.as_deref(), device)
+        .map_err(|error| refuse(key, error))
+}
