@@ -13,17 +13,18 @@
 use candle_core::{Device, Tensor};
 use image::RgbImage;
 
+use super::activation::Activation;
 use super::convolution::Convolution;
-use super::network::{EdgeError, EdgeMap, EdgeNetwork};
-use super::pixels;
-use super::resize::bilinear;
+use super::network::{EdgeError, EdgeMap, EdgeModel, EdgeNetwork};
+use super::tile::{Windowed, logits};
+use super::view::View;
 use super::weights::Weights;
 
 /// Name of the architecture, part of the fingerprint.
 const ARCHITECTURE: &str = "compact 1";
 
 /// Mean and deviation taken off \[0, 1\] per channel.
-const NORMAL: ([f32; 3], [f32; 3]) = ([0.5; 3], [0.25; 3]);
+pub(super) const NORMAL: ([f32; 3], [f32; 3]) = ([0.5; 3], [0.25; 3]);
 
 /// Channels at 1/1, 1/2, 1/4 and 1/8 of the resolution.
 const CHANNELS: [usize; 4] = [8, 16, 32, 48];
@@ -32,7 +33,7 @@ const CHANNELS: [usize; 4] = [8, 16, 32, 48];
 const BLOCKS: [&[usize]; 3] = [&[1], &[1], &[1, 2, 4]];
 
 /// Images are mirrored outwards to a multiple of this many pixels.
-const MULTIPLE: u32 = 8;
+pub(super) const MULTIPLE: u32 = 8;
 
 /// What a layer is made of, before it has weights.
 #[derive(Clone, Debug, PartialEq)]
@@ -132,25 +133,25 @@ pub fn layers() -> Vec<LayerSpec> {
     all
 }
 
-/// The network as candle tensors; variables when it is being trained.
-pub struct CompactBody {
-    layers: Vec<(LayerSpec, Tensor, Tensor)>,
+/// The layers with their weights: tensors (variables when it is being trained), or outlines.
+pub struct CompactBody<A = Tensor> {
+    layers: Vec<(LayerSpec, A, A)>,
 }
 
 /// Logits of the sides and the fused ones, each N x 1 x H x W.
-pub struct CompactLogits {
+pub struct CompactLogits<A = Tensor> {
     /// From the finest scale to the coarsest.
-    pub sides: Vec<Tensor>,
+    pub sides: Vec<A>,
     /// What the network answers.
-    pub fused: Tensor,
+    pub fused: A,
 }
 
-impl CompactBody {
-    /// The network with the tensors that `get` gives for a name and a shape.
+impl<A: Activation> CompactBody<A> {
+    /// The network with the weights that `get` gives for a name and a shape.
     ///
     /// # Errors
     /// The first error of `get`.
-    pub fn new<E>(mut get: impl FnMut(&str, &[usize]) -> Result<Tensor, E>) -> Result<Self, E> {
+    pub fn new<E>(mut get: impl FnMut(&str, &[usize]) -> Result<A, E>) -> Result<Self, E> {
         let mut made = Vec::new();
         for spec in layers() {
             let weight = get(&spec.weight(), &spec.shape)?;
@@ -160,43 +161,42 @@ impl CompactBody {
         Ok(Self { layers: made })
     }
 
-    fn run(&self, name: &str, x: &Tensor) -> candle_core::Result<Tensor> {
+    fn run(&self, name: &str, x: &A) -> candle_core::Result<A> {
         let found = self.layers.iter().find(|(spec, ..)| spec.name == name);
         let (spec, weight, bias) = found.expect("names come from the same list");
-        spec.how.apply(x, weight, bias)
+        x.convolve(spec.how, weight, bias)
     }
 
-    /// Logits for `x`, N x 3 x H x W, normalised, H and W multiples of 8.
+    /// Logits for `x`, N x 3 x H x W, normalised; H and W, and what `view` says, multiples of 8.
     ///
     /// # Errors
     /// Other sizes, or a failure of the device.
-    pub fn forward(&self, x: &Tensor) -> candle_core::Result<CompactLogits> {
-        let (_, _, height, width) = x.dims4()?;
+    pub fn forward(&self, x: &A, view: View) -> candle_core::Result<CompactLogits<A>> {
+        let size = x.size()?;
         let mut scales = vec![self.run("stem", x)?];
         for level in 1..4 {
             let mut y = self.run(&format!("down{level}"), &scales[level - 1])?;
             for i in 0..BLOCKS[level - 1].len() {
                 let inner = self.run(&format!("block{level}_{i}.first"), &y)?;
-                y = (self.run(&format!("block{level}_{i}.second"), &inner)? + y)?.relu()?;
+                let second = self.run(&format!("block{level}_{i}.second"), &inner)?;
+                y = second.plus(&y)?.rectified()?;
             }
             scales.push(y);
         }
         let mut y = scales.pop().expect("four scales");
-        let mut sides = vec![bilinear(&self.run("side3", &y)?, height, width)?];
+        let mut sides = vec![self.run("side3", &y)?.resized(view.halved(3), view, size)?];
         for level in (0..3).rev() {
             let across = scales.pop().expect("one scale a level");
             let across = self.run(&format!("across{level}"), &across)?;
-            let (_, _, h, w) = across.dims4()?;
-            let up = bilinear(&self.run(&format!("up{level}"), &y)?, h, w)?;
-            y = self.run(&format!("merge{level}"), &(up + across)?.relu()?)?;
-            sides.push(bilinear(
-                &self.run(&format!("side{level}"), &y)?,
-                height,
-                width,
-            )?);
+            let (from, to) = (view.halved(level + 1), view.halved(level));
+            let up = self.run(&format!("up{level}"), &y)?;
+            let up = up.resized(from, to, across.size()?)?;
+            y = self.run(&format!("merge{level}"), &up.plus(&across)?.rectified()?)?;
+            let side = self.run(&format!("side{level}"), &y)?;
+            sides.push(side.resized(to, view, size)?);
         }
         sides.reverse();
-        let fused = self.run("fuse", &Tensor::cat(&sides, 1)?)?;
+        let fused = self.run("fuse", &A::stacked(&sides)?)?;
         Ok(CompactLogits { sides, fused })
     }
 }
@@ -233,33 +233,25 @@ impl Compact {
             device,
         )
     }
+}
 
-    /// The input tensor for an image whose sides are multiples of 8.
-    ///
-    /// # Errors
-    /// An image without pixels.
-    pub fn input(rgb: &RgbImage, device: &Device) -> Result<Tensor, EdgeError> {
-        pixels::normalised(rgb, NORMAL, device)
+impl Windowed for Compact {
+    fn model(&self) -> EdgeModel {
+        EdgeModel::Compact
+    }
+
+    fn device(&self) -> &Device {
+        &self.device
+    }
+
+    fn forward(&self, x: &Tensor, view: View) -> candle_core::Result<Tensor> {
+        Ok(self.body.forward(x, view)?.fused)
     }
 }
 
 impl EdgeNetwork for Compact {
     fn logits(&self, rgb: &RgbImage) -> Result<EdgeMap, EdgeError> {
-        let (width, height) = rgb.dimensions();
-        let padded = (
-            width.next_multiple_of(MULTIPLE),
-            height.next_multiple_of(MULTIPLE),
-        );
-        let input = if padded == (width, height) {
-            Self::input(rgb, &self.device)?
-        } else {
-            Self::input(&pixels::mirrored(rgb, padded.0, padded.1)?, &self.device)?
-        };
-        let fused = self.body.forward(&input)?.fused;
-        let fused = fused
-            .narrow(2, 0, height as usize)?
-            .narrow(3, 0, width as usize)?;
-        EdgeMap::checked(self.name(), width, height, fused.flatten_all()?.to_vec1()?)
+        logits(self, rgb)
     }
 
     fn name(&self) -> &str {
@@ -268,6 +260,10 @@ impl EdgeNetwork for Compact {
 
     fn fingerprint(&self) -> &str {
         &self.fingerprint
+    }
+
+    fn windowed(&self) -> Option<&dyn Windowed> {
+        Some(self)
     }
 }
 

@@ -4,21 +4,30 @@
 //! own [`compact`] network, [`pidinet`] and [`dexined`]. They are made of [`convolution`], [`pool`] and [`resize`]; their
 //! weights come out of [`weights`].
 
+mod activation;
 pub mod compact;
 pub mod convolution;
 pub mod dexined;
 mod difference;
+mod footprint;
 mod network;
+mod outline;
 mod pickle;
 pub mod pidinet;
 mod pixels;
 pub mod pool;
 pub mod resize;
+mod tile;
+mod view;
 pub mod weights;
 
+pub use activation::Activation;
 pub use compact::Compact;
 pub use dexined::DexiNed;
+pub use footprint::{Footprint, Purpose, Work};
 pub use network::{EdgeError, EdgeMap, EdgeModel, EdgeNetwork};
 pub use pickle::PickleError;
 pub use pidinet::{PiDiNet, PiDiNetSize};
+pub use tile::{Tiles, Windowed, logits_within};
+pub use view::View;
 pub use weights::{WeightError, Weights};

@@ -9,9 +9,11 @@ use std::str::FromStr;
 use candle_core::Device;
 use image::RgbImage;
 
-use super::compact::Compact;
-use super::dexined::DexiNed;
-use super::pidinet::{PiDiNet, PiDiNetSize};
+use super::compact::{self, Compact};
+use super::dexined::{self, DexiNed};
+use super::pidinet::{self, PiDiNet, PiDiNetSize};
+use super::pixels::Reading;
+use super::tile::Windowed;
 use super::weights::{WeightError, Weights};
 
 /// Edge logits of one image: log-odds that a pixel lies on an edge, so that the probability is
@@ -39,6 +41,12 @@ pub trait EdgeNetwork: Send + Sync {
 
     /// The name in the register, e.g. `compact`.
     fn name(&self) -> &str;
+
+    /// The same network as one that can be run on windows, for tiles and batches; none if its values
+    /// depend on far pixels.
+    fn windowed(&self) -> Option<&dyn Windowed> {
+        None
+    }
 
     /// Hash of the architecture's version and all weights, hexadecimal: equal means equal logits on one machine.
     fn fingerprint(&self) -> &str;
@@ -71,6 +79,17 @@ pub enum EdgeError {
         width: u32,
         /// Rows.
         height: u32,
+    },
+    /// A batch of images that differ in size.
+    #[error(
+        "images of a batch must have one size: {} x {} and {} x {}",
+        first.0, first.1, other.0, other.1
+    )]
+    Mixed {
+        /// Columns and rows of the first.
+        first: (u32, u32),
+        /// Of one that differs.
+        other: (u32, u32),
     },
     /// The output holds NaN or an infinity.
     #[error("edge model {model} gave a logit that is not finite at column {x}, row {y}")]
@@ -127,6 +146,24 @@ impl EdgeModel {
             Self::PiDiNetSmall => "pidinet-small",
             Self::PiDiNetTiny => "pidinet-tiny",
         }
+    }
+
+    /// Mean and deviation that the network takes off each channel of \[0, 1\].
+    pub(super) fn normal(self) -> ([f32; 3], [f32; 3]) {
+        match self {
+            Self::Compact => compact::NORMAL,
+            Self::PiDiNet | Self::PiDiNetSmall | Self::PiDiNetTiny => pidinet::NORMAL,
+        }
+    }
+
+    /// Rows and columns to which an image is mirrored outwards before the network reads it.
+    pub fn padded(self, height: u32, width: u32) -> (usize, usize) {
+        let side = |n: u32| match self {
+            Self::Compact => n.next_multiple_of(compact::MULTIPLE) as usize,
+            // three halvings leave nothing of less
+            Self::PiDiNet | Self::PiDiNetSmall | Self::PiDiNetTiny => n.max(8) as usize,
+        };
+        (side(height), side(width))
     }
 
     /// The network with the weights of a file, or for [`EdgeModel::Compact`] with its own.

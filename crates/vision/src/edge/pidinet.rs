@@ -4,18 +4,20 @@
 //! are turned into the ordinary convolutions that equal them, and files in which that was done.
 //! Source: Su and others, "Pixel Difference Networks for Efficient Edge Detection", ICCV 2021.
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use image::RgbImage;
 
+use super::activation::Activation;
 use super::convolution::Convolution;
 use super::difference::Difference;
-use super::network::{EdgeError, EdgeMap, EdgeNetwork};
+use super::network::{EdgeError, EdgeMap, EdgeModel, EdgeNetwork};
 use super::pixels;
-use super::resize::bilinear;
+use super::tile::{Windowed, logits};
+use super::view::View;
 use super::weights::{Plain, Weights};
 
 /// Mean and deviation of the images the published networks were trained on, per channel of \[0, 1\].
-const NORMAL: ([f32; 3], [f32; 3]) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
+pub(super) const NORMAL: ([f32; 3], [f32; 3]) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
 
 /// Blocks of each of the four stages; the very first convolution stands in for a fourth of stage 1.
 const BLOCKS: [usize; 4] = [3, 4, 4, 4];
@@ -51,49 +53,54 @@ impl PiDiNetSize {
 }
 
 /// One convolution with its weights.
-struct Layer {
-    weight: Tensor,
-    bias: Tensor,
+struct Layer<A> {
+    weight: A,
+    bias: A,
     how: Convolution,
 }
 
-impl Layer {
-    fn run(&self, x: &Tensor) -> candle_core::Result<Tensor> {
-        self.how.apply(x, &self.weight, &self.bias)
+impl<A: Activation> Layer<A> {
+    fn run(&self, x: &A) -> candle_core::Result<A> {
+        x.convolve(self.how, &self.weight, &self.bias)
     }
 }
 
-struct Block {
-    conv1: Layer,
-    conv2: Layer,
-    shortcut: Option<Layer>,
+struct Block<A> {
+    conv1: Layer<A>,
+    conv2: Layer<A>,
+    shortcut: Option<Layer<A>>,
 }
 
-struct Side {
-    dilation_in: Layer,
-    dilations: [Layer; 4],
-    attention_in: Layer,
-    attention: Layer,
-    reduce: Layer,
+struct Side<A> {
+    dilation_in: Layer<A>,
+    dilations: [Layer<A>; 4],
+    attention_in: Layer<A>,
+    attention: Layer<A>,
+    reduce: Layer<A>,
 }
 
-/// A PiDiNet with its weights.
+/// A PiDiNet with its weights, ready for use.
 pub struct PiDiNet {
     size: PiDiNetSize,
     fingerprint: String,
     device: Device,
-    init: Layer,
-    stages: Vec<Vec<Block>>,
-    sides: Vec<Side>,
-    classifier: Layer,
+    body: PiDiNetBody,
 }
 
-/// Logits of the four sides before they are fused, each 1 x 1 x H x W, and the fused ones.
-pub struct SideLogits {
+/// The layers with their weights: tensors (variables when it is being trained), or outlines.
+pub struct PiDiNetBody<A = Tensor> {
+    init: Layer<A>,
+    stages: Vec<Vec<Block<A>>>,
+    sides: Vec<Side<A>>,
+    classifier: Layer<A>,
+}
+
+/// Logits of the four sides before they are fused, and the fused ones, each N x 1 x H x W.
+pub struct SideLogits<A = Tensor> {
     /// After the bilinear step.
-    pub sides: Vec<Tensor>,
-    /// 1 x 1 x H x W.
-    pub fused: Tensor,
+    pub sides: Vec<A>,
+    /// What the network answers.
+    pub fused: A,
 }
 
 /// Takes tensors out of a file, knowing whether pixel differences are still to be unfolded.
@@ -104,70 +111,129 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    fn tensor(&self, parameter: &Parameter) -> Result<Tensor, EdgeError> {
+        let Parameter { name, shape, kind } = parameter;
+        match kind {
+            Kind::Zero => Ok(Tensor::zeros(&shape[..], DType::F32, self.device)?),
+            Kind::Difference(kind) if self.published => {
+                let published = [shape[0], shape[1], 3, 3];
+                let Plain { values, .. } = self.weights.plain(name, &published)?;
+                let unfolded: Vec<f32> = values
+                    .as_chunks::<9>()
+                    .0
+                    .iter()
+                    .flat_map(|w| kind.unfold(w))
+                    .collect();
+                Ok(Tensor::from_vec(unfolded, &shape[..], self.device)?)
+            }
+            _ => Ok(self.weights.take(name, shape, self.device)?),
+        }
+    }
+}
+
+/// A tensor that the network needs.
+pub struct Parameter {
+    /// Its name in a file.
+    pub name: String,
+    /// Its shape, as an ordinary convolution's.
+    pub shape: Vec<usize>,
+    kind: Kind,
+}
+
+enum Kind {
+    /// In the file as it is used.
+    Plain,
+    /// In a published file as the 3x3 weight of a pixel difference.
+    Difference(Difference),
+    /// In no file: the bias of a layer that has none.
+    Zero,
+}
+
+/// Makes layers of the tensors that `get` gives.
+struct Layers<G> {
+    get: G,
+}
+
+impl<A, E, G: FnMut(&Parameter) -> Result<A, E>> Layers<G> {
     fn layer(
-        &self,
+        &mut self,
         name: &str,
         shape: [usize; 4],
         bias: bool,
         how: Convolution,
-    ) -> Result<Layer, EdgeError> {
-        let weight = self
-            .weights
-            .take(&format!("{name}.weight"), &shape, self.device)?;
-        self.with_bias(name, weight, bias, how)
+    ) -> Result<Layer<A>, E> {
+        self.of_kind(name, shape, bias, how, Kind::Plain)
     }
 
-    fn with_bias(
-        &self,
+    fn of_kind(
+        &mut self,
         name: &str,
-        weight: Tensor,
+        shape: [usize; 4],
         bias: bool,
         how: Convolution,
-    ) -> Result<Layer, EdgeError> {
-        let outputs = weight.dim(0)?;
-        let bias = if bias {
-            self.weights
-                .take(&format!("{name}.bias"), &[outputs], self.device)?
-        } else {
-            Tensor::zeros(outputs, candle_core::DType::F32, self.device)?
-        };
+        kind: Kind,
+    ) -> Result<Layer<A>, E> {
+        let weight = (self.get)(&Parameter {
+            name: format!("{name}.weight"),
+            shape: shape.to_vec(),
+            kind,
+        })?;
+        let bias = (self.get)(&Parameter {
+            name: format!("{name}.bias"),
+            shape: vec![shape[0]],
+            kind: if bias { Kind::Plain } else { Kind::Zero },
+        })?;
         Ok(Layer { weight, bias, how })
     }
 
     /// The `index`-th layer of those that may be pixel differences.
     fn difference(
-        &self,
+        &mut self,
         index: usize,
         name: &str,
         outputs: usize,
         per_group: usize,
-    ) -> Result<Layer, EdgeError> {
+    ) -> Result<Layer<A>, E> {
         let kind = Difference::ORDER[index % 4];
         let side = kind.side();
-        let name_weight = format!("{name}.weight");
-        let published = [outputs, per_group, 3, 3];
-        let weight = if self.published {
-            let Plain { values, .. } = self.weights.plain(&name_weight, &published)?;
-            let unfolded: Vec<f32> = values
-                .as_chunks::<9>()
-                .0
-                .iter()
-                .flat_map(|w| kind.unfold(w))
-                .collect();
-            Tensor::from_vec(unfolded, (outputs, per_group, side, side), self.device)?
-        } else {
-            self.weights
-                .take(&name_weight, &[outputs, per_group, side, side], self.device)?
-        };
-        let groups = if index == 0 { 1 } else { outputs };
-        let relu = index > 0;
         let how = Convolution {
             padding: side / 2,
-            groups,
-            relu,
+            groups: if index == 0 { 1 } else { outputs },
+            relu: index > 0,
             ..Convolution::default()
         };
-        self.with_bias(name, weight, false, how)
+        let shape = [outputs, per_group, side, side];
+        self.of_kind(name, shape, false, how, Kind::Difference(kind))
+    }
+
+    fn side(&mut self, stage: usize, inputs: usize, width: usize) -> Result<Side<A>, E> {
+        let plain = Convolution::default();
+        let mut dilated = |i: usize| {
+            let dilation = 5 + 2 * i;
+            let how = Convolution {
+                padding: dilation,
+                dilation,
+                ..plain
+            };
+            let name = format!("dilations.{stage}.conv2_{}", i + 1);
+            self.layer(&name, [width, width, 3, 3], false, how)
+        };
+        let dilations = [dilated(0)?, dilated(1)?, dilated(2)?, dilated(3)?];
+        let attention = Convolution {
+            padding: 1,
+            ..plain
+        };
+        let mut layer = |name: &str, shape, bias, how| {
+            let (part, rest) = name.split_once('.').unwrap_or((name, ""));
+            self.layer(&format!("{part}.{stage}.{rest}"), shape, bias, how)
+        };
+        Ok(Side {
+            dilation_in: layer("dilations.conv1", [width, inputs, 1, 1], true, plain)?,
+            dilations,
+            attention_in: layer("attentions.conv1", [4, width, 1, 1], true, plain)?,
+            attention: layer("attentions.conv2", [1, 4, 3, 3], false, attention)?,
+            reduce: layer("conv_reduces.conv", [1, width, 1, 1], true, plain)?,
+        })
     }
 }
 
@@ -178,7 +244,6 @@ impl PiDiNet {
     /// A tensor that is missing, misshapen or not finite (it is named), or a failure of the device.
     pub fn new(size: PiDiNetSize, weights: Weights, device: &Device) -> Result<Self, EdgeError> {
         let weights = weights.without_prefix("module.");
-        let (channels, width) = size.widths();
         // The one radial layer of stage 1 tells the two kinds of file apart: 3x3 as published, 5x5 unfolded.
         let published = weights
             .shape("block1_2.conv1.weight")
@@ -188,101 +253,11 @@ impl PiDiNet {
             device,
             published,
         };
-        let plain = Convolution::default();
-        let init = reader.difference(0, "init_block", channels, 3)?;
-        let (mut stages, mut sides) = (Vec::new(), Vec::new());
-        let (mut index, mut inputs) = (1, channels);
-        for (stage, blocks) in BLOCKS.into_iter().enumerate() {
-            let outputs = channels * [1, 2, 4, 4][stage];
-            let mut made = Vec::new();
-            for block in 0..blocks {
-                let name = format!("block{}_{}", stage + 1, block + 1);
-                let conv1 = reader.difference(index, &format!("{name}.conv1"), inputs, 1)?;
-                let conv2 = reader.layer(
-                    &format!("{name}.conv2"),
-                    [outputs, inputs, 1, 1],
-                    false,
-                    plain,
-                )?;
-                let shortcut = (stage > 0 && block == 0)
-                    .then(|| {
-                        reader.layer(
-                            &format!("{name}.shortcut"),
-                            [outputs, inputs, 1, 1],
-                            true,
-                            plain,
-                        )
-                    })
-                    .transpose()?;
-                made.push(Block {
-                    conv1,
-                    conv2,
-                    shortcut,
-                });
-                (index, inputs) = (index + 1, outputs);
-            }
-            stages.push(made);
-            sides.push(Self::side(&reader, stage, outputs, width)?);
-        }
-        let classifier = reader.layer("classifier", [1, 4, 1, 1], true, plain)?;
-        let fingerprint = weights.fingerprint(&format!("{} 1", size.name()));
         Ok(Self {
             size,
-            fingerprint,
+            body: PiDiNetBody::new(size, |parameter| reader.tensor(parameter))?,
+            fingerprint: weights.fingerprint(&format!("{} 1", size.name())),
             device: device.clone(),
-            init,
-            stages,
-            sides,
-            classifier,
-        })
-    }
-
-    fn side(reader: &Reader, stage: usize, inputs: usize, width: usize) -> Result<Side, EdgeError> {
-        let plain = Convolution::default();
-        let dilated = |i: usize| {
-            let dilation = 5 + 2 * i;
-            let how = Convolution {
-                padding: dilation,
-                dilation,
-                ..plain
-            };
-            reader.layer(
-                &format!("dilations.{stage}.conv2_{}", i + 1),
-                [width, width, 3, 3],
-                false,
-                how,
-            )
-        };
-        let attention = Convolution {
-            padding: 1,
-            ..plain
-        };
-        Ok(Side {
-            dilation_in: reader.layer(
-                &format!("dilations.{stage}.conv1"),
-                [width, inputs, 1, 1],
-                true,
-                plain,
-            )?,
-            dilations: [dilated(0)?, dilated(1)?, dilated(2)?, dilated(3)?],
-            attention_in: reader.layer(
-                &format!("attentions.{stage}.conv1"),
-                [4, width, 1, 1],
-                true,
-                plain,
-            )?,
-            attention: reader.layer(
-                &format!("attentions.{stage}.conv2"),
-                [1, 4, 3, 3],
-                false,
-                attention,
-            )?,
-            reduce: reader.layer(
-                &format!("conv_reduces.{stage}.conv"),
-                [1, width, 1, 1],
-                true,
-                plain,
-            )?,
         })
     }
 
@@ -291,60 +266,122 @@ impl PiDiNet {
     /// # Errors
     /// An empty image, one too small to be halved three times (under 8 pixels a side), or a failure of the device.
     pub fn side_logits(&self, rgb: &RgbImage) -> Result<SideLogits, EdgeError> {
-        let (width, height) = (rgb.width() as usize, rgb.height() as usize);
-        let mut x = self
-            .init
-            .run(&pixels::normalised(rgb, NORMAL, &self.device)?)?;
+        let view = View::whole(rgb.height() as usize, rgb.width() as usize);
+        let input = pixels::normalised(rgb, NORMAL, &self.device)?;
+        Ok(self.body.forward(&input, view)?)
+    }
+}
+
+impl<A: Activation> PiDiNetBody<A> {
+    /// The network of this size with the tensors that `get` gives.
+    ///
+    /// # Errors
+    /// The first error of `get`.
+    pub fn new<E>(
+        size: PiDiNetSize,
+        get: impl FnMut(&Parameter) -> Result<A, E>,
+    ) -> Result<Self, E> {
+        let mut layers = Layers { get };
+        let (channels, width) = size.widths();
+        let plain = Convolution::default();
+        let init = layers.difference(0, "init_block", channels, 3)?;
+        let (mut stages, mut sides) = (Vec::new(), Vec::new());
+        let (mut index, mut inputs) = (1, channels);
+        for (stage, blocks) in BLOCKS.into_iter().enumerate() {
+            let outputs = channels * [1, 2, 4, 4][stage];
+            let mut made = Vec::new();
+            for block in 0..blocks {
+                let name = format!("block{}_{}", stage + 1, block + 1);
+                let part = |part: &str| format!("{name}.{part}");
+                let pointwise = [outputs, inputs, 1, 1];
+                made.push(Block {
+                    conv1: layers.difference(index, &part("conv1"), inputs, 1)?,
+                    conv2: layers.layer(&part("conv2"), pointwise, false, plain)?,
+                    shortcut: (stage > 0 && block == 0)
+                        .then(|| layers.layer(&part("shortcut"), pointwise, true, plain))
+                        .transpose()?,
+                });
+                (index, inputs) = (index + 1, outputs);
+            }
+            stages.push(made);
+            sides.push(layers.side(stage, outputs, width)?);
+        }
+        Ok(Self {
+            init,
+            stages,
+            sides,
+            classifier: layers.layer("classifier", [1, 4, 1, 1], true, plain)?,
+        })
+    }
+
+    /// Logits for `x`, N x 3 x H x W, normalised, of at least 8 rows and columns; `view` begins at
+    /// multiples of 8.
+    ///
+    /// # Errors
+    /// Other sizes, or a failure of the device.
+    pub fn forward(&self, x: &A, view: View) -> candle_core::Result<SideLogits<A>> {
+        let size = x.size()?;
+        let mut x = self.init.run(x)?;
         let mut sides = Vec::with_capacity(4);
-        for (blocks, side) in self.stages.iter().zip(&self.sides) {
+        for (stage, (blocks, side)) in self.stages.iter().zip(&self.sides).enumerate() {
             for block in blocks {
                 x = block.run(x)?;
             }
-            sides.push(bilinear(&side.run(&x)?, height, width)?);
+            sides.push(side.run(&x)?.resized(view.halved(stage), view, size)?);
         }
-        let fused = self.classifier.run(&Tensor::cat(&sides, 1)?)?;
+        let fused = self.classifier.run(&A::stacked(&sides)?)?;
         Ok(SideLogits { sides, fused })
     }
 }
 
-impl Block {
-    fn run(&self, x: Tensor) -> candle_core::Result<Tensor> {
-        let x = if self.shortcut.is_some() {
-            x.max_pool2d(2)?
-        } else {
-            x
+impl<A: Activation> Block<A> {
+    fn run(&self, x: A) -> candle_core::Result<A> {
+        let x = match self.shortcut {
+            Some(_) => x.halved()?,
+            None => x,
         };
         let y = self.conv2.run(&self.conv1.run(&x)?)?;
         match &self.shortcut {
-            Some(shortcut) => y + shortcut.run(&x)?,
-            None => y + x,
+            Some(shortcut) => y.plus(&shortcut.run(&x)?),
+            None => y.plus(&x),
         }
     }
 }
 
-impl Side {
-    fn run(&self, x: &Tensor) -> candle_core::Result<Tensor> {
-        let x = self.dilation_in.run(&x.relu()?)?;
+impl<A: Activation> Side<A> {
+    fn run(&self, x: &A) -> candle_core::Result<A> {
+        let x = self.dilation_in.run(&x.rectified()?)?;
         let mut sum = self.dilations[0].run(&x)?;
         for layer in &self.dilations[1..] {
-            sum = (sum + layer.run(&x)?)?;
+            sum = sum.plus(&layer.run(&x)?)?;
         }
-        let attention =
-            candle_nn::ops::sigmoid(&self.attention.run(&self.attention_in.run(&sum.relu()?)?)?)?;
-        self.reduce.run(&sum.broadcast_mul(&attention)?)
+        let attention = self.attention_in.run(&sum.rectified()?)?;
+        let attention = self.attention.run(&attention)?.sigmoid()?;
+        self.reduce.run(&sum.gated(&attention)?)
+    }
+}
+
+impl Windowed for PiDiNet {
+    fn model(&self) -> EdgeModel {
+        match self.size {
+            PiDiNetSize::Full => EdgeModel::PiDiNet,
+            PiDiNetSize::Small => EdgeModel::PiDiNetSmall,
+            PiDiNetSize::Tiny => EdgeModel::PiDiNetTiny,
+        }
+    }
+
+    fn device(&self) -> &Device {
+        &self.device
+    }
+
+    fn forward(&self, x: &Tensor, view: View) -> candle_core::Result<Tensor> {
+        Ok(self.body.forward(x, view)?.fused)
     }
 }
 
 impl EdgeNetwork for PiDiNet {
     fn logits(&self, rgb: &RgbImage) -> Result<EdgeMap, EdgeError> {
-        let (width, height) = rgb.dimensions();
-        // Three halvings leave nothing of a smaller image: mirror it outwards and cut the answer back.
-        let padded = pixels::at_least(rgb, 8)?;
-        let fused = self.side_logits(&padded)?.fused;
-        let fused = fused
-            .narrow(2, 0, height as usize)?
-            .narrow(3, 0, width as usize)?;
-        EdgeMap::checked(self.name(), width, height, fused.flatten_all()?.to_vec1()?)
+        logits(self, rgb)
     }
 
     fn name(&self) -> &str {
@@ -353,6 +390,10 @@ impl EdgeNetwork for PiDiNet {
 
     fn fingerprint(&self) -> &str {
         &self.fingerprint
+    }
+
+    fn windowed(&self) -> Option<&dyn Windowed> {
+        Some(self)
     }
 }
 

@@ -4,6 +4,7 @@ use candle_core::{Device, Tensor};
 use image::RgbImage;
 
 use super::network::EdgeError;
+use super::view::View;
 
 /// (value / 255 - mean) / deviation per channel, as 1 x 3 x H x W.
 ///
@@ -11,62 +12,73 @@ use super::network::EdgeError;
 /// An image without pixels.
 pub fn normalised(
     rgb: &RgbImage,
-    (mean, deviation): ([f32; 3], [f32; 3]),
+    normal: ([f32; 3], [f32; 3]),
     device: &Device,
 ) -> Result<Tensor, EdgeError> {
-    let (width, height) = rgb.dimensions();
-    if width == 0 || height == 0 {
-        return Err(EdgeError::EmptyImage { width, height });
-    }
-    let area = width as usize * height as usize;
-    let mut planes = vec![0.0f32; 3 * area];
-    for (c, plane) in planes.chunks_exact_mut(area).enumerate() {
-        let table: Vec<f32> = (0..=255u8)
-            .map(|v| (f32::from(v) / 255.0 - mean[c]) / deviation[c])
+    let (height, width) = (rgb.height() as usize, rgb.width() as usize);
+    window(
+        &[rgb],
+        normal,
+        View::whole(height, width),
+        (height, width),
+        device,
+    )
+}
+
+/// The same for `size` rows and columns of images of equal size, beginning where `view` does, as
+/// N x 3 x `size`. What lies to the right of an image or below it is the image mirrored outwards,
+/// the border pixel repeated once a turn.
+///
+/// # Errors
+/// An image without pixels.
+pub fn window(
+    images: &[&RgbImage],
+    (mean, deviation): ([f32; 3], [f32; 3]),
+    view: View,
+    (height, width): (usize, usize),
+    device: &Device,
+) -> Result<Tensor, EdgeError> {
+    let area = height * width;
+    let mut planes = vec![0.0f32; images.len() * 3 * area];
+    for (rgb, planes) in images
+        .iter()
+        .zip(planes.chunks_exact_mut((3 * area).max(1)))
+    {
+        let (w, h) = rgb.dimensions();
+        if w == 0 || h == 0 {
+            return Err(EdgeError::EmptyImage {
+                width: w,
+                height: h,
+            });
+        }
+        let columns: Vec<usize> = (view.left..view.left + width)
+            .map(|x| fold(x, w as usize))
             .collect();
-        for (out, pixel) in plane.iter_mut().zip(rgb.as_raw().as_chunks::<3>().0) {
-            *out = table[usize::from(pixel[c])];
+        let pixels = rgb.as_raw().as_chunks::<3>().0;
+        for (c, plane) in planes.chunks_exact_mut(area).enumerate() {
+            let table: Vec<f32> = (0..=255u8)
+                .map(|v| (f32::from(v) / 255.0 - mean[c]) / deviation[c])
+                .collect();
+            for (y, line) in plane.chunks_exact_mut(width).enumerate() {
+                let row = &pixels[fold(view.top + y, h as usize) * w as usize..][..w as usize];
+                for (out, &x) in line.iter_mut().zip(&columns) {
+                    *out = table[usize::from(row[x][c])];
+                }
+            }
         }
     }
     Ok(Tensor::from_vec(
         planes,
-        (1, 3, height as usize, width as usize),
+        (images.len(), 3, height, width),
         device,
     )?)
 }
 
-/// The image with right and bottom mirrored outwards until each side has at least `side` pixels.
-///
-/// # Errors
-/// An image without pixels.
-pub fn at_least(rgb: &RgbImage, side: u32) -> Result<std::borrow::Cow<'_, RgbImage>, EdgeError> {
-    let (width, height) = rgb.dimensions();
-    if width >= side && height >= side {
-        return Ok(std::borrow::Cow::Borrowed(rgb));
+/// Coordinate `i` of a line of `n` pixels that goes on as its own mirror image.
+fn fold(i: usize, n: usize) -> usize {
+    if (i / n).is_multiple_of(2) {
+        i % n
+    } else {
+        n - 1 - i % n
     }
-    mirrored(rgb, width.max(side), height.max(side)).map(std::borrow::Cow::Owned)
-}
-
-/// The image mirrored outwards at right and bottom to `width` x `height`; the border pixel is repeated once a turn.
-///
-/// # Errors
-/// An image without pixels.
-pub fn mirrored(rgb: &RgbImage, width: u32, height: u32) -> Result<RgbImage, EdgeError> {
-    let (w, h) = rgb.dimensions();
-    if w == 0 || h == 0 {
-        return Err(EdgeError::EmptyImage {
-            width: w,
-            height: h,
-        });
-    }
-    let fold = |i: u32, n: u32| {
-        if (i / n).is_multiple_of(2) {
-            i % n
-        } else {
-            n - 1 - i % n
-        }
-    };
-    Ok(RgbImage::from_fn(width, height, |x, y| {
-        *rgb.get_pixel(fold(x, w), fold(y, h))
-    }))
 }

@@ -44,6 +44,24 @@ impl Balance {
     pub fn loss(&self, logits: &Tensor) -> Result<Tensor> {
         logits.contiguous()?.apply_op1(self.clone())
     }
+
+    /// Loss of the fused logits plus that of each side times its weight; and that of the fused alone.
+    ///
+    /// # Errors
+    /// As [`Balance::loss`].
+    pub fn with_sides(
+        &self,
+        sides: &[Tensor],
+        fused: &Tensor,
+        weights: &[f64],
+    ) -> Result<(Tensor, Tensor)> {
+        let fused = self.loss(fused)?;
+        let mut all = fused.clone();
+        for (side, weight) in sides.iter().zip(weights) {
+            all = (all + (self.loss(side)? * *weight)?)?;
+        }
+        Ok((all, fused))
+    }
 }
 
 impl CustomOp1 for Balance {

@@ -12,5 +12,6 @@ mod shapes;
 mod trainer;
 
 pub use example::{Example, ExampleSource, FolderExamples, SceneExamples};
+pub use loss::Balance;
 pub use shapes::ShapeExamples;
 pub use trainer::{EdgeTrainer, StepReport, TrainError, TrainSettings};

@@ -17,7 +17,7 @@ use super::example::ExampleSource;
 use super::loss::Balance;
 use crate::contrast;
 use crate::edge::compact::{CompactBody, layers};
-use crate::edge::{EdgeError, Weights};
+use crate::edge::{EdgeError, View, Weights};
 
 /// Crops taken from an example once it is loaded: loading costs more than cropping.
 const CROPS_PER_EXAMPLE: usize = 2;
@@ -287,12 +287,9 @@ impl EdgeTrainer {
         }
         let inputs = Tensor::from_vec(inputs, (n, 3, side, side), &self.device)?;
         let balance = Balance::new(targets, n);
-        let logits = self.body.forward(&inputs)?;
-        let fused = balance.loss(&logits.fused)?;
-        let mut all = fused.clone();
-        for (side, weight) in logits.sides.iter().zip(self.settings.side_weights) {
-            all = (all + (balance.loss(side)? * weight)?)?;
-        }
+        let logits = self.body.forward(&inputs, View::whole(side, side))?;
+        let (all, fused) =
+            balance.with_sides(&logits.sides, &logits.fused, &self.settings.side_weights)?;
         Ok((all.backward()?, fused.to_scalar()?))
     }
 

@@ -11,6 +11,7 @@ mod agreement;
 mod backward;
 mod extent;
 mod forward;
+mod memory;
 mod operation;
 mod product;
 mod storage;

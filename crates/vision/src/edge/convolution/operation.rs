@@ -59,7 +59,7 @@ impl Convolution {
             .apply_op3(&weight.contiguous()?, &bias.contiguous()?, self)
     }
 
-    fn shape(&self, x: &[usize], weight: &[usize]) -> Result<Extent> {
+    pub(super) fn shape(&self, x: &[usize], weight: &[usize]) -> Result<Extent> {
         let (&[n, c, h, w], &[o, per_group, kh, kw]) = (x, weight) else {
             bail!("convolution takes 4-dimensional image and weight, got {x:?} and {weight:?}");
         };

@@ -1,0 +1,174 @@
+//! A network on images too large for it: window by window, with the logits of the whole.
+//!
+//! Central trait [`Windowed`]: a network whose values see a bounded neighbourhood. [`logits_within`]
+//! cuts the image into [`Tiles`], runs each with a margin as wide as the network sees (its halo) and
+//! keeps the inner part. Batches are images of equal size.
+
+use candle_core::{Device, Tensor};
+use image::RgbImage;
+
+use super::network::{EdgeError, EdgeMap, EdgeModel};
+use super::pixels;
+use super::view::View;
+
+/// Tiles and halos are multiples of this many pixels, so that what networks pool and what
+/// convolutions block falls on the same pixels as in the whole.
+pub(super) const ALIGNED: usize = 32;
+
+/// A network that can be run on a window of an image.
+pub trait Windowed: Send + Sync {
+    /// Which it is.
+    fn model(&self) -> EdgeModel;
+
+    /// Where its weights are.
+    fn device(&self) -> &Device;
+
+    /// Fused logits (N x 1 x H x W) of `x` (N x 3 x H x W, normalised), which is the window `view`
+    /// of the image. Values nearer to an inner border of the window than the network's reach are
+    /// not those of the whole.
+    ///
+    /// # Errors
+    /// A failure of the device.
+    fn forward(&self, x: &Tensor, view: View) -> candle_core::Result<Tensor>;
+}
+
+/// How an image is cut: rows and columns of the inner part of a tile; the last ones may be smaller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Tiles {
+    /// Rows of an inner part.
+    pub height: usize,
+    /// Columns of an inner part.
+    pub width: usize,
+    /// Pixels added on every inner side.
+    pub halo: usize,
+}
+
+impl Tiles {
+    /// One tile: the whole image of this size.
+    pub fn whole(height: usize, width: usize) -> Self {
+        Self {
+            height,
+            width,
+            halo: 0,
+        }
+    }
+
+    /// The largest window that is computed at once, in an image of this size.
+    pub fn window(&self, height: usize, width: usize) -> (usize, usize) {
+        let side = |inner: usize, whole: usize| match whole.div_ceil(inner) {
+            1 => whole,
+            2 => (inner + self.halo).min(whole),
+            _ => (inner + 2 * self.halo).min(whole),
+        };
+        (side(self.height, height), side(self.width, width))
+    }
+
+    /// Number of tiles of an image of this size.
+    pub fn count(&self, height: usize, width: usize) -> usize {
+        height.div_ceil(self.height) * width.div_ceil(self.width)
+    }
+}
+
+/// Logits of one image in one piece.
+///
+/// # Errors
+/// As [`logits_within`].
+pub(super) fn logits(network: &dyn Windowed, rgb: &RgbImage) -> Result<EdgeMap, EdgeError> {
+    let (height, width) = network.model().padded(rgb.height(), rgb.width());
+    let mut maps = logits_within(network, &[rgb], Tiles::whole(height, width))?;
+    Ok(maps.remove(0))
+}
+
+/// Logits of images of equal size, all at once, each cut into `tiles`.
+///
+/// # Errors
+/// An empty image, images of different sizes, logits that are not finite, a failure of the device.
+pub fn logits_within(
+    network: &dyn Windowed,
+    images: &[&RgbImage],
+    tiles: Tiles,
+) -> Result<Vec<EdgeMap>, EdgeError> {
+    let model = network.model();
+    let Some(first) = images.first() else {
+        return Ok(Vec::new());
+    };
+    let (width, height) = first.dimensions();
+    if let Some(other) = images
+        .iter()
+        .find(|image| image.dimensions() != (width, height))
+    {
+        return Err(EdgeError::Mixed {
+            first: (width, height),
+            other: other.dimensions(),
+        });
+    }
+    if width == 0 || height == 0 {
+        return Err(EdgeError::EmptyImage { width, height });
+    }
+    let (whole_height, whole_width) = model.padded(height, width);
+    let mut maps = vec![vec![0.0f32; height as usize * width as usize]; images.len()];
+    for (top, rows) in parts(whole_height, tiles.height) {
+        for (left, columns) in parts(whole_width, tiles.width) {
+            let (above, rows_held) = widened(top, rows, tiles.halo, whole_height);
+            let (before, columns_held) = widened(left, columns, tiles.halo, whole_width);
+            let view = View {
+                top: above,
+                left: before,
+                height: whole_height,
+                width: whole_width,
+            };
+            let size = (rows_held, columns_held);
+            let input = pixels::window(images, model.normal(), view, size, network.device())?;
+            let fused = network.forward(&input, view)?;
+            drop(input);
+            let inner = fused
+                .narrow(
+                    2,
+                    top - above,
+                    rows.min((height as usize).saturating_sub(top)),
+                )?
+                .narrow(
+                    3,
+                    left - before,
+                    columns.min((width as usize).saturating_sub(left)),
+                )?;
+            place(&inner, &mut maps, (top, left), width as usize)?;
+        }
+    }
+    let named = |map| EdgeMap::checked(model.name(), width, height, map);
+    maps.into_iter().map(named).collect()
+}
+
+/// Beginning and length of each part of `whole` cut every `length`.
+fn parts(whole: usize, length: usize) -> impl Iterator<Item = (usize, usize)> {
+    let length = length.max(1);
+    (0..whole)
+        .step_by(length)
+        .map(move |start| (start, length.min(whole - start)))
+}
+
+/// A part with `halo` more on each side, where there is more.
+fn widened(start: usize, length: usize, halo: usize, whole: usize) -> (usize, usize) {
+    let begin = start.saturating_sub(halo);
+    (begin, (start + length + halo).min(whole) - begin)
+}
+
+/// Copies an inner part (N x 1 x rows x columns) to where it belongs.
+fn place(
+    inner: &Tensor,
+    maps: &mut [Vec<f32>],
+    (top, left): (usize, usize),
+    width: usize,
+) -> candle_core::Result<()> {
+    let (_, _, rows, columns) = inner.dims4()?;
+    if rows == 0 || columns == 0 {
+        return Ok(());
+    }
+    let values = inner.flatten_all()?.to_vec1::<f32>()?;
+    for (map, values) in maps.iter_mut().zip(values.chunks_exact(rows * columns)) {
+        for (y, line) in values.chunks_exact(columns).enumerate() {
+            map[(top + y) * width + left..][..columns].copy_from_slice(line);
+        }
+    }
+    Ok(())
+}
