@@ -100,16 +100,18 @@ impl Work {
         drop((x, remembered));
         Ok(read(&books))
     }
+}
 
-    /// Pixels of the image on every side that a logit depends on.
+impl EdgeModel {
+    /// Pixels of the image on every side that a logit depends on, at most.
     ///
     /// # Errors
-    /// As [`Work::footprint`].
-    pub fn reach(&self) -> Result<usize> {
+    /// None for a network whose layers fit together.
+    pub fn reach(self) -> Result<usize> {
+        const SIDE: usize = 64;
         let books = Books::default();
-        let x = Outline::input(&books, [1, 3, self.height, self.width]);
-        let layers = layers(self.model, &books, false);
-        let (_, fused) = layers(&x, View::whole(self.height, self.width))?;
+        let x = Outline::input(&books, [1, 3, SIDE, SIDE]);
+        let (_, fused) = layers(self, &books, false)(&x, View::whole(SIDE, SIDE))?;
         Ok(fused.reach())
     }
 }

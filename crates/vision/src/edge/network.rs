@@ -80,6 +80,19 @@ pub enum EdgeError {
         /// Rows.
         height: u32,
     },
+    /// The memory allowed does not hold even the smallest tile.
+    #[error(
+        "edge model {model} needs {} MB for its smallest tile, allowed are {} MB",
+        needed.div_ceil(1_000_000), budget / 1_000_000
+    )]
+    Budget {
+        /// The network.
+        model: EdgeModel,
+        /// Bytes needed.
+        needed: u64,
+        /// Bytes allowed.
+        budget: u64,
+    },
     /// A batch of images that differ in size.
     #[error(
         "images of a batch must have one size: {} x {} and {} x {}",

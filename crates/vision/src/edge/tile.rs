@@ -7,6 +7,7 @@
 use candle_core::{Device, Tensor};
 use image::RgbImage;
 
+use super::footprint::{Purpose, Work};
 use super::network::{EdgeError, EdgeMap, EdgeModel};
 use super::pixels;
 use super::view::View;
@@ -50,6 +51,61 @@ impl Tiles {
             height,
             width,
             halo: 0,
+        }
+    }
+
+    /// The fewest tiles for `batch` images of this size, as the network reads them, of which each
+    /// takes at most `budget` bytes beside the model. The longer side of a tile is cut first.
+    ///
+    /// # Errors
+    /// [`EdgeError::Budget`]: even the smallest tile takes more.
+    pub fn fit(
+        model: EdgeModel,
+        batch: usize,
+        (height, width): (usize, usize),
+        budget: u64,
+    ) -> Result<Self, EdgeError> {
+        let needed = |tiles: Self| -> Result<u64, EdgeError> {
+            let (height, width) = tiles.window(height, width);
+            let work = Work {
+                model,
+                purpose: Purpose::Inference,
+                batch,
+                height,
+                width,
+            };
+            Ok(work.footprint()?.beside_model())
+        };
+        let whole = Self::whole(height, width);
+        if needed(whole)? <= budget {
+            return Ok(whole);
+        }
+        let halo = model.reach()?.next_multiple_of(ALIGNED);
+        let inner = |side: usize, cuts: usize| side.div_ceil(cuts).next_multiple_of(ALIGNED);
+        let (mut down, mut across) = (1, 1);
+        loop {
+            let tiles = Self {
+                height: inner(height, down),
+                width: inner(width, across),
+                halo,
+            };
+            let needed = needed(tiles)?;
+            if needed <= budget {
+                return Ok(tiles);
+            }
+            if tiles.height.max(tiles.width) <= ALIGNED {
+                return Err(EdgeError::Budget {
+                    model,
+                    needed,
+                    budget,
+                });
+            }
+            let cuts = if tiles.height >= tiles.width {
+                &mut down
+            } else {
+                &mut across
+            };
+            *cuts += 1;
         }
     }
 
@@ -171,4 +227,89 @@ fn place(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::edge::{Compact, EdgeNetwork};
+
+    fn noise(width: u32, height: u32) -> RgbImage {
+        RgbImage::from_fn(width, height, |x, y| {
+            let h = (x.wrapping_mul(2_654_435_761) ^ y.wrapping_mul(40_503)).wrapping_mul(97);
+            image::Rgb([(h >> 3) as u8, (h >> 11) as u8, (h >> 19) as u8])
+        })
+    }
+
+    /// Largest difference between tiles and the whole, as a share of the largest logit.
+    fn off(network: &dyn Windowed, image: &RgbImage, tiles: Tiles) -> f32 {
+        let whole = logits(network, image).unwrap().logits;
+        let tiled = logits_within(network, &[image], tiles).unwrap().remove(0);
+        let largest = whole.iter().fold(0.0f32, |m, v| m.max(v.abs()));
+        let pairs = whole.iter().zip(&tiled.logits);
+        pairs.fold(0.0f32, |m, (a, b)| m.max((a - b).abs())) / largest
+    }
+
+    #[test]
+    fn tiles_give_the_logits_of_the_whole() {
+        let network = Compact::shipped(&Device::Cpu).unwrap();
+        let image = noise(611, 203);
+        let halo = EdgeModel::Compact
+            .reach()
+            .unwrap()
+            .next_multiple_of(ALIGNED);
+        for (height, width) in [(96, 192), (208, 64), (64, 640)] {
+            let tiles = Tiles {
+                height,
+                width,
+                halo,
+            };
+            assert!(off(&network, &image, tiles) <= 1e-5, "{tiles:?}");
+        }
+        // half the halo must show, or the test shows nothing
+        let narrow = Tiles {
+            height: 64,
+            width: 64,
+            halo: 32,
+        };
+        assert!(off(&network, &image, narrow) > 1e-4);
+    }
+
+    #[test]
+    fn a_batch_gives_what_each_image_gives() {
+        let network = Compact::shipped(&Device::Cpu).unwrap();
+        let images = [noise(40, 30), noise(40, 30), RgbImage::new(40, 30)];
+        let batch: Vec<&RgbImage> = images.iter().collect();
+        let maps = logits_within(&network, &batch, Tiles::whole(32, 40)).unwrap();
+        for (image, map) in images.iter().zip(&maps) {
+            assert_eq!(map, &network.logits(image).unwrap());
+        }
+        let odd = [&images[0], &noise(41, 30)];
+        let mixed = logits_within(&network, &odd, Tiles::whole(32, 48));
+        assert!(matches!(mixed, Err(EdgeError::Mixed { .. })));
+    }
+
+    #[test]
+    fn tiles_fit_their_budget_and_are_no_smaller_than_needed() {
+        let whole = Tiles::fit(EdgeModel::Compact, 1, (480, 640), u64::MAX).unwrap();
+        assert_eq!(whole, Tiles::whole(480, 640));
+        let mut last = usize::MAX;
+        for budget in [60 << 20, 200 << 20, 1000 << 20] {
+            let tiles = Tiles::fit(EdgeModel::Compact, 1, (8000, 12_000), budget).unwrap();
+            let (height, width) = tiles.window(8000, 12_000);
+            let work = Work {
+                model: EdgeModel::Compact,
+                purpose: Purpose::Inference,
+                batch: 1,
+                height,
+                width,
+            };
+            assert!(work.footprint().unwrap().beside_model() <= budget);
+            let count = tiles.count(8000, 12_000);
+            assert!(count < last, "{count} tiles for {budget}");
+            last = count;
+        }
+        let none = Tiles::fit(EdgeModel::Compact, 1, (480, 640), 1 << 20);
+        assert!(matches!(none, Err(EdgeError::Budget { .. })));
+    }
 }

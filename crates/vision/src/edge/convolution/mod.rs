@@ -18,5 +18,6 @@ mod storage;
 mod transposed;
 
 pub use operation::Convolution;
+pub use product::warm_up;
 pub(super) use storage::{cpu_slice, slice};
 pub use transposed::Transposed;

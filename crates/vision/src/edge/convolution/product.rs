@@ -61,3 +61,24 @@ pub(super) unsafe fn multiply_add(
         );
     }
 }
+
+/// Makes the buffer that the `gemm` crate keeps for each thread, now, on the calling thread and on
+/// every thread of the pool: it lasts as long as the thread and is as large as its second cache.
+pub fn warm_up() {
+    // long and deep enough that gemm packs into that buffer
+    const ROWS: usize = 4;
+    const PIXELS: usize = 8192;
+    const DEPTH: usize = 512;
+    let product = || {
+        let (lhs, rhs) = (vec![1.0f32; ROWS * DEPTH], vec![1.0f32; PIXELS]);
+        let mut product = vec![0.0f32; ROWS * PIXELS];
+        // every row of the right-hand side is the same one
+        let (lhs, rhs) = (Strided::new(&lhs, DEPTH, 1), Strided::new(&rhs, 0, 1));
+        // SAFETY: ROWS x DEPTH, DEPTH x PIXELS with rows 0 apart, and ROWS x PIXELS, owned here.
+        unsafe {
+            multiply_add(ROWS, PIXELS, DEPTH, product.as_mut_ptr(), PIXELS, lhs, rhs);
+        }
+    };
+    product();
+    rayon::broadcast(|_| product());
+}

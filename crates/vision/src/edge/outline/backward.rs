@@ -1,8 +1,10 @@
 //! Gradients of outlines: the order and the allocations of candle's own backward pass.
 //!
 //! Central function [`backward`]. What each operation allocates on the way back stands here beside
-//! its rule, because it is candle's choice, not the network's: the gradient of an argument is first
-//! a map of zeros, then a sum beside it.
+//! its rule, because it is candle's choice, not the network's. Two habits of candle matter: the
+//! gradient of an argument is first a map of zeros, then a sum beside it; and a term computed from a
+//! map that is itself tracked (the mask of a ReLU, the other factor of a product) is a tracked tensor,
+//! so that all it came from stays until that gradient is used.
 
 use std::collections::{BTreeMap, HashSet};
 use std::rc::Rc;
@@ -14,26 +16,36 @@ use super::{NUMBER, Node, Origin, Outline};
 
 /// Gradients by the address of what they belong to.
 #[derive(Default)]
-struct Gradients(BTreeMap<*const Node, Entry>);
+struct Gradients(BTreeMap<*const Node, Gradient>);
 
-/// Runs the gradient of `loss` back to every trained parameter; answers the gradients' entries.
+/// A gradient under way.
+struct Gradient {
+    /// What it came from, as far as it stays, and at the end its value.
+    entries: Vec<Rc<Entry>>,
+    /// What it came from stays.
+    tracked: bool,
+}
+
+/// Runs the gradient of `loss` back to every trained parameter; answers what is then held.
 ///
 /// # Errors
 /// Shapes that do not fit.
-pub fn backward(loss: &Outline) -> Result<Vec<Entry>> {
+pub fn backward(loss: &Outline) -> Result<impl Sized + use<>> {
     let mut order = Vec::new();
     visit(loss, &mut HashSet::new(), &mut order);
     let mut gradients = Gradients::default();
-    gradients.accumulate(loss);
+    gradients.add(loss, Vec::new());
     for outline in order.into_iter().rev() {
         if matches!(outline.0.origin, Origin::Given) {
             continue; // a trained parameter: its gradient stays
         }
-        let gradient = gradients.0.remove(&Rc::as_ptr(&outline.0));
-        one(&outline, &mut gradients)?;
-        drop(gradient);
+        // what it came from stays until the rule is done
+        let found = gradients.0.remove(&Rc::as_ptr(&outline.0));
+        if let Some(value) = found.as_ref().and_then(|gradient| gradient.entries.last()) {
+            one(&outline, value, &mut gradients)?;
+        }
     }
-    Ok(gradients.0.into_values().collect())
+    Ok(gradients)
 }
 
 /// Tracked outlines, arguments before what was made of them.
@@ -62,8 +74,8 @@ fn visit(outline: &Outline, seen: &mut HashSet<*const Node>, order: &mut Vec<Out
     order.push(outline.clone());
 }
 
-/// What one operation allocates when its gradient is there.
-fn one(outline: &Outline, gradients: &mut Gradients) -> Result<()> {
+/// What one operation allocates once the gradient `value` of its result is there.
+fn one(outline: &Outline, value: &Rc<Entry>, gradients: &mut Gradients) -> Result<()> {
     let out = outline.bytes();
     match &outline.0.origin {
         Origin::Given => {}
@@ -73,87 +85,94 @@ fn one(outline: &Outline, gradients: &mut Gradients) -> Result<()> {
             let of_weights = (term(weight, weight.bytes()), term(bias, bias.bytes()));
             outline.books().pass(outline.0.entry.label(), inner);
             if x.0.tracked {
-                gradients.accumulate(x);
+                gradients.add(x, Vec::new());
             }
-            gradients.accumulate(weight);
-            gradients.accumulate(bias);
+            gradients.add(weight, Vec::new());
+            gradients.add(bias, Vec::new());
             drop((of_x, of_weights));
         }
         Origin::Sum(a, b) => {
-            gradients.accumulate(a);
-            gradients.accumulate(b);
+            gradients.add(a, Vec::new());
+            gradients.add(b, Vec::new());
         }
         Origin::Rectified(a) => {
-            // zeros of the gradient, zeros to compare with, a byte a comparison, the same as numbers
             gradients.enter(a);
-            let compared = term(a, a.bytes() + a.bytes() / NUMBER);
+            let zeros = term(a, a.bytes());
+            let compared = term(a, a.bytes() / NUMBER);
             let mask = term(a, a.bytes());
-            drop(compared);
+            drop(zeros);
             let masked = term(a, a.bytes());
-            gradients.accumulate(a);
-            drop((mask, masked));
+            gradients.add(a, vec![Rc::clone(value), compared, mask, masked]);
         }
         Origin::Sigmoid(a) => {
-            let inner = term(a, 3 * a.bytes());
-            drop(inner);
-            let gradient = term(a, a.bytes());
-            gradients.accumulate(a);
-            drop(gradient);
+            let slope = (0..3).map(|_| term(a, a.bytes()));
+            let mut kept: Vec<Rc<Entry>> = slope.collect();
+            kept.extend([Rc::clone(value), term(a, a.bytes())]);
+            gradients.add(a, kept);
         }
         Origin::Gated(a, gate) => {
             let of_a = term(a, out);
-            gradients.accumulate(a);
+            gradients.add(a, vec![Rc::clone(value), Rc::clone(&of_a)]);
             let of_gate = term(gate, out);
-            let spread = term(gate, 2 * out);
-            drop(spread);
-            gradients.accumulate(gate);
+            // the gate was spread over all channels: its gradient is that wide before it is summed
+            let spread = (term(gate, out), term(gate, out));
             drop((of_a, of_gate));
+            gradients.add(gate, Vec::new());
+            drop(spread);
         }
         Origin::Halved(a) => {
             let enlarged = term(a, a.bytes());
             let equal = term(a, a.bytes() / NUMBER);
             let mask = term(a, a.bytes());
-            drop(equal);
-            let small = term(a, 2 * out);
+            let small = [term(a, out), term(a, out)];
             let spread = term(a, a.bytes());
-            let gradient = term(a, a.bytes());
-            drop(spread);
-            gradients.accumulate(a);
-            drop((enlarged, mask, small, gradient));
+            let product = term(a, a.bytes());
+            let mut kept = vec![Rc::clone(value), equal, mask, spread, product];
+            kept.extend(small);
+            gradients.add(a, kept);
+            drop(enlarged);
         }
         Origin::Resized(a) => {
             let gradient = term(a, a.bytes());
-            gradients.accumulate(a);
+            gradients.add(a, Vec::new());
             drop(gradient);
         }
         Origin::Loss(a) => {
             let values = term(a, a.bytes());
             let gradient = term(a, a.bytes());
             drop(values);
-            gradients.accumulate(a);
+            gradients.add(a, Vec::new());
             drop(gradient);
         }
-        Origin::Stacked(maps) => maps.iter().for_each(|map| gradients.accumulate(map)),
+        Origin::Stacked(maps) => maps.iter().for_each(|map| gradients.add(map, Vec::new())),
     }
     Ok(())
 }
 
 /// Bytes that one rule allocates under the layer of `of`.
-fn term(of: &Outline, bytes: u64) -> Entry {
-    of.books().take(Kind::Gradient, of.0.entry.label(), bytes)
+fn term(of: &Outline, bytes: u64) -> Rc<Entry> {
+    Rc::new(of.books().take(Kind::Gradient, of.0.entry.label(), bytes))
 }
 
 impl Gradients {
     /// Zeros where there is no gradient yet.
-    fn enter(&mut self, of: &Outline) {
-        let zeros = || term(of, of.bytes());
-        self.0.entry(Rc::as_ptr(&of.0)).or_insert_with(zeros);
+    fn enter(&mut self, of: &Outline) -> &mut Gradient {
+        let zeros = || Gradient {
+            entries: vec![term(of, of.bytes())],
+            tracked: false,
+        };
+        self.0.entry(Rc::as_ptr(&of.0)).or_insert_with(zeros)
     }
 
-    /// The sum beside what was there, which then goes.
-    fn accumulate(&mut self, of: &Outline) {
-        self.enter(of);
+    /// The sum beside what was there; `kept` is what a tracked term came from.
+    fn add(&mut self, of: &Outline, kept: Vec<Rc<Entry>>) {
+        let gradient = self.enter(of);
         let sum = term(of, of.bytes());
-        self.0.insert(Rc::as_ptr(&of.0), sum);
+        gradient.tracked |= !kept.is_empty();
+        if !gradient.tracked {
+            gradient.entries.clear();
+        }
+        gradient.entries.extend(kept);
+        gradient.entries.push(sum);
     }
 }
