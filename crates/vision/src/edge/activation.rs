@@ -6,7 +6,8 @@
 
 use candle_core::{Result, Tensor};
 
-use super::convolution::Convolution;
+use super::convolution::{Convolution, Transposed};
+use super::pool::halving_maximum;
 use super::resize::bilinear_within;
 use super::view::View;
 
@@ -24,11 +25,23 @@ pub trait Activation: Clone {
     /// Shapes that do not fit, or a failure of the device, as in every method below.
     fn convolve(&self, how: Convolution, weight: &Self, bias: &Self) -> Result<Self>;
 
+    /// As [`Transposed::apply`].
+    ///
+    /// # Errors
+    /// As [`Activation::convolve`].
+    fn enlarged(&self, how: Transposed, weight: &Self, bias: &Self) -> Result<Self>;
+
     /// The sum with a map of the same shape.
     ///
     /// # Errors
     /// As [`Activation::convolve`].
     fn plus(&self, other: &Self) -> Result<Self>;
+
+    /// Every value times `factor`.
+    ///
+    /// # Errors
+    /// As [`Activation::convolve`].
+    fn scaled(&self, factor: f64) -> Result<Self>;
 
     /// max(0, x).
     ///
@@ -54,6 +67,12 @@ pub trait Activation: Clone {
     /// As [`Activation::convolve`].
     fn halved(&self) -> Result<Self>;
 
+    /// As [`halving_maximum`].
+    ///
+    /// # Errors
+    /// As [`Activation::convolve`].
+    fn halved_overlapping(&self) -> Result<Self>;
+
     /// As [`bilinear_within`].
     ///
     /// # Errors
@@ -76,8 +95,16 @@ impl Activation for Tensor {
         how.apply(self, weight, bias)
     }
 
+    fn enlarged(&self, how: Transposed, weight: &Self, bias: &Self) -> Result<Self> {
+        how.apply(self, weight, bias)
+    }
+
     fn plus(&self, other: &Self) -> Result<Self> {
         self + other
+    }
+
+    fn scaled(&self, factor: f64) -> Result<Self> {
+        self * factor
     }
 
     fn rectified(&self) -> Result<Self> {
@@ -94,6 +121,10 @@ impl Activation for Tensor {
 
     fn halved(&self) -> Result<Self> {
         self.max_pool2d(2)
+    }
+
+    fn halved_overlapping(&self) -> Result<Self> {
+        halving_maximum(self)
     }
 
     fn resized(&self, from: View, to: View, size: (usize, usize)) -> Result<Self> {

@@ -16,6 +16,7 @@ use image::RgbImage;
 use super::activation::Activation;
 use super::convolution::Convolution;
 use super::network::{EdgeError, EdgeMap, EdgeModel, EdgeNetwork};
+use super::pixels::Reading;
 use super::tile::{Windowed, logits};
 use super::view::View;
 use super::weights::Weights;
@@ -23,8 +24,12 @@ use super::weights::Weights;
 /// Name of the architecture, part of the fingerprint.
 const ARCHITECTURE: &str = "compact 1";
 
-/// Mean and deviation taken off \[0, 1\] per channel.
-pub(super) const NORMAL: ([f32; 3], [f32; 3]) = ([0.5; 3], [0.25; 3]);
+/// How it reads a pixel.
+pub(super) const READING: Reading = Reading {
+    order: [0, 1, 2],
+    mean: [0.5; 3],
+    deviation: [0.25; 3],
+};
 
 /// Channels at 1/1, 1/2, 1/4 and 1/8 of the resolution.
 const CHANNELS: [usize; 4] = [8, 16, 32, 48];

@@ -4,11 +4,15 @@
 //! ([`super::outline`]) and reads the books. No weights are needed. What it counts is what an
 //! allocator hands out; threads' stacks and the program itself are not in it.
 
+use std::convert::Infallible;
+
 use candle_core::Result;
 use serde::Serialize;
 
 use super::activation::Activation;
 use super::compact::CompactBody;
+use super::convolution::Convolution;
+use super::dexined::{Body, Doubling, Layer, LayerSource};
 use super::network::EdgeModel;
 use super::outline::{Books, Kind, Outline, backward};
 use super::pidinet::{PiDiNetBody, PiDiNetSize};
@@ -122,7 +126,7 @@ fn layers(model: EdgeModel, books: &Books, trained: bool) -> Layers {
     match model {
         EdgeModel::Compact => {
             let get = |name: &str, shape: &[usize]| {
-                Ok::<_, std::convert::Infallible>(Outline::parameter(books, name, shape, trained))
+                Ok::<_, Infallible>(Outline::parameter(books, name, shape, trained))
             };
             let Ok(body) = CompactBody::new(get);
             Box::new(move |x, view| {
@@ -130,6 +134,7 @@ fn layers(model: EdgeModel, books: &Books, trained: bool) -> Layers {
                 Ok((logits.sides, logits.fused))
             })
         }
+        EdgeModel::DexiNed => dexined(books, trained),
         EdgeModel::PiDiNet => of(PiDiNetSize::Full),
         EdgeModel::PiDiNetSmall => of(PiDiNetSize::Small),
         EdgeModel::PiDiNetTiny => of(PiDiNetSize::Tiny),
@@ -139,11 +144,71 @@ fn layers(model: EdgeModel, books: &Books, trained: bool) -> Layers {
 fn pidinet(size: PiDiNetSize, books: &Books, trained: bool) -> Layers {
     let Ok(body) = PiDiNetBody::new(size, |parameter| {
         let (name, shape) = (&parameter.name, &parameter.shape);
-        Ok::<_, std::convert::Infallible>(Outline::parameter(books, name, shape, trained))
+        Ok::<_, Infallible>(Outline::parameter(books, name, shape, trained))
     });
     Box::new(move |x, view| {
         let logits = body.forward(x, view)?;
         Ok((logits.sides, logits.fused))
+    })
+}
+
+/// Gives the layers of DexiNed outlines of the shapes they ask for.
+struct Shapes<'a> {
+    books: &'a Books,
+    trained: bool,
+}
+
+impl Shapes<'_> {
+    fn pair(&self, name: &str, shape: [usize; 4], outputs: usize) -> (Outline, Outline) {
+        let parameter = |part: &str, shape: &[usize]| {
+            Outline::parameter(self.books, &format!("{name}.{part}"), shape, self.trained)
+        };
+        (parameter("weight", &shape), parameter("bias", &[outputs]))
+    }
+}
+
+impl LayerSource<Outline> for Shapes<'_> {
+    type Error = Infallible;
+
+    fn plain(
+        &self,
+        name: &str,
+        shape: [usize; 4],
+        how: Convolution,
+    ) -> std::result::Result<Layer<Outline>, Infallible> {
+        let (weight, bias) = self.pair(name, shape, shape[0]);
+        Ok(Layer { weight, bias, how })
+    }
+
+    fn normed(
+        &self,
+        (name, _): (&str, &str),
+        shape: [usize; 4],
+        how: Convolution,
+        _scale: f64,
+    ) -> std::result::Result<Layer<Outline>, Infallible> {
+        // the normalisation is folded into the weights
+        self.plain(name, shape, how)
+    }
+
+    fn doubling(
+        &self,
+        name: &str,
+        channels: usize,
+        side: usize,
+    ) -> std::result::Result<Doubling<Outline>, Infallible> {
+        let (weight, bias) = self.pair(name, [channels, channels, side, side], channels);
+        let how = Doubling::<Outline>::how(side);
+        Ok(Doubling { weight, bias, how })
+    }
+}
+
+fn dexined(books: &Books, trained: bool) -> Layers {
+    let Ok(body) = Body::new(&Shapes { books, trained });
+    Box::new(move |x, _| {
+        let mut sides = body.forward(x)?;
+        let fused = sides.pop().expect("seven maps");
+        Ok((sides, fused))
     })
 }
 

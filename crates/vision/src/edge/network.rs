@@ -161,11 +161,12 @@ impl EdgeModel {
         }
     }
 
-    /// Mean and deviation that the network takes off each channel of \[0, 1\].
-    pub(super) fn normal(self) -> ([f32; 3], [f32; 3]) {
+    /// How the network reads a pixel.
+    pub(super) fn reading(self) -> Reading {
         match self {
-            Self::Compact => compact::NORMAL,
-            Self::PiDiNet | Self::PiDiNetSmall | Self::PiDiNetTiny => pidinet::NORMAL,
+            Self::Compact => compact::READING,
+            Self::DexiNed => dexined::READING,
+            Self::PiDiNet | Self::PiDiNetSmall | Self::PiDiNetTiny => pidinet::READING,
         }
     }
 
@@ -173,6 +174,7 @@ impl EdgeModel {
     pub fn padded(self, height: u32, width: u32) -> (usize, usize) {
         let side = |n: u32| match self {
             Self::Compact => n.next_multiple_of(compact::MULTIPLE) as usize,
+            Self::DexiNed => n.next_multiple_of(dexined::MULTIPLE) as usize,
             // three halvings leave nothing of less
             Self::PiDiNet | Self::PiDiNetSmall | Self::PiDiNetTiny => n.max(8) as usize,
         };

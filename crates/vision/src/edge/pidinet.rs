@@ -11,13 +11,17 @@ use super::activation::Activation;
 use super::convolution::Convolution;
 use super::difference::Difference;
 use super::network::{EdgeError, EdgeMap, EdgeModel, EdgeNetwork};
-use super::pixels;
+use super::pixels::{self, Reading};
 use super::tile::{Windowed, logits};
 use super::view::View;
 use super::weights::{Plain, Weights};
 
-/// Mean and deviation of the images the published networks were trained on, per channel of \[0, 1\].
-pub(super) const NORMAL: ([f32; 3], [f32; 3]) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
+/// How it reads a pixel: mean and deviation of the images the published networks were trained on.
+pub(super) const READING: Reading = Reading {
+    order: [0, 1, 2],
+    mean: [0.485, 0.456, 0.406],
+    deviation: [0.229, 0.224, 0.225],
+};
 
 /// Blocks of each of the four stages; the very first convolution stands in for a fourth of stage 1.
 const BLOCKS: [usize; 4] = [3, 4, 4, 4];
@@ -267,7 +271,8 @@ impl PiDiNet {
     /// An empty image, one too small to be halved three times (under 8 pixels a side), or a failure of the device.
     pub fn side_logits(&self, rgb: &RgbImage) -> Result<SideLogits, EdgeError> {
         let view = View::whole(rgb.height() as usize, rgb.width() as usize);
-        let input = pixels::normalised(rgb, NORMAL, &self.device)?;
+        let size = (view.height, view.width);
+        let input = pixels::window(&[rgb], READING, view, size, &self.device)?;
         Ok(self.body.forward(&input, view)?)
     }
 }

@@ -6,34 +6,25 @@ use image::RgbImage;
 use super::network::EdgeError;
 use super::view::View;
 
-/// (value / 255 - mean) / deviation per channel, as 1 x 3 x H x W.
-///
-/// # Errors
-/// An image without pixels.
-pub fn normalised(
-    rgb: &RgbImage,
-    normal: ([f32; 3], [f32; 3]),
-    device: &Device,
-) -> Result<Tensor, EdgeError> {
-    let (height, width) = (rgb.height() as usize, rgb.width() as usize);
-    window(
-        &[rgb],
-        normal,
-        View::whole(height, width),
-        (height, width),
-        device,
-    )
+/// How a network reads a pixel: (value / 255 - mean) / deviation in each channel.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Reading {
+    /// Which of red, green and blue (0, 1, 2) each channel is.
+    pub order: [usize; 3],
+    /// Taken off each channel.
+    pub mean: [f32; 3],
+    /// Each channel is divided by.
+    pub deviation: [f32; 3],
 }
 
-/// The same for `size` rows and columns of images of equal size, beginning where `view` does, as
-/// N x 3 x `size`. What lies to the right of an image or below it is the image mirrored outwards,
+/// `size` rows and columns of images of equal size, beginning where `view` does, as N x 3 x `size`. What lies to the right of an image or below it is the image mirrored outwards,
 /// the border pixel repeated once a turn.
 ///
 /// # Errors
 /// An image without pixels.
 pub fn window(
     images: &[&RgbImage],
-    (mean, deviation): ([f32; 3], [f32; 3]),
+    reading: Reading,
     view: View,
     (height, width): (usize, usize),
     device: &Device,
@@ -57,12 +48,13 @@ pub fn window(
         let pixels = rgb.as_raw().as_chunks::<3>().0;
         for (c, plane) in planes.chunks_exact_mut(area).enumerate() {
             let table: Vec<f32> = (0..=255u8)
-                .map(|v| (f32::from(v) / 255.0 - mean[c]) / deviation[c])
+                .map(|v| (f32::from(v) / 255.0 - reading.mean[c]) / reading.deviation[c])
                 .collect();
+            let colour = reading.order[c];
             for (y, line) in plane.chunks_exact_mut(width).enumerate() {
                 let row = &pixels[fold(view.top + y, h as usize) * w as usize..][..w as usize];
                 for (out, &x) in line.iter_mut().zip(&columns) {
-                    *out = table[usize::from(row[x][c])];
+                    *out = table[usize::from(row[x][colour])];
                 }
             }
         }

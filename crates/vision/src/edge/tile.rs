@@ -174,7 +174,7 @@ pub fn logits_within(
                 width: whole_width,
             };
             let size = (rows_held, columns_held);
-            let input = pixels::window(images, model.normal(), view, size, network.device())?;
+            let input = pixels::window(images, model.reading(), view, size, network.device())?;
             let fused = network.forward(&input, view)?;
             drop(input);
             let inner = fused

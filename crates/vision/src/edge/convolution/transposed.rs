@@ -37,7 +37,7 @@ impl Transposed {
     }
 
     /// The convolution whose transpose this is: its image is our output.
-    fn shape(&self, x: &[usize], weight: &[usize]) -> Result<Extent> {
+    pub(super) fn shape(&self, x: &[usize], weight: &[usize]) -> Result<Extent> {
         let (&[n, o, oh, ow], &[inputs, c, kh, kw]) = (x, weight) else {
             bail!(
                 "transposed convolution takes 4-dimensional image and weight, got {x:?} and {weight:?}"

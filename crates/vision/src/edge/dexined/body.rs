@@ -3,48 +3,45 @@
 //! Central type [`Body`]: six blocks at 1/2, 1/2, 1/4, 1/8, 1/16 and 1/16 of the image's size, with
 //! skips on two sides of each, six logit maps and their weighted sum.
 
-use candle_core::Tensor;
-
-use super::layer::{Layer, Reader};
+use super::layer::{Layer, LayerSource};
 use super::rise::Rise;
-use crate::edge::EdgeError;
+use crate::edge::Activation;
 use crate::edge::convolution::Convolution;
-use crate::edge::pool::halving_maximum;
 
 /// Two 3x3 convolutions whose result is averaged with a skip.
-struct DenseLayer {
-    wide: Layer,
-    narrow: Layer,
+struct DenseLayer<A> {
+    wide: Layer<A>,
+    narrow: Layer<A>,
 }
 
 /// Dense layers that all see the same skip.
-struct DenseBlock {
-    layers: Vec<DenseLayer>,
+struct DenseBlock<A> {
+    layers: Vec<DenseLayer<A>>,
 }
 
 /// All layers.
-pub(super) struct Body {
-    block_1: [Layer; 2],
-    block_2: [Layer; 2],
-    dense: [DenseBlock; 4],
-    sides: [Layer; 4],
-    pre_dense: [Layer; 5],
-    rises: [Rise; 6],
-    fuse: Layer,
+pub struct Body<A> {
+    block_1: [Layer<A>; 2],
+    block_2: [Layer<A>; 2],
+    dense: [DenseBlock<A>; 4],
+    sides: [Layer<A>; 4],
+    pre_dense: [Layer<A>; 5],
+    rises: [Rise<A>; 6],
+    fuse: Layer<A>,
 }
 
 fn plain() -> Convolution {
     Convolution::default()
 }
 
-impl DenseBlock {
-    fn new(
-        reader: &Reader,
+impl<A: Activation> DenseBlock<A> {
+    fn new<S: LayerSource<A>>(
+        reader: &S,
         name: &str,
         layers: usize,
         inputs: usize,
         outputs: usize,
-    ) -> Result<Self, EdgeError> {
+    ) -> Result<Self, S::Error> {
         let wide = Convolution {
             padding: 2,
             relu: true,
@@ -73,19 +70,23 @@ impl DenseBlock {
         Ok(Self { layers: made })
     }
 
-    fn run(&self, x: &Tensor, skip: &Tensor) -> candle_core::Result<Tensor> {
-        let half = (skip * 0.5)?;
+    fn run(&self, x: &A, skip: &A) -> candle_core::Result<A> {
+        let half = skip.scaled(0.5)?;
         let mut y = x.clone();
         for layer in &self.layers {
-            y = (layer.narrow.run(&layer.wide.run(&y.relu()?)?)? + &half)?;
+            let narrow = layer.narrow.run(&layer.wide.run(&y.rectified()?)?)?;
+            y = narrow.plus(&half)?;
         }
         Ok(y)
     }
 }
 
-impl Body {
-    /// The network with the tensors of a file.
-    pub(super) fn new(reader: &Reader) -> Result<Self, EdgeError> {
+impl<A: Activation> Body<A> {
+    /// The network with the layers of a source.
+    ///
+    /// # Errors
+    /// The first error of the source.
+    pub fn new<S: LayerSource<A>>(reader: &S) -> Result<Self, S::Error> {
         let same = Convolution {
             padding: 1,
             ..plain()
@@ -148,38 +149,41 @@ impl Body {
 
     /// The six side logits and the fused ones, each N x 1 x H x W, of `x`, N x 3 x H x W with H and W
     /// multiples of 16.
-    pub(super) fn forward(&self, x: &Tensor) -> candle_core::Result<Vec<Tensor>> {
+    ///
+    /// # Errors
+    /// Other sizes, or a failure of the device.
+    pub fn forward(&self, x: &A) -> candle_core::Result<Vec<A>> {
         let [pre_2, pre_3, pre_4, pre_5, pre_6] = &self.pre_dense;
         let one = self.block_1[1].run(&self.block_1[0].run(x)?)?;
         let mut logits = vec![self.rises[0].run(&one)?];
 
         let two = self.block_2[1].run(&self.block_2[0].run(&one)?)?;
         logits.push(self.rises[1].run(&two)?);
-        let two_down = halving_maximum(&two)?;
+        let two_down = two.halved_overlapping()?;
         drop(two);
-        let two_sum = (&two_down + self.sides[0].run(&one)?)?;
+        let two_sum = two_down.plus(&self.sides[0].run(&one)?)?;
         drop(one);
 
         let three = self.dense[0].run(&two_sum, &pre_3.run(&two_down)?)?;
         logits.push(self.rises[2].run(&three)?);
-        let three_down = halving_maximum(&three)?;
+        let three_down = three.halved_overlapping()?;
         drop(three);
-        let three_sum = (&three_down + self.sides[1].run(&two_sum)?)?;
+        let three_sum = three_down.plus(&self.sides[1].run(&two_sum)?)?;
 
-        let skip = pre_4.run(&(three_down + pre_2.run(&two_down)?)?)?;
+        let skip = pre_4.run(&three_down.plus(&pre_2.run(&two_down)?)?)?;
         let four = self.dense[1].run(&three_sum, &skip)?;
         logits.push(self.rises[3].run(&four)?);
-        let four_down = halving_maximum(&four)?;
+        let four_down = four.halved_overlapping()?;
         drop(four);
-        let four_sum = (&four_down + self.sides[2].run(&three_sum)?)?;
+        let four_sum = four_down.plus(&self.sides[2].run(&three_sum)?)?;
 
         let five = self.dense[2].run(&four_sum, &pre_5.run(&four_down)?)?;
         logits.push(self.rises[4].run(&five)?);
-        let five_sum = (&five + self.sides[3].run(&four_sum)?)?;
+        let five_sum = five.plus(&self.sides[3].run(&four_sum)?)?;
         let six = self.dense[3].run(&five_sum, &pre_6.run(&five)?)?;
         logits.push(self.rises[5].run(&six)?);
 
-        logits.push(self.fuse.run(&Tensor::cat(&logits, 1)?)?);
+        logits.push(self.fuse.run(&A::stacked(&logits)?)?);
         Ok(logits)
     }
 }

@@ -7,35 +7,89 @@
 use candle_core::{Device, Tensor};
 
 use crate::edge::convolution::{Convolution, Transposed};
-use crate::edge::{EdgeError, Weights};
+use crate::edge::{Activation, EdgeError, Weights};
 
 /// Added to a variance before its root, as in the original.
 const EPSILON: f64 = 1e-5;
 
 /// One convolution with its weights.
-pub(super) struct Layer {
-    weight: Tensor,
-    bias: Tensor,
-    how: Convolution,
+pub struct Layer<A> {
+    /// O x I x side x side.
+    pub weight: A,
+    /// O.
+    pub bias: A,
+    /// Stride, padding, dilation, ReLU.
+    pub how: Convolution,
 }
 
-impl Layer {
-    pub(super) fn run(&self, x: &Tensor) -> candle_core::Result<Tensor> {
-        self.how.apply(x, &self.weight, &self.bias)
+impl<A: Activation> Layer<A> {
+    pub(super) fn run(&self, x: &A) -> candle_core::Result<A> {
+        x.convolve(self.how, &self.weight, &self.bias)
     }
 }
 
 /// One transposed convolution with its weights.
-pub(super) struct Doubling {
-    weight: Tensor,
-    bias: Tensor,
-    how: Transposed,
+pub struct Doubling<A> {
+    /// Channels x channels x side x side.
+    pub weight: A,
+    /// As many as channels.
+    pub bias: A,
+    /// Stride and padding.
+    pub how: Transposed,
 }
 
-impl Doubling {
-    pub(super) fn run(&self, x: &Tensor) -> candle_core::Result<Tensor> {
-        self.how.apply(x, &self.weight, &self.bias)
+impl<A: Activation> Doubling<A> {
+    pub(super) fn run(&self, x: &A) -> candle_core::Result<A> {
+        x.enlarged(self.how, &self.weight, &self.bias)
     }
+
+    /// How a kernel of this side doubles the size.
+    pub fn how(side: usize) -> Transposed {
+        Transposed {
+            stride: 2,
+            padding: side / 2 - 1,
+        }
+    }
+}
+
+/// Where layers get their tensors.
+pub trait LayerSource<A> {
+    /// Why there is none.
+    type Error;
+
+    /// The convolution `name`.weight (`shape`: outputs, inputs, side, side) and `name`.bias.
+    ///
+    /// # Errors
+    /// The tensors are not to be had.
+    fn plain(
+        &self,
+        name: &str,
+        shape: [usize; 4],
+        how: Convolution,
+    ) -> Result<Layer<A>, Self::Error>;
+
+    /// The same followed by the normalisation `norm`, all times `scale`.
+    ///
+    /// # Errors
+    /// As [`LayerSource::plain`].
+    fn normed(
+        &self,
+        names: (&str, &str),
+        shape: [usize; 4],
+        how: Convolution,
+        scale: f64,
+    ) -> Result<Layer<A>, Self::Error>;
+
+    /// The transposed convolution `name` that doubles the size of `channels` planes, kernel `side`.
+    ///
+    /// # Errors
+    /// As [`LayerSource::plain`].
+    fn doubling(
+        &self,
+        name: &str,
+        channels: usize,
+        side: usize,
+    ) -> Result<Doubling<A>, Self::Error>;
 }
 
 /// Takes layers out of a file.
@@ -44,14 +98,15 @@ pub(super) struct Reader<'a> {
     pub(super) device: &'a Device,
 }
 
-impl Reader<'_> {
-    /// The convolution `name`.weight (`shape`: outputs, inputs, side, side) and `name`.bias.
-    pub(super) fn plain(
+impl LayerSource<Tensor> for Reader<'_> {
+    type Error = EdgeError;
+
+    fn plain(
         &self,
         name: &str,
         shape: [usize; 4],
         how: Convolution,
-    ) -> Result<Layer, EdgeError> {
+    ) -> Result<Layer<Tensor>, EdgeError> {
         let weight = format!("{name}.weight");
         Ok(Layer {
             weight: self.weights.take(&weight, &shape, self.device)?,
@@ -62,14 +117,13 @@ impl Reader<'_> {
         })
     }
 
-    /// The same followed by the normalisation `norm`, all times `scale`.
-    pub(super) fn normed(
+    fn normed(
         &self,
         (name, norm): (&str, &str),
         shape: [usize; 4],
         how: Convolution,
         scale: f64,
-    ) -> Result<Layer, EdgeError> {
+    ) -> Result<Layer<Tensor>, EdgeError> {
         let outputs = &shape[..1];
         let weight = self.weights.plain(&format!("{name}.weight"), &shape)?;
         let bias = self.weights.plain(&format!("{name}.bias"), outputs)?;
@@ -107,13 +161,12 @@ impl Reader<'_> {
         })
     }
 
-    /// The transposed convolution `name` that doubles the size of `channels` planes, kernel `side`.
-    pub(super) fn doubling(
+    fn doubling(
         &self,
         name: &str,
         channels: usize,
         side: usize,
-    ) -> Result<Doubling, EdgeError> {
+    ) -> Result<Doubling<Tensor>, EdgeError> {
         let weight = format!("{name}.weight");
         Ok(Doubling {
             weight: self
@@ -122,10 +175,7 @@ impl Reader<'_> {
             bias: self
                 .weights
                 .take(&format!("{name}.bias"), &[channels], self.device)?,
-            how: Transposed {
-                stride: 2,
-                padding: side / 2 - 1,
-            },
+            how: Doubling::<Tensor>::how(side),
         })
     }
 }

@@ -12,4 +12,7 @@ mod layer;
 mod network;
 mod rise;
 
+pub use body::Body;
+pub use layer::{Doubling, Layer, LayerSource};
 pub use network::DexiNed;
+pub(super) use network::{MULTIPLE, READING};

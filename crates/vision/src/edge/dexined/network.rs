@@ -7,21 +7,26 @@ use image::RgbImage;
 
 use super::body::Body;
 use super::layer::Reader;
-use crate::edge::pixels;
-use crate::edge::{EdgeError, EdgeMap, EdgeNetwork, Weights};
+use crate::edge::pixels::Reading;
+use crate::edge::tile::logits;
+use crate::edge::{EdgeError, EdgeMap, EdgeModel, EdgeNetwork, View, Weights, Windowed};
 
 /// Name of the architecture, part of the fingerprint.
 const ARCHITECTURE: &str = "dexined 1";
 
-/// What is taken off a pixel's blue, green and red value (0 to 255), in the order of the channels.
-const MEAN: [f32; 3] = [103.939, 116.779, 123.68];
+/// How it reads a pixel: blue first, a mean of 0 to 255 taken off.
+pub(in crate::edge) const READING: Reading = Reading {
+    order: [2, 1, 0],
+    mean: [103.939 / 255.0, 116.779 / 255.0, 123.68 / 255.0],
+    deviation: [1.0 / 255.0; 3],
+};
 
 /// Images are mirrored outwards to a multiple of this many pixels: four halvings.
-const MULTIPLE: u32 = 16;
+pub(in crate::edge) const MULTIPLE: u32 = 16;
 
 /// A DexiNed with its weights.
 pub struct DexiNed {
-    pub(super) body: Body,
+    pub(super) body: Body<Tensor>,
     fingerprint: String,
     device: Device,
 }
@@ -44,33 +49,25 @@ impl DexiNed {
             device: device.clone(),
         })
     }
+}
 
-    /// The input tensor for an image: 1 x 3 x H x W, blue first, the mean taken off.
-    fn input(&self, rgb: &RgbImage) -> Result<Tensor, EdgeError> {
-        let mut bgr = rgb.clone();
-        bgr.pixels_mut().for_each(|pixel| pixel.0.reverse());
-        let mean = MEAN.map(|mean| mean / 255.0);
-        pixels::normalised(&bgr, (mean, [1.0 / 255.0; 3]), &self.device)
+impl Windowed for DexiNed {
+    fn model(&self) -> EdgeModel {
+        EdgeModel::DexiNed
+    }
+
+    fn device(&self) -> &Device {
+        &self.device
+    }
+
+    fn forward(&self, x: &Tensor, _view: View) -> candle_core::Result<Tensor> {
+        Ok(self.body.forward(x)?.pop().expect("seven maps"))
     }
 }
 
 impl EdgeNetwork for DexiNed {
     fn logits(&self, rgb: &RgbImage) -> Result<EdgeMap, EdgeError> {
-        let (width, height) = rgb.dimensions();
-        let padded = (
-            width.next_multiple_of(MULTIPLE),
-            height.next_multiple_of(MULTIPLE),
-        );
-        let input = if padded == (width, height) {
-            self.input(rgb)?
-        } else {
-            self.input(&pixels::mirrored(rgb, padded.0, padded.1)?)?
-        };
-        let fused = self.body.forward(&input)?.pop().expect("seven maps");
-        let fused = fused
-            .narrow(2, 0, height as usize)?
-            .narrow(3, 0, width as usize)?;
-        EdgeMap::checked(self.name(), width, height, fused.flatten_all()?.to_vec1()?)
+        logits(self, rgb)
     }
 
     fn name(&self) -> &str {
@@ -79,5 +76,9 @@ impl EdgeNetwork for DexiNed {
 
     fn fingerprint(&self) -> &str {
         &self.fingerprint
+    }
+
+    fn windowed(&self) -> Option<&dyn Windowed> {
+        Some(self)
     }
 }

@@ -3,29 +3,27 @@
 //! Central type [`Rise`]: as many steps as the scale was halved, each a pointwise convolution, a ReLU
 //! and a transposed convolution that doubles both sides; 16 channels on the way, one at the end.
 
-use candle_core::Tensor;
-
-use super::layer::{Doubling, Layer, Reader};
-use crate::edge::EdgeError;
+use super::layer::{Doubling, Layer, LayerSource};
+use crate::edge::Activation;
 use crate::edge::convolution::Convolution;
 
 /// Channels between the first and the last step.
 const CHANNELS: usize = 16;
 
 /// The steps of one branch.
-pub(super) struct Rise {
-    steps: Vec<(Layer, Doubling)>,
+pub(super) struct Rise<A> {
+    steps: Vec<(Layer<A>, Doubling<A>)>,
 }
 
-impl Rise {
+impl<A: Activation> Rise<A> {
     /// The branch `name` for `inputs` channels at 1/2^`halvings` of the image's size. All its
     /// transposed convolutions have a kernel of side 2^`halvings`.
-    pub(super) fn new(
-        reader: &Reader,
+    pub(super) fn new<S: LayerSource<A>>(
+        reader: &S,
         name: &str,
         inputs: usize,
         halvings: usize,
-    ) -> Result<Self, EdgeError> {
+    ) -> Result<Self, S::Error> {
         let how = Convolution {
             relu: true,
             ..Convolution::default()
@@ -51,7 +49,7 @@ impl Rise {
         Ok(Self { steps })
     }
 
-    pub(super) fn run(&self, x: &Tensor) -> candle_core::Result<Tensor> {
+    pub(super) fn run(&self, x: &A) -> candle_core::Result<A> {
         let mut y = x.clone();
         for (narrow, double) in &self.steps {
             y = double.run(&narrow.run(&y)?)?;

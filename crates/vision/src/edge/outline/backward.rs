@@ -55,7 +55,7 @@ fn visit(outline: &Outline, seen: &mut HashSet<*const Node>, order: &mut Vec<Out
     }
     match &outline.0.origin {
         Origin::Given => {}
-        Origin::Convolution(_, x, weight, bias) => {
+        Origin::Convolution(_, x, weight, bias) | Origin::Transposed(_, x, weight, bias) => {
             for arg in [x, weight, bias] {
                 visit(arg, seen, order);
             }
@@ -66,7 +66,9 @@ fn visit(outline: &Outline, seen: &mut HashSet<*const Node>, order: &mut Vec<Out
         }
         Origin::Rectified(a)
         | Origin::Sigmoid(a)
+        | Origin::Scaled(a)
         | Origin::Halved(a)
+        | Origin::HalvedOverlapping(a)
         | Origin::Resized(a)
         | Origin::Loss(a) => visit(a, seen, order),
         Origin::Stacked(maps) => maps.iter().for_each(|map| visit(map, seen, order)),
@@ -81,15 +83,11 @@ fn one(outline: &Outline, value: &Rc<Entry>, gradients: &mut Gradients) -> Resul
         Origin::Given => {}
         Origin::Convolution(how, x, weight, bias) => {
             let inner = how.working_memory_back(&x.0.shape, &weight.0.shape)?;
-            let of_x = x.0.tracked.then(|| term(x, x.bytes()));
-            let of_weights = (term(weight, weight.bytes()), term(bias, bias.bytes()));
-            outline.books().pass(outline.0.entry.label(), inner);
-            if x.0.tracked {
-                gradients.add(x, Vec::new());
-            }
-            gradients.add(weight, Vec::new());
-            gradients.add(bias, Vec::new());
-            drop((of_x, of_weights));
+            convolution(outline, [x, weight, bias], inner, x.0.tracked, gradients);
+        }
+        Origin::Transposed(how, x, weight, bias) => {
+            let inner = how.working_memory_back(&x.0.shape, &weight.0.shape)?;
+            convolution(outline, [x, weight, bias], inner, true, gradients);
         }
         Origin::Sum(a, b) => {
             gradients.add(a, Vec::new());
@@ -132,7 +130,7 @@ fn one(outline: &Outline, value: &Rc<Entry>, gradients: &mut Gradients) -> Resul
             gradients.add(a, kept);
             drop(enlarged);
         }
-        Origin::Resized(a) => {
+        Origin::Scaled(a) | Origin::HalvedOverlapping(a) | Origin::Resized(a) => {
             let gradient = term(a, a.bytes());
             gradients.add(a, Vec::new());
             drop(gradient);
@@ -147,6 +145,25 @@ fn one(outline: &Outline, value: &Rc<Entry>, gradients: &mut Gradients) -> Resul
         Origin::Stacked(maps) => maps.iter().for_each(|map| gradients.add(map, Vec::new())),
     }
     Ok(())
+}
+
+/// Gradients of image, weight and bias of a convolution; `inner` is its working memory.
+fn convolution(
+    outline: &Outline,
+    [x, weight, bias]: [&Outline; 3],
+    inner: u64,
+    of_image: bool,
+    gradients: &mut Gradients,
+) {
+    let of_x = of_image.then(|| term(x, x.bytes()));
+    let of_weights = (term(weight, weight.bytes()), term(bias, bias.bytes()));
+    outline.books().pass(outline.0.entry.label(), inner);
+    if of_image {
+        gradients.add(x, Vec::new());
+    }
+    gradients.add(weight, Vec::new());
+    gradients.add(bias, Vec::new());
+    drop((of_x, of_weights));
 }
 
 /// Bytes that one rule allocates under the layer of `of`.

@@ -13,7 +13,7 @@ use std::rc::Rc;
 use candle_core::{Result, bail};
 
 use super::activation::Activation;
-use super::convolution::Convolution;
+use super::convolution::{Convolution, Transposed};
 use super::view::View;
 
 pub use backward::backward;
@@ -32,11 +32,14 @@ enum Origin {
     /// Given: an input, a weight, or computed where no gradient is wanted.
     Given,
     Convolution(Convolution, Outline, Outline, Outline),
+    Transposed(Transposed, Outline, Outline, Outline),
     Sum(Outline, Outline),
+    Scaled(Outline),
     Rectified(Outline),
     Sigmoid(Outline),
     Gated(Outline, Outline),
     Halved(Outline),
+    HalvedOverlapping(Outline),
     Resized(Outline),
     Stacked(Vec<Outline>),
     /// A loss: a number for each batch, with targets and weights of the map's size.
@@ -115,6 +118,11 @@ impl Outline {
         }))
     }
 
+    /// A map of the same shape made of this one alone.
+    fn alike(&self, origin: Origin) -> Self {
+        Self::made(self, self.0.shape.clone(), self.0.sight, &[self], origin)
+    }
+
     fn dims(&self) -> Result<[usize; 4]> {
         match self.0.shape[..] {
             [n, c, h, w] => Ok([n, c, h, w]),
@@ -171,6 +179,22 @@ impl Activation for Outline {
         Ok(made)
     }
 
+    fn enlarged(&self, how: Transposed, weight: &Self, bias: &Self) -> Result<Self> {
+        let shape = how.output(&self.0.shape, &weight.0.shape)?;
+        let side = weight.dims()?[2];
+        let sight = self.0.sight.reaching(side.div_ceil(2 * how.stride));
+        let sight = Sight {
+            step: (sight.step / how.stride).max(1),
+            ..sight
+        };
+        let origin = Origin::Transposed(how, self.clone(), weight.clone(), bias.clone());
+        let args = [self, weight, bias];
+        let made = Self::made(weight, shape.to_vec(), sight, &args, origin);
+        let scratch = how.working_memory(&self.0.shape, &weight.0.shape)?;
+        made.books().pass(made.0.entry.label(), scratch);
+        Ok(made)
+    }
+
     fn plus(&self, other: &Self) -> Result<Self> {
         if self.0.shape != other.0.shape {
             bail!("cannot add {:?} to {:?}", other.0.shape, self.0.shape);
@@ -186,26 +210,16 @@ impl Activation for Outline {
         ))
     }
 
+    fn scaled(&self, _factor: f64) -> Result<Self> {
+        Ok(self.alike(Origin::Scaled(self.clone())))
+    }
+
     fn rectified(&self) -> Result<Self> {
-        let origin = Origin::Rectified(self.clone());
-        Ok(Self::made(
-            self,
-            self.0.shape.clone(),
-            self.0.sight,
-            &[self],
-            origin,
-        ))
+        Ok(self.alike(Origin::Rectified(self.clone())))
     }
 
     fn sigmoid(&self) -> Result<Self> {
-        let origin = Origin::Sigmoid(self.clone());
-        Ok(Self::made(
-            self,
-            self.0.shape.clone(),
-            self.0.sight,
-            &[self],
-            origin,
-        ))
+        Ok(self.alike(Origin::Sigmoid(self.clone())))
     }
 
     fn gated(&self, gate: &Self) -> Result<Self> {
@@ -238,6 +252,18 @@ impl Activation for Outline {
             &[self],
             origin,
         ))
+    }
+
+    fn halved_overlapping(&self) -> Result<Self> {
+        let [n, c, h, w] = self.dims()?;
+        let sight = self.0.sight.reaching(1);
+        let sight = Sight {
+            step: sight.step * 2,
+            ..sight
+        };
+        let shape = vec![n, c, h.div_ceil(2), w.div_ceil(2)];
+        let origin = Origin::HalvedOverlapping(self.clone());
+        Ok(Self::made(self, shape, sight, &[self], origin))
     }
 
     fn resized(&self, from: View, to: View, (height, width): (usize, usize)) -> Result<Self> {
