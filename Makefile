@@ -33,3 +33,14 @@ kill: setup             ## the long kill test: 30 SIGKILLs spread over a run
 
 deaths: setup           ## every kind of death in every phase of an iteration: named and survived
 	BO_DEATHS=all cargo test -p bo --test supervise deaths -- --nocapture
+
+doctor: setup           ## the whole of bo doctor, on this machine
+	BO_DOCTOR=1 cargo test -p bo --test cli doctor -- --nocapture
+
+advisories:             ## known faults of dependencies; needs cargo-deny or cargo-audit, and the database of RustSec
+	@if cargo deny --version >/dev/null 2>&1; then cargo deny check; \
+	elif cargo audit --version >/dev/null 2>&1; then cargo audit; \
+	else echo "SKIPPED: advisories (cargo install cargo-deny, or cargo-audit); licences, bans and sources: make test"; fi
+
+fuzz:                   ## SECONDS_EACH (60) of fuzzing for every reader; needs nightly and cargo-fuzz
+	fuzz/run.sh

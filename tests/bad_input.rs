@@ -96,9 +96,12 @@ fn folders_without_usable_images_are_refused() {
     let case = Case::new()
         .file("labels.txt", "0 0 5 5\n")
         .file("empty/readme.txt", "no image");
+    std::fs::create_dir(case.path("none")).unwrap();
     case.bo("run --images empty --labels labels.txt")
         .code(2)
         .says(&["empty", "jpg, png or bmp"]);
+    let done = case.bo("run --images none --labels labels.txt").code(2);
+    assert!(!done.stderr.contains("looking at"), "{}", done.stderr);
     case.bo("run --images nowhere --labels labels.txt")
         .code(2)
         .says(&["nowhere"]);

@@ -5,3 +5,6 @@ mod case;
 mod command_objective;
 mod commands;
 mod decide;
+mod rules;
+mod trust;
+mod watching;

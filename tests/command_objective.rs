@@ -154,7 +154,7 @@ fn an_objective_that_keeps_failing_ends_the_run_in_one_sentence() {
 
 #[test]
 fn a_timeout_ends_the_program_with_all_it_started() {
-    let script = "sleep 300 & echo $! > grandchild; trap '' TERM; sleep 300";
+    let script = "sleep 300 & echo $! > child; setsid sh -c 'echo $$ > grandchild; exec sleep 300' & trap '' TERM; sleep 300";
     let case = Case::new().file("s.toml", ONE).file("o.sh", script);
     let begin = Instant::now();
     case.bo("run --command 'sh o.sh' --space s.toml --n-initial 1 --iterations 0 --timeout 0.4 --out r --quiet").ok();
@@ -162,12 +162,15 @@ fn a_timeout_ends_the_program_with_all_it_started() {
     let (status, reason) = recorded(&case).remove(0);
     assert_eq!(status, "timeout");
     assert!(reason.contains("0.4 s"), "{reason}");
-    let grandchild: i32 = case.read("grandchild").trim().parse().unwrap();
-    let state = std::fs::read_to_string(format!("/proc/{grandchild}/stat")).unwrap_or_default();
-    assert!(
-        state.is_empty() || state.contains(") Z"),
-        "still there: {state}"
-    );
+    // one in the program's process group, one in a session of its own
+    for name in ["child", "grandchild"] {
+        let pid: i32 = case.read(name).trim().parse().unwrap();
+        let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        assert!(
+            state.is_empty() || state.contains(") Z"),
+            "{name} is still there: {state}"
+        );
+    }
 }
 
 #[test]
@@ -203,6 +206,28 @@ fn a_transient_failure_is_tried_again() {
     case.bo(&small("")).ok();
     assert!(recorded(&case).iter().all(|(status, _)| status == "ok"));
     assert!(case.read("r/log.txt").contains("busy"));
+}
+
+#[test]
+fn a_failure_that_stays_transient_is_given_up_after_four_pauses() {
+    let script = sh(
+        "echo been >> been; echo \"{\\\"id\\\":$id,\\\"error\\\":\\\"busy\\\",\\\"kind\\\":\\\"transient\\\"}\"",
+    );
+    let case = Case::new().file("s.toml", ONE).file("o.sh", &script);
+    let begin = Instant::now();
+    case.bo("run --command 'sh o.sh' --space s.toml --n-initial 1 --iterations 0 --out r --quiet")
+        .ok();
+    let (status, reason) = recorded(&case).remove(0);
+    assert_eq!(
+        (status.as_str(), case.read("been").lines().count()),
+        ("failed", 5)
+    );
+    assert!(
+        reason.contains("transient failure 5 times") && reason.contains("busy"),
+        "{reason}"
+    );
+    // 0.5 + 1 + 2 + 4 seconds
+    assert!(begin.elapsed() >= Duration::from_millis(7500));
 }
 
 #[test]

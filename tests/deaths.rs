@@ -130,8 +130,8 @@ fn every_death_is_named_and_survived() {
 struct Group(PathBuf);
 
 impl Group {
-    fn limited(bytes: u64) -> Option<Self> {
-        let name = format!("bo-test-{}", std::process::id());
+    fn limited(name: &str, bytes: u64) -> Option<Self> {
+        let name = format!("bo-test-{name}-{}", std::process::id());
         let root = Path::new("/sys/fs/cgroup");
         [("memory", "memory.limit_in_bytes"), ("", "memory.max")]
             .into_iter()
@@ -152,7 +152,7 @@ impl Drop for Group {
 
 #[test]
 fn an_out_of_memory_kill_of_the_kernel_is_named_and_survived() {
-    let Some(group) = Group::limited(400 << 20) else {
+    let Some(group) = Group::limited("worker", 400 << 20) else {
         eprintln!("SKIPPED: no memory cgroup can be made here");
         return;
     };
@@ -177,4 +177,47 @@ fn an_out_of_memory_kill_of_the_kernel_is_named_and_survived() {
         assert_eq!(found["own"], phase == "evaluate");
         assert_eq!(record(&bench.path(phase)), whole);
     }
+}
+
+/// A program that takes 600 MB at scale 1 and answers at any smaller one.
+const GREEDY: &str = r#"#!/bin/sh
+read line
+id=${line#*\"id\":}
+id=${id%%,*}
+case $line in *'"scale":1}'*|*'"scale":1,'*) exec tail -c 600000000 /dev/zero;; esac
+echo "{\"id\":$id,\"value\":0.5}"
+"#;
+
+#[test]
+fn a_program_that_the_kernel_kills_for_want_of_memory_is_asked_for_less() {
+    let Some(group) = Group::limited("program", 400 << 20) else {
+        eprintln!("SKIPPED: no memory cgroup can be made here");
+        return;
+    };
+    let bench = Bench::new();
+    fs::write(bench.path("objective.sh"), GREEDY).unwrap();
+    let run = bench.run(
+        Objective::Command,
+        "run",
+        &["--iterations", "0", "--n-w", "1"],
+    );
+    let join = format!(
+        "echo $$ > {}/cgroup.procs; exec \"$0\" \"$@\"",
+        group.0.display()
+    );
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", &join])
+        .arg(run.get_program())
+        .args(run.get_args())
+        .current_dir(bench.path(""));
+    succeed(&mut shell);
+    for line in lines(&bench.path("run/evaluations.jsonl")) {
+        assert_eq!(line["value"], 0.5, "{line}");
+    }
+    let log = fs::read_to_string(bench.path("run/log.txt")).unwrap();
+    assert!(
+        log.contains("out of memory at scale 1.00 (the kernel killed it for want of memory)"),
+        "{log}"
+    );
 }

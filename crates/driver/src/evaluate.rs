@@ -19,6 +19,7 @@ use crate::objective::{LineImages, Opened, Outcome, Query, Request};
 use crate::picture::save;
 use crate::quantity::value;
 use crate::record::Manifest;
+use crate::settings::Origin;
 use crate::summary::shown;
 
 /// Environments named as the worst, and drawn.
@@ -221,11 +222,15 @@ impl Judge<'_> {
         if matches!(environments, Environments::Continuous(_))
             && self.manifest.objective == "command"
         {
-            return Err(Failure::unexpected(
-                "evaluating",
-                "the environments of this run are continuous; name some to be asked for: give the space file an \
-                 [environments] table and begin a run with it",
-            ));
+            let names: Vec<&str> = self.manifest.w.iter().map(|w| w.name.as_str()).collect();
+            return Err(Failure::Setting {
+                key: format!("w.{}", names.join(", w.")),
+                origin: Origin::Record,
+                reason: "continuous: the program would have to be asked for more environments than anybody waits for".into(),
+                remedy: "the model's judgement of it: bo show RUN; to measure it, give the space file an [environments] table \
+                         and begin a run with that"
+                    .into(),
+            });
         }
         let set = environments.judging(seed);
         let names = opened.objective.describe().environments;

@@ -5,6 +5,7 @@
 
 mod cli;
 mod detect;
+mod doctor;
 mod evaluate;
 mod event;
 mod exit;

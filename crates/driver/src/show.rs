@@ -114,6 +114,22 @@ impl State {
     }
 }
 
+impl State {
+    /// Whether somebody works on it.
+    pub fn is_running(&self) -> bool {
+        self.state == "running"
+    }
+
+    /// In one line: how far it is and what it recommends.
+    pub fn line(&self) -> String {
+        let risk = match self.risks.last() {
+            Some(risk) => format!("; {} of the recommendation {}", self.risk, value(*risk)),
+            None => String::new(),
+        };
+        format!("{}{risk}", self.headline)
+    }
+}
+
 /// Whether every iteration asked for is complete and the result says so.
 pub fn is_finished(history: &History) -> bool {
     history.result.as_ref().is_some_and(|result| {

@@ -59,6 +59,19 @@ struct Recommended {
     default_x: Option<BTreeMap<String, Value>>,
     risk: f64,
     mean: f64,
+    /// What was seen at exactly this x.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    observed: Option<Observed>,
+    /// What was seen at the default parameters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    default_observed: Option<Observed>,
+}
+
+/// Values seen at one x.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+struct Observed {
+    mean: f64,
+    evaluations: usize,
 }
 
 /// An environment at which the incumbent is bad.
@@ -151,6 +164,10 @@ impl Summary {
             }),
             risk: incumbent.risk,
             mean: incumbent.mean,
+            observed: observed(history, &incumbent.x),
+            default_observed: of_images(manifest)
+                .then(|| observed(history, &PARAMETERS.map(|parameter| parameter.default)))
+                .flatten(),
         });
         let result = history.result.as_ref();
         Self {
@@ -195,6 +212,16 @@ impl Summary {
         self.commands
             .insert("resume", format!("bo resume {}", typed(out)));
     }
+}
+
+/// What was seen at `x`, if anything was.
+fn observed(history: &History, x: &[f64]) -> Option<Observed> {
+    let here = history.evaluations.iter().filter(|line| line.x == x);
+    let values: Vec<f64> = here.filter_map(|line| line.value).collect();
+    (!values.is_empty()).then(|| Observed {
+        mean: values.iter().sum::<f64>() / values.len() as f64,
+        evaluations: values.len(),
+    })
 }
 
 /// The worst environments at the incumbent by the model.
@@ -335,7 +362,7 @@ impl fmt::Display for Summary {
             ("go on, to twice as many", "extend"),
             ("go on", "resume"),
             ("look at it again", "show"),
-            ("score it everywhere", "evaluate"),
+            ("measure it everywhere", "evaluate"),
         ] {
             if let Some(command) = self.commands.get(key) {
                 writeln!(f, "{what:<24}  {command}")?;

@@ -3,7 +3,7 @@
 //! [`FolderSource::open`] checks every image once (header, size, content, labels), names what it passes over, and
 //! then loads images one at a time. An image and its labels are identified by a BLAKE3 hash.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
@@ -106,6 +106,8 @@ struct Photograph {
 #[derive(Clone, Debug)]
 pub struct FolderSource {
     photographs: Vec<Photograph>,
+    /// Labels without an image, a remark for each pair that has some.
+    unused: Vec<String>,
 }
 
 impl FolderSource {
@@ -120,6 +122,7 @@ impl FolderSource {
         }
         let mut photographs = Vec::new();
         let mut skipped = Vec::new();
+        let mut unused = Vec::new();
         let mut seen = 0;
         for (images, labels) in pairs {
             let (set, unread) = LabelSet::open(labels)?;
@@ -150,6 +153,7 @@ impl FolderSource {
                         .collect(),
                 });
             }
+            unused.extend(without_image(&set, &files, labels));
             for block in files.chunks(BLOCK) {
                 let opened: Vec<_> = block
                     .par_iter()
@@ -181,10 +185,16 @@ impl FolderSource {
             });
         }
         distinguish(&mut photographs);
-        Ok((Self { photographs }, skipped))
+        Ok((
+            Self {
+                photographs,
+                unused,
+            },
+            skipped,
+        ))
     }
 
-    /// Remarks on the labels of usable images, such as a curved line taken as straight.
+    /// Remarks on labels: those without an image, and on usable images such as a curved line taken as straight.
     pub fn notes(&self) -> Vec<String> {
         let of = |photograph: &Photograph| {
             let name = photograph.name.clone();
@@ -194,7 +204,8 @@ impl FolderSource {
                 .into_iter()
                 .map(move |note| format!("{name}: {note}"))
         };
-        self.photographs.iter().flat_map(of).collect()
+        let remarks = self.photographs.iter().flat_map(of);
+        self.unused.iter().cloned().chain(remarks).collect()
     }
 
     /// The file of image `index`.
@@ -304,6 +315,32 @@ impl Photographs {
         let hash = hash(path).map_err(|error| error.to_string())?;
         Ok((pixels, hash.finalize().to_hex().to_string()))
     }
+}
+
+/// A remark on labels that belong to none of the images, if there are such.
+fn without_image(set: &LabelSet, files: &[PathBuf], labels: &Path) -> Option<String> {
+    let there: BTreeSet<String> = files
+        .iter()
+        .flat_map(|file| {
+            let stem = file.file_stem().unwrap_or_default();
+            [file_name(file), stem.to_string_lossy().into_owned()]
+        })
+        .collect();
+    let lost: Vec<&str> = set.names().filter(|name| !there.contains(*name)).collect();
+    let examples = lost
+        .iter()
+        .take(EXAMPLES)
+        .copied()
+        .collect::<Vec<_>>()
+        .join(", ");
+    (!lost.is_empty()).then(|| {
+        format!(
+            "{}: {} of {} labelled images are not in the folder (such as {examples})",
+            labels.display(),
+            lost.len(),
+            set.len()
+        )
+    })
 }
 
 /// Checks one image file against the labels.

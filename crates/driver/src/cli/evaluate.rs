@@ -10,7 +10,7 @@ use crate::evaluate::Judge;
 use crate::exit::Failure;
 use crate::objective::{self, LineImages};
 use crate::record::{History, Manifest};
-use crate::run::{World, measure, recorded_settings, watch_signals};
+use crate::run::{World, foreign, measure, recorded_settings, trusted, watch_signals};
 use crate::settings::{Environment, ObjectiveSettings, Origin, RawSettings, Settings};
 
 /// Flags of `bo evaluate`.
@@ -56,6 +56,10 @@ pub struct EvaluateArgs {
     #[arg(long, value_name = "S")]
     environment_seed: Option<u64>,
 
+    /// The run's command, repeated: needed when its files belong to another user
+    #[arg(long, value_name = "PROG ARGS")]
+    command: Option<String>,
+
     /// Worker threads; changes the speed, never a result
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
@@ -76,6 +80,7 @@ pub struct EvaluateArgs {
 pub fn main(args: &EvaluateArgs) -> Result<(), Failure> {
     let history = History::read(&args.run)?;
     let manifest = &history.manifest;
+    trusted(manifest, foreign(&args.run), args.command.as_deref())?;
     let settings = settings(args, manifest)?;
     if let Some(threads) = args.threads {
         // Only this process's first pool counts; results do not depend on it.

@@ -1,6 +1,7 @@
 //! The command line: one file per command.
 
 mod detect;
+mod doctor;
 mod evaluate;
 mod init;
 mod point;
@@ -12,6 +13,7 @@ mod show;
 mod stop;
 mod supervision;
 mod verify;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -41,6 +43,8 @@ enum Command {
     Resume(resume::ResumeArgs),
     /// The state of a run in one screen
     Show(show::ShowArgs),
+    /// The same, kept up to date until the run ends
+    Watch(watch::WatchArgs),
     /// Measures what a run recommends, on its data or on other
     Evaluate(evaluate::EvaluateArgs),
     /// Applies what a run recommends to images without labels
@@ -49,6 +53,8 @@ enum Command {
     Report(report::ReportArgs),
     /// Ends a run cleanly, from another terminal
     Stop(stop::StopArgs),
+    /// Whether runs would die on this machine, and of what: half a minute of checks
+    Doctor(doctor::DoctorArgs),
     /// Checks every file of a run and computes each decision again
     Verify(verify::VerifyArgs),
     /// Writes commented examples of bo.toml and space.toml
@@ -74,6 +80,8 @@ pub fn main() -> ExitCode {
         Command::Evaluate(args) => evaluate::main(&args),
         Command::Detect(args) => detect::main(&args),
         Command::Report(args) => report::main(&args),
+        Command::Watch(args) => watch::main(&args),
+        Command::Doctor(args) => doctor::main(&args),
         Command::Stop(args) => stop::main(&args),
         Command::Verify(args) => verify::main(&args),
         Command::Init(args) => init::main(&args),

@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 use crate::exit::Failure;
 use crate::record::Truth;
 use crate::run::StopFlag;
-use crate::settings::{ObjectiveSettings, Settings, read_space};
+use crate::settings::{ImagePair, ObjectiveSettings, Settings, read_space};
 
 pub use bo_bayes::optimizer::Query;
 pub use breaker::Breaker;
@@ -137,6 +137,13 @@ pub fn preparing(settings: &Settings) -> Option<String> {
             Some(format!("looking at {count} scenes once"))
         }
         ObjectiveSettings::Images(pairs) => {
+            // an empty or missing folder is refused at once
+            let holds = |pair: &ImagePair| {
+                std::fs::read_dir(&pair.images).is_ok_and(|mut files| files.next().is_some())
+            };
+            if !pairs.iter().all(holds) {
+                return None;
+            }
             let folders: Vec<String> = pairs
                 .iter()
                 .map(|pair| pair.images.display().to_string())

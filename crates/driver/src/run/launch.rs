@@ -1,6 +1,5 @@
 //! From checked settings to a run: `bo run` and `bo resume` without their terminals.
 
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,6 +11,7 @@ use super::choices::choices;
 use super::locate::{Base, Located, locate};
 use super::start::{begin, proceed};
 use super::stop::{End, StopFlag};
+use super::trust::{foreign, manifest_of, trusted};
 use crate::event::{Level, Reporter, RunEvent};
 use crate::exit::Failure;
 use crate::objective::{self, Started, Surroundings};
@@ -213,6 +213,12 @@ pub fn resume(
     world: &World,
     reporter: &mut dyn Reporter,
 ) -> Result<End, Failure> {
+    let foreign = foreign(&request.path);
+    let command = request.command.as_deref();
+    if let Some(manifest) = manifest_of(&request.path).filter(|_| foreign) {
+        // before anything of it is written under our own name
+        trusted(&manifest, foreign, command)?;
+    }
     let located = locate(&request.path, request.out.as_deref())?;
     let manifest = &located.history.manifest;
     let recorded = manifest.iterations;
@@ -248,8 +254,13 @@ pub fn resume(
         });
     }
     let folder = located.directory.path().to_owned();
-    trusted(manifest, &folder, request)?;
-    let settings = recorded_settings(manifest)?
+    trusted(manifest, foreign, command)?;
+    let mut asked = manifest.clone();
+    if foreign {
+        // files are kept in the run's own folder, wherever its file would have them
+        asked.free.remove("cache");
+    }
+    let settings = recorded_settings(&asked)?
         .at(&folder)
         .with_iterations(total)
         .with_means(&request.means)?;
@@ -286,37 +297,6 @@ pub fn recorded_settings(manifest: &Manifest) -> Result<Settings, Failure> {
     let raw: RawSettings = serde_json::from_value(Value::Object(fields))
         .map_err(|error| Failure::unexpected("reading the settings of run.json", error))?;
     Settings::check(&raw, &|_| Origin::Record)
-}
-
-/// Another user's run file never starts a program unless the command is repeated.
-fn trusted(manifest: &Manifest, folder: &Path, request: &ResumeRequest) -> Result<(), Failure> {
-    let Some(command) = manifest.fixed.get("command").and_then(Value::as_str) else {
-        return Ok(());
-    };
-    let origin = Origin::Flag("--command".into());
-    if let Some(repeated) = &request.command {
-        if shell_words::split(repeated).ok() == shell_words::split(command).ok() {
-            return Ok(());
-        }
-        return Err(Failure::Setting {
-            key: "command".into(),
-            origin,
-            reason: format!("the run was begun with another command: {command}"),
-            remedy: "repeat that one, or begin a new run".into(),
-        });
-    }
-    let own = rustix::process::geteuid().as_raw();
-    let owner = std::fs::metadata(&request.path).map_or(own, |data| data.uid());
-    let manifest_owner = std::fs::metadata(folder.join("run.json")).map_or(own, |data| data.uid());
-    if owner == own && manifest_owner == own {
-        return Ok(());
-    }
-    Err(Failure::Setting {
-        key: "command".into(),
-        origin,
-        reason: "this run file belongs to another user and would start a program".into(),
-        remedy: format!("look at it, then repeat it: --command '{command}'"),
-    })
 }
 
 /// Inputs must be what they were.

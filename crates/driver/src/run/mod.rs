@@ -17,6 +17,7 @@ mod signal;
 mod start;
 mod step;
 mod stop;
+mod trust;
 mod verify;
 
 pub use choices::{choices, measure};
@@ -24,4 +25,5 @@ pub use launch::{ResumeRequest, Total, World, free, recorded_settings, resume, s
 pub use setup::{Schedule, Setup};
 pub use signal::watch_signals;
 pub use stop::{End, Stop, StopFlag, StopRequest};
+pub use trust::{foreign, trusted};
 pub use verify::verify;

@@ -8,11 +8,13 @@
 mod answer;
 mod line;
 mod process;
+mod stray;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use bo_memory::cgroup;
 use serde_json::{Map, Value, json};
 
 use self::answer::{Answer, Trouble, find_answer};
@@ -305,15 +307,16 @@ impl Command {
             attempt,
             process_group,
         });
+        let kills = cgroup::kills();
         process.ask(&question, self.mode == CommandMode::Once);
         match self.mode {
-            CommandMode::Once => self.hear_once(process, request.id),
-            CommandMode::Server => self.hear_server(process, request.id),
+            CommandMode::Once => self.hear_once(process, request.id, kills),
+            CommandMode::Server => self.hear_server(process, request.id, kills),
         }
     }
 
-    /// Listens until the process has ended; the last answer counts.
-    fn hear_once(&self, mut process: Process, id: u64) -> Attempt {
+    /// Listens until the process has ended; the last answer counts. `kills`: out-of-memory kills before it was asked.
+    fn hear_once(&self, mut process: Process, id: u64, kills: Option<u64>) -> Attempt {
         let begin = Instant::now();
         let mut answer = None;
         let mut last_line = None;
@@ -339,13 +342,14 @@ impl Command {
             // A program that says why and then exits non-zero has said why.
             Some(Answer::Trouble(trouble, reason)) => troubled(trouble, reason),
             Some(Answer::Value(value)) if how.success() => Attempt::Value(value),
+            _ if for_want_of_memory(how, kills) => Attempt::Oom(KILLED.to_owned()),
             _ if !how.success() => Attempt::Failed(Status::Failed, ended(how)),
             _ => Attempt::Failed(Status::Failed, no_answer(id, last_line)),
         }
     }
 
     /// Listens until the first answer; the process stays.
-    fn hear_server(&mut self, mut process: Process, id: u64) -> Attempt {
+    fn hear_server(&mut self, mut process: Process, id: u64, kills: Option<u64>) -> Attempt {
         let begin = Instant::now();
         loop {
             if let Some(end) = self.overdue(begin) {
@@ -367,6 +371,9 @@ impl Command {
                 Said::Nothing => {}
                 Said::Ended(how) => {
                     process.end();
+                    if for_want_of_memory(how, kills) {
+                        return Attempt::Oom(KILLED.to_owned());
+                    }
                     let reason = format!("the server ended before it answered: {}", ended(how));
                     return match self.served {
                         0 => Attempt::Failed(Status::Failed, reason),
@@ -400,13 +407,19 @@ fn troubled(trouble: Trouble, reason: String) -> Attempt {
     }
 }
 
+/// Why a program that the kernel killed has no value.
+const KILLED: &str = "the kernel killed it for want of memory";
+
+/// Whether the kernel killed it for want of memory: SIGKILL, and its count of such kills, `before` until then, rose.
+fn for_want_of_memory(how: process::End, before: Option<u64>) -> bool {
+    how == process::End::Signal(9) && before.is_some() && cgroup::kills() > before
+}
+
 /// How a process ended, in words.
 fn ended(how: process::End) -> String {
     match how {
         process::End::Code(code) => format!("exit code {code}"),
-        process::End::Signal(9) => {
-            "killed by signal 9 (often the kernel, for want of memory)".to_owned()
-        }
+        process::End::Signal(9) => "killed by signal 9 (SIGKILL), by whom is not known".to_owned(),
         process::End::Signal(signal) => format!("killed by signal {signal}"),
     }
 }

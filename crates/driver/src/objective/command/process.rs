@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
 use super::line::each_line;
+use super::stray;
 
 /// How long a program may take to end after SIGTERM before it gets SIGKILL.
 const GRACE: Duration = Duration::from_secs(3);
@@ -57,6 +58,10 @@ pub struct Process {
     output_open: bool,
     /// When it was first seen to have ended.
     ended: Option<Instant>,
+    /// What all it starts carries in the environment.
+    mark: String,
+    /// It was ended before it ended itself: so is all it started.
+    forced: bool,
 }
 
 impl Process {
@@ -77,8 +82,10 @@ impl Process {
         if !folder.as_os_str().is_empty() {
             command.current_dir(folder);
         }
+        let mark = stray::mark();
         let mut child = command
             .args(&words[1..])
+            .env(stray::NAME, &mark)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -105,6 +112,8 @@ impl Process {
             lines,
             output_open: true,
             ended: None,
+            mark,
+            forced: false,
         })
     }
 
@@ -169,10 +178,12 @@ impl Process {
         }
     }
 
-    /// Ends it with everything it started: SIGTERM, three seconds, SIGKILL. At once if it has ended.
+    /// Ends it with everything it started: SIGTERM, three seconds, SIGKILL; what left its process group gets SIGKILL too.
+    /// At once if it has ended.
     pub fn end(mut self) {
         self.stdin = None;
         if self.is_alive() {
+            self.forced = true;
             let _ = kill_process_group(self.pid, Signal::TERM);
             let deadline = Instant::now() + GRACE;
             while self.is_alive() && Instant::now() < deadline {
@@ -186,5 +197,8 @@ impl Drop for Process {
     fn drop(&mut self) {
         let _ = kill_process_group(self.pid, Signal::KILL);
         let _ = self.child.wait();
+        if self.forced {
+            stray::end_marked(&self.mark);
+        }
     }
 }

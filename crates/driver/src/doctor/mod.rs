@@ -1,0 +1,260 @@
+//! `bo doctor`: why a run would die on this machine, found out before one does. Checks in order, each with a verdict.
+//!
+//! Central type: [`Diagnosis`]. One file a check; a check measures, and says what to change where something is wrong.
+
+mod blas;
+mod clean_up;
+mod climb;
+mod clock;
+mod cpu;
+mod device;
+mod disk;
+mod memory;
+mod networks;
+mod regions;
+mod rounds;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use bo_memory::host;
+use serde::Serialize;
+
+/// What is examined.
+#[derive(Clone, Debug)]
+pub struct Patient {
+    /// Folder in which runs will be.
+    pub folder: PathBuf,
+    /// Host memory to climb to, bytes.
+    pub budget: u64,
+}
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// As it should be.
+    Good,
+    /// A run finishes, but something is worth knowing.
+    Note,
+    /// It would stop a run.
+    Bad,
+}
+
+/// What a check found.
+#[derive(Clone, Debug, Serialize)]
+pub struct Finding {
+    /// Which check.
+    check: &'static str,
+    verdict: Verdict,
+    /// In words, with figures.
+    found: String,
+    /// What to change; empty where nothing needs to be.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    change: String,
+    seconds: f64,
+}
+
+/// What a check answers.
+struct Answer {
+    verdict: Verdict,
+    found: String,
+    change: String,
+}
+
+impl Answer {
+    fn good(found: impl Into<String>) -> Self {
+        Self {
+            verdict: Verdict::Good,
+            found: found.into(),
+            change: String::new(),
+        }
+    }
+
+    fn note(found: impl Into<String>, change: impl Into<String>) -> Self {
+        Self {
+            verdict: Verdict::Note,
+            found: found.into(),
+            change: change.into(),
+        }
+    }
+
+    fn bad(found: impl Into<String>, change: impl Into<String>) -> Self {
+        Self {
+            verdict: Verdict::Bad,
+            ..Self::note(found, change)
+        }
+    }
+}
+
+type Check = fn(&Patient) -> Answer;
+
+/// In the order in which they are made.
+const CHECKS: [(&str, Check); 11] = [
+    ("disk", disk::check),
+    ("clock", clock::check),
+    ("processor", cpu::check),
+    ("linear algebra", blas::check),
+    ("memory", memory::check),
+    ("device", device::check),
+    ("clean-up", clean_up::check),
+    ("networks", networks::check),
+    ("region growing", regions::check),
+    ("heavy rounds", rounds::check),
+    ("climb", climb::check),
+];
+
+/// Everything that was found.
+#[derive(Clone, Debug, Serialize)]
+pub struct Diagnosis {
+    format: &'static str,
+    version: u32,
+    /// No check was bad.
+    will_finish: bool,
+    findings: Vec<Finding>,
+}
+
+/// Makes every check; `tell` hears of each finding at once.
+pub fn examine(patient: &Patient, mut tell: impl FnMut(&Finding)) -> Diagnosis {
+    let mut findings = Vec::with_capacity(CHECKS.len());
+    for (name, check) in CHECKS {
+        let begun = Instant::now();
+        let Answer {
+            verdict,
+            found,
+            change,
+        } = check(patient);
+        let finding = Finding {
+            check: name,
+            verdict,
+            found,
+            change,
+            seconds: begun.elapsed().as_secs_f64(),
+        };
+        tell(&finding);
+        findings.push(finding);
+    }
+    Diagnosis {
+        format: "bo/diagnosis",
+        version: 1,
+        will_finish: findings
+            .iter()
+            .all(|finding| finding.verdict != Verdict::Bad),
+        findings,
+    }
+}
+
+impl Diagnosis {
+    /// Whether nothing would stop a run.
+    pub fn will_finish(&self) -> bool {
+        self.will_finish
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verdict = match self.verdict {
+            Verdict::Good => "good",
+            Verdict::Note => "note",
+            Verdict::Bad => "BAD ",
+        };
+        write!(f, "{verdict}  {:<14}  {}", self.check, self.found)?;
+        match self.change.as_str() {
+            "" => Ok(()),
+            change => write!(f, "\n{:22}{change}", ""),
+        }
+    }
+}
+
+impl fmt::Display for Diagnosis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.will_finish {
+            return f.write_str("this machine will finish your run");
+        }
+        f.write_str("this would stop your run:")?;
+        for finding in self
+            .findings
+            .iter()
+            .filter(|finding| finding.verdict == Verdict::Bad)
+        {
+            write!(
+                f,
+                "\n  {}: {}\n    {}",
+                finding.check, finding.found, finding.change
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// Resident bytes of this process after giving free pages back; 0 where the system does not tell.
+fn resident() -> u64 {
+    host::trim();
+    host::resident().map_or(0, |resident| resident.now)
+}
+
+/// Growth of resident memory from one round to a later one that is more than noise: 5 % and 8 MB.
+fn grew(from: u64, to: u64) -> bool {
+    to > from + from / 20 + (8 << 20)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Those that measure nothing of the whole process, which other tests share.
+    #[test]
+    fn the_light_checks_find_nothing_bad_here() {
+        let folder = tempfile::tempdir().unwrap();
+        let patient = Patient {
+            folder: folder.path().to_owned(),
+            budget: 64 << 20,
+        };
+        let light: [(&str, Check); 6] = [
+            ("disk", disk::check),
+            ("clock", clock::check),
+            ("processor", cpu::check),
+            ("linear algebra", blas::check),
+            ("device", device::check),
+            ("climb", climb::check),
+        ];
+        for (name, check) in light {
+            let answer = check(&patient);
+            assert_ne!(answer.verdict, Verdict::Bad, "{name}: {}", answer.found);
+        }
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        let nowhere = Patient {
+            folder: "/proc/nowhere".into(),
+            ..patient
+        };
+        assert_eq!(disk::check(&nowhere).verdict, Verdict::Bad);
+    }
+
+    #[test]
+    fn one_bad_finding_is_named_with_what_to_change() {
+        let finding = |verdict| Finding {
+            check: "disk",
+            verdict,
+            found: "full".into(),
+            change: "make room".into(),
+            seconds: 0.0,
+        };
+        let diagnosis = |verdict| Diagnosis {
+            format: "bo/diagnosis",
+            version: 1,
+            will_finish: verdict != Verdict::Bad,
+            findings: vec![finding(verdict)],
+        };
+        assert_eq!(
+            diagnosis(Verdict::Note).to_string(),
+            "this machine will finish your run"
+        );
+        assert!(
+            diagnosis(Verdict::Bad)
+                .to_string()
+                .ends_with("disk: full\n    make room")
+        );
+        assert!(grew(100 << 20, 120 << 20) && !grew(100 << 20, 108 << 20));
+    }
+}

@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Fuzzes every reader for SECONDS_EACH seconds of processor time (default 60), all at once, and prints a line for each:
+# seconds, executions, crashes. What it finds lies in fuzz/artifacts; new corpus files go to fuzz/grown, which is not kept.
+set -euo pipefail
+cd "$(dirname "$0")"
+each=${SECONDS_EACH:-60}
+build() { cargo +nightly fuzz build -s none --release -a; }
+[ -n "${BUILT:-}" ] || build
+release=target/x86_64-unknown-linux-gnu/release
+
+one() {
+  local target=$1 used=0 runs=0 crashes=0
+  mkdir -p "grown/$target" "artifacts/$target"
+  while [ "$used" -lt "$each" ]; do
+    TIMEFORMAT='%U %S'
+    { time TMPDIR=${FUZZ_TMP:-/dev/shm} "$release/$target" "grown/$target" "corpus/$target" -artifact_prefix="artifacts/$target/" \
+        -max_total_time=60 -max_len=20000 -rss_limit_mb=4096 -timeout=60 -print_final_stats=1 \
+        -dict=words.dict >"grown/$target.log" 2>&1 || crashes=$((crashes + 1)); } 2>"grown/$target.time"
+    used=$((used + $(awk '{print int($1 + $2 + 0.5)}' "grown/$target.time")))
+    runs=$((runs + $(awk '/stat::number_of_executed_units/ {print $2}' "grown/$target.log" | tail -1 || echo 0)))
+    echo "$target: $used s, $runs executions, $crashes crashes" >"grown/$target.sum"
+    [ "$crashes" -lt 5 ] || break
+  done
+}
+for source in fuzz_targets/*.rs; do one "$(basename "$source" .rs)" & done
+wait
+cat grown/*.sum
