@@ -3,7 +3,7 @@
 BO := target/release/bo
 OUT ?= checkpoints/run-$(shell date +%Y%m%d-%H%M%S)
 
-.PHONY: run test check fmt lint docs build setup kill deaths bench
+.PHONY: run test check fmt lint docs build setup kill deaths masks bench
 
 run: build              ## the main job on the built-in weld scenes, into a fresh folder
 	$(BO) run --iterations 30 --alpha 0.1 --n-w 3 --out $(OUT)
@@ -44,3 +44,6 @@ advisories:             ## known faults of dependencies; needs cargo-deny or car
 
 fuzz:                   ## SECONDS_EACH (60) of fuzzing for every reader; needs nightly and cargo-fuzz
 	fuzz/run.sh
+
+masks: setup            ## 100,000 random masks, orientation fields and votes; time of region growing by pixels
+	BO_MASKS=100000 cargo test -p bo-vision --test random_maps -- --nocapture --test-threads 1

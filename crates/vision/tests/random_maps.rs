@@ -1,7 +1,13 @@
-//! Ten thousand random maps: nothing panics, nothing leaves its region, the same input gives the same
-//! output, and the work of region growing is bounded by the pixels.
+//! Random maps, masks, orientation fields and votes: nothing panics, nothing leaves its region, the same input gives
+//! the same output, and the work of region growing is bounded by the pixels.
+//!
+//! Three thousand of each here; as many as `BO_MASKS` says by `make masks`, which prints the table of
+//! `experiments/masks` as well.
+
+use std::io::Write as _;
 
 use bo_vision::geometry::{Point, Rect, Segment};
+use bo_vision::line::{FitSettings, Votes, fit_line};
 use bo_vision::orientation::{BANK_WELD, LogitCrop, Orientation};
 use bo_vision::pipeline::{LineParameters, PARAMETERS, Scratch, Seen, detect, evaluate};
 use bo_vision::region::{Growth, GrowthSettings};
@@ -9,6 +15,11 @@ use bo_vision::source::Truth;
 use half::f16;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+
+/// How many of each.
+fn count() -> u64 {
+    std::env::var("BO_MASKS").map_or(3_000, |text| text.parse().expect("BO_MASKS is a number"))
+}
 
 /// A map of up to 40 x 40 pixels: noise, blocks, stripes, a field with odd values, or one value.
 fn map(random: &mut ChaCha8Rng) -> (u32, u32, Vec<f32>) {
@@ -84,7 +95,7 @@ fn growing_survives_any_map_and_does_bounded_work() {
         Orientation::default(),
         Growth::default(),
     );
-    for seed in 0..10_000 {
+    for seed in 0..count() {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         let (width, height, logits) = map(&mut random);
         crop.read_f32(&logits, width, Rect::whole(width, height));
@@ -113,7 +124,7 @@ fn growing_survives_any_map_and_does_bounded_work() {
 #[test]
 fn detection_survives_any_map_region_and_setting() {
     let mut used = Scratch::default();
-    for seed in 0..10_000 {
+    for seed in 0..count() {
         let mut random = ChaCha8Rng::seed_from_u64(1 << 32 | seed);
         let (width, height, logits) = map(&mut random);
         let voters = (0..random.random_range(0..4)).map(|_| Segment {
@@ -162,8 +173,62 @@ fn detection_survives_any_map_region_and_setting() {
 }
 
 #[test]
+fn fitting_survives_any_votes() {
+    for seed in 0..count() {
+        let mut random = ChaCha8Rng::seed_from_u64(2 << 32 | seed);
+        let bounds = rect(&mut random);
+        let settings = FitSettings {
+            hypotheses: random.random_range(0..64),
+            tolerance: random.random_range(0.1..10.0),
+        };
+        let weights = [0.0, 1.0, 20.0, 1e-30, 1e30];
+        let mut votes = Votes::default();
+        let same = point(&mut random);
+        for _ in 0..random.random_range(0..60) {
+            let at = match random.random_range(0..8) {
+                0 => same,
+                1 => Point::new(f32::NAN, 3.0),
+                2 => Point::new(1e30, -1e30),
+                _ => point(&mut random),
+            };
+            votes.push(at, weights[random.random_range(0..weights.len())]);
+        }
+        let segments: Vec<Segment> = (0..random.random_range(0..5))
+            .map(|_| Segment {
+                p0: point(&mut random),
+                p1: same,
+            })
+            .collect();
+        let found = fit_line(&votes, &segments, bounds, &settings);
+        let again = fit_line(&votes, &segments, bounds, &settings);
+        let line =
+            |found: &Option<bo_vision::line::FittedLine>| bits(found.iter().map(|f| f.segment));
+        assert_eq!(line(&found), line(&again), "seed {seed}");
+        for end in found.iter().flat_map(|f| [f.segment.p0, f.segment.p1]) {
+            let inside = (bounds.left as f32 - 0.01..bounds.right as f32).contains(&end.x)
+                && (bounds.top as f32 - 0.01..bounds.bottom as f32).contains(&end.y);
+            assert!(inside, "seed {seed}: {end:?} outside {bounds:?}");
+        }
+    }
+}
+
+/// Nanoseconds that this thread has had a processor; 0 where the system does not tell.
+fn processor_time() -> u64 {
+    std::fs::read_to_string("/proc/thread-self/schedstat")
+        .ok()
+        .and_then(|text| text.split(' ').next()?.parse().ok())
+        .unwrap_or(0)
+}
+
+#[test]
 fn the_work_grows_with_the_pixels_and_no_faster() {
-    for side in [100_u32, 200, 400] {
+    let table = std::env::var_os("BO_MASKS").is_some();
+    let sides: &[u32] = if table {
+        &[250, 500, 1000, 2000, 4000]
+    } else {
+        &[100, 200, 400]
+    };
+    for &side in sides {
         // every pixel takes part and joins its neighbours' region until that is full
         let logits: Vec<f32> = (0..side * side).map(|i| (i % side % 3) as f32).collect();
         let mut crop = LogitCrop::default();
@@ -176,7 +241,23 @@ fn the_work_grows_with_the_pixels_and_no_faster() {
             similarity: -1.0,
             least_pixels: 5,
         };
-        growth.segments(&crop, &orientation, &settings);
+        // the clock of processor time is coarse: small maps are grown often
+        let rounds = if table {
+            (16_000_000 / (side * side)).max(1)
+        } else {
+            1
+        };
+        let begun = processor_time();
+        (0..rounds).for_each(|_| drop(growth.segments(&crop, &orientation, &settings)));
+        if table {
+            let pixels = f64::from(rounds) * f64::from(side * side);
+            let each = (processor_time() - begun) as f64 / pixels;
+            let line = format!(
+                "{side} x {side}: {} expanded, {each:.1} ns a pixel",
+                growth.expanded()
+            );
+            let _ = writeln!(std::io::stderr(), "{line}");
+        }
         assert!(
             growth.expanded() <= (side * side) as usize * 5 / 4,
             "{side}: {}",

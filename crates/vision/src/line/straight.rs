@@ -111,8 +111,11 @@ pub fn inside(segment: &Segment, bounds: Rect) -> Option<Segment> {
 }
 
 /// Between which multiples of `direction` the line from `origin` lies over the pixel centres of
-/// `bounds`; the first exceeds the second if nowhere, `None` if it runs beside them.
+/// `bounds`; the first exceeds the second if nowhere, `None` if it runs beside them or there are none.
 fn crossing(origin: Point, direction: (f32, f32), bounds: Rect) -> Option<(f32, f32)> {
+    if bounds.width() == 0 || bounds.height() == 0 {
+        return None;
+    }
     let (mut from, mut to) = (f32::NEG_INFINITY, f32::INFINITY);
     let axes = [
         (origin.x, direction.0, bounds.left, bounds.right),
