@@ -65,3 +65,82 @@ fn more_at_once_than_are_decided_together_is_refused() {
     assert_eq!(done.code, 2);
     done.says(&["jobs", "only 1 are decided together", "--batch 2"]);
 }
+
+const SPACE: &str = r#"
+[x.a]
+low = 0.0
+high = 1.0
+[x.b]
+low = 0
+high = 9
+type = "int"
+[[constraint]]
+coefficients = { a = 1.0, b = 0.1 }
+at_most = 0.8
+[[constraint]]
+program = "sh gate.sh"
+"#;
+const OBJECTIVE: &str = "read line\nid=${line#*\\\"id\\\":}\nid=${id%%,*}\na=${line#*\\\"a\\\":}\na=${a%%,*}\n\
+                         echo \"{\\\"id\\\":$id,\\\"value\\\":$a}\"\n";
+/// Says no to b = 2.
+const GATE: &str =
+    "while read line; do\n  case $line in *'\"b\":2}'*) echo no;; *) echo yes;; esac\ndone\n";
+
+fn constrained(gate: &str) -> Case {
+    Case::new()
+        .file("space.toml", SPACE)
+        .file("objective.sh", OBJECTIVE)
+        .file("gate.sh", gate)
+}
+
+const CONSTRAINED: &str = "run --command 'sh objective.sh' --space space.toml --n-initial 4 --iterations 3 --out r --quiet";
+
+#[test]
+fn known_constraints_hold_everywhere_and_are_resumed_and_verified() {
+    let case = constrained(GATE);
+    case.bo(CONSTRAINED).ok();
+    case.bo("resume r --iterations +2 --quiet").ok();
+    case.bo("verify r").ok();
+    let told = case.read("r/evaluations.jsonl");
+    let points: Vec<(f64, f64)> = told
+        .lines()
+        .map(|line| {
+            let line: serde_json::Value = serde_json::from_str(line).unwrap();
+            assert_eq!(line["status"], "ok", "{line}");
+            (
+                line["x"][0].as_f64().unwrap(),
+                line["x"][1].as_f64().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(points.len(), 9);
+    for (a, b) in &points {
+        assert!(a + 0.1 * b <= 0.8 && *b != 2.0, "{a} {b}");
+    }
+    let result: serde_json::Value = serde_json::from_str(&case.read("r/result.json")).unwrap();
+    let x = &result["incumbent"]["x"];
+    let (a, b) = (x["a"].as_f64().unwrap(), x["b"].as_f64().unwrap());
+    assert!(a + 0.1 * b <= 0.8 && b != 2.0, "{x}");
+    assert!(a > 0.6, "the objective is a: {x}");
+}
+
+#[test]
+fn constraints_that_cannot_be_are_refused() {
+    let nothing = constrained("while read line; do echo no; done\n").bo(CONSTRAINED);
+    nothing
+        .code(2)
+        .says(&["constraint", "none of 16384 points"]);
+    let silent = constrained("read line\n").bo(CONSTRAINED);
+    silent
+        .code(2)
+        .says(&["constraint program sh: ended without a line yes or no"]);
+    for (from, to, said) in [
+        ("a = 1.0", "rate = 1.0", "no parameter has this name"),
+        ("at_most = 0.8", "most = 0.8", "did you mean at_most?"),
+        ("at_most = 0.8", "", "give at_most or at_least"),
+        ("sh gate.sh", "", "names no program"),
+    ] {
+        let case = constrained(GATE).file("space.toml", &SPACE.replace(from, to));
+        case.bo(CONSTRAINED).code(2).says(&[said]);
+    }
+}

@@ -11,6 +11,10 @@ use crate::stream::{Purpose, sobol_seed};
 
 /// Most Sobol points tried for one x that is not yet in the design.
 const TRIES: u64 = 64;
+/// Sobol points tried for one x that a condition admits.
+pub const ADMISSION_TRIES: u64 = 1 << 14;
+/// Largest number of x that is enumerated in search of one not yet in the design.
+const ENUMERATED: u64 = 100_000;
 
 /// `n_initial` x `per_x` queries, x by x. The i-th x is point i of the sequence in its first
 /// coordinates; its j-th environment is point `i * per_x + j` in the remaining ones, snapped (finite
@@ -26,7 +30,9 @@ pub fn initial_design(problem: &Problem, n_initial: usize, per_x: usize, seed: u
     for i in 0..n_initial {
         let x = unseen_x(&problem.space, &mut next, &seen, sobol);
         seen.push(x.clone());
-        let mut taken = Vec::new();
+        // A repeated x (all are in the design) goes on with environments it has not had.
+        let had = queries.iter().filter(|q: &&Query| q.x == x);
+        let mut taken: Vec<usize> = had.filter_map(|q| q.environment).collect();
         for j in 0..per_x {
             let point = (i * per_x + j) as u64;
             let u: Vec<f64> = (0..problem.environments.encoded_dimension())
@@ -43,17 +49,37 @@ pub fn initial_design(problem: &Problem, n_initial: usize, per_x: usize, seed: u
     queries
 }
 
-/// The next Sobol x that is not in `seen`, or the next one at all after [`TRIES`] repeats.
+/// The next admitted Sobol x that is not in `seen`; after [`TRIES`] repeats the first of an enumeration
+/// that is not, or one met before if there is none.
 fn unseen_x(space: &Space, next: &mut u64, seen: &[Vec<f64>], sobol: u32) -> Vec<f64> {
-    let mut x = Vec::new();
-    for _ in 0..TRIES {
-        x = space.from_unit(&sobol::point(*next, space.dimension(), sobol));
+    let mut repeats = 0;
+    for _ in 0..ADMISSION_TRIES {
+        let x = space.from_unit(&sobol::point(*next, space.dimension(), sobol));
         *next += 1;
+        if !space.admits(&x) {
+            continue;
+        }
         if !seen.contains(&x) {
-            break;
+            return x;
+        }
+        repeats += 1;
+        if repeats == TRIES {
+            let all = space.enumerate(ENUMERATED).unwrap_or_default();
+            let mut all = all.iter().map(|unit| space.from_unit(unit));
+            return all
+                .find(|x| space.admits(x) && !seen.contains(x))
+                .unwrap_or(x);
         }
     }
-    x
+    seen.last()
+        .cloned()
+        .unwrap_or_else(|| space.from_unit(&vec![0.5; space.dimension()]))
+}
+
+/// Whether the design of this seed finds an x that the space admits.
+pub fn finds_admitted(space: &Space, seed: u64) -> bool {
+    let sobol = sobol_seed(seed, 0, Purpose::Design);
+    (0..ADMISSION_TRIES).any(|k| space.admits_unit(&sobol::point(k, space.dimension(), sobol)))
 }
 
 fn snapped(environments: &Environments, u: &[f64], taken: &mut Vec<usize>) -> Environment {

@@ -9,7 +9,9 @@ use crate::gp::{MeanSurface, Posterior};
 use crate::maximize::{Effort, Slope};
 use crate::risk::RiskMeasure;
 use crate::space::Space;
+use crate::viability::Proven;
 use rayon::prelude::*;
+use std::sync::Arc;
 
 /// Risk of the posterior mean over a set of environments, as a function of encoded x.
 #[derive(Clone, Debug)]
@@ -19,6 +21,7 @@ pub struct RiskSurface<'a> {
     mean: MeanSurface,
     effects: &'a [f64],
     compression: Option<Compression>,
+    proven: Option<Arc<Proven>>,
 }
 
 impl<'a> RiskSurface<'a> {
@@ -35,6 +38,7 @@ impl<'a> RiskSurface<'a> {
             mean: MeanSurface::new(posterior, dx, &environments.encoded),
             effects: &environments.effects,
             compression: None,
+            proven: None,
         }
     }
 
@@ -44,6 +48,18 @@ impl<'a> RiskSurface<'a> {
     pub fn expanding(mut self, compression: Option<Compression>) -> Self {
         self.compression = compression;
         self
+    }
+
+    /// The same surface, minus infinity where too few evaluations would succeed to recommend x.
+    #[must_use]
+    pub fn where_proven(mut self, proven: Option<Arc<Proven>>) -> Self {
+        self.proven = proven;
+        self
+    }
+
+    fn is_proven(&self, x: &[f64]) -> bool {
+        let proven = self.proven.as_ref();
+        proven.is_none_or(|proven| proven.holds(x))
     }
 
     /// Posterior mean at encoded `x` in each environment, expanded.
@@ -68,11 +84,17 @@ impl<'a> RiskSurface<'a> {
 
     /// Risk at encoded `x`, in standardised units, to be maximised.
     pub fn value(&self, x: &[f64]) -> f64 {
+        if !self.is_proven(x) {
+            return f64::NEG_INFINITY;
+        }
         self.risk.evaluate(&self.means(x), self.masses)
     }
 
     /// Risk and its gradient with respect to encoded `x` (a subgradient at kinks).
     pub fn slope(&self, x: &[f64]) -> Slope {
+        if !self.is_proven(x) {
+            return (f64::NEG_INFINITY, vec![0.0; x.len()]);
+        }
         let (means, rises) = self.expanded(x);
         let mut shares = self.risk.tail_weights(&means, self.masses);
         for (share, rise) in shares.iter_mut().zip(rises) {
@@ -129,7 +151,8 @@ pub fn search(
             .iter()
             .cloned()
             .chain(around)
-            .chain(pool::spread(space, 0, SOBOL, sobol_seed)),
+            .chain(pool::spread(space, 0, SOBOL, sobol_seed))
+            .filter(|unit| space.admits_unit(unit)),
     );
     let starts = pool::best(first_look, 4 * CLIMBED, quick);
     let starts = apart(starts.into_iter().map(|(u, _)| u), CLIMBED);
@@ -181,7 +204,7 @@ fn apart(points: impl Iterator<Item = Vec<f64>>, n: usize) -> Vec<Vec<f64>> {
 }
 
 /// Every k-th environment such that at most [`SCREENED`] are left; `None` if that is all of them.
-fn thinned(all: &EnvironmentSet) -> Option<EnvironmentSet> {
+pub(crate) fn thinned(all: &EnvironmentSet) -> Option<EnvironmentSet> {
     let stride = all.len().div_ceil(SCREENED);
     (stride > 1).then(|| {
         let rows = (0..all.len()).step_by(stride);

@@ -43,6 +43,7 @@ pub mod sobol;
 pub mod space;
 pub mod stream;
 pub mod synthetic;
+pub mod viability;
 
 #[cfg(test)]
 mod reference;

@@ -5,7 +5,8 @@ use bo_bayes::environment::{Continuous, Environments, Finite, Look, Marginal};
 use bo_bayes::optimizer::{
     AcquisitionKind, Decision, Direction, Observation, Optimizer, Outcome, Problem, Query, Settings,
 };
-use bo_bayes::space::{Parameter, Space};
+use bo_bayes::risk::RiskMeasure;
+use bo_bayes::space::{Condition, Parameter, Space};
 
 fn spaces() -> Vec<Vec<Parameter>> {
     let real = || Parameter::real("r", -2.0, 3.0);
@@ -151,5 +152,107 @@ fn a_batch_holds_no_pair_twice_and_begins_with_the_single_decision() {
             all.push(d.query);
         }
         assert_eq!(all.len(), 30, "{acquisition:?}: the whole space");
+    }
+}
+
+/// A run of `iterations` on two reals and a category; returns the optimizer at its end.
+fn played(
+    acquisition: AcquisitionKind,
+    space: Space,
+    iterations: u64,
+    f: impl Fn(&Query) -> Outcome,
+) -> Optimizer {
+    let problem = Problem {
+        space,
+        environments: environments()[1].clone(),
+        direction: Direction::Maximize,
+    };
+    let settings = Settings {
+        n_initial: 6,
+        initial_w: 1,
+        risk: RiskMeasure::Mean,
+        acquisition,
+        seed: 2,
+        ..Settings::default()
+    };
+    let mut o = Optimizer::new(problem, settings).unwrap();
+    let answer = |o: &mut Optimizer, iteration: u64, query: Query| {
+        let id = o.observations().len() as u64;
+        let outcome = f(&query);
+        let observation = Observation {
+            id,
+            iteration,
+            query,
+            outcome,
+        };
+        o.tell(observation).unwrap();
+    };
+    for q in o.initial_design() {
+        answer(&mut o, 0, q);
+    }
+    o.refit(0).unwrap();
+    for i in 1..=iterations {
+        let q = o.decide(i).unwrap().query;
+        answer(&mut o, i, q);
+        o.refit(i).unwrap();
+    }
+    o
+}
+
+fn square() -> Vec<Parameter> {
+    vec![
+        Parameter::real("a", 0.0, 1.0),
+        Parameter::real("b", 0.0, 1.0),
+        Parameter::categorical("c", ["x", "y"]),
+    ]
+}
+
+#[test]
+fn every_acquisition_stays_where_the_condition_admits() {
+    // A corner of a fifth of the square; the objective pulls out of it.
+    let admits = |x: &[f64]| x[0] + x[1] <= 0.63 && (x[2] == 0.0 || x[0] < 0.3);
+    for acquisition in AcquisitionKind::ALL {
+        let space = Space::new(square()).unwrap().under(Condition::new(admits));
+        let o = played(acquisition, space, 5, |q| {
+            Outcome::Value(q.x[0] + 0.8 * q.x[1] + 0.1 * q.w[0])
+        });
+        for told in o.observations() {
+            assert!(admits(&told.query.x), "{acquisition:?}: {:?}", told.query.x);
+        }
+        assert!(admits(&o.incumbent().unwrap().x), "{acquisition:?}");
+    }
+    let nowhere = Space::new(square()).unwrap();
+    let nowhere = nowhere.under(Condition::new(|_| false));
+    let problem = Problem {
+        space: nowhere,
+        environments: Environments::None,
+        direction: Direction::Maximize,
+    };
+    let refused = Optimizer::new(problem, Settings::default()).unwrap_err();
+    assert!(refused.to_string().contains("admitted by its constraints"));
+}
+
+#[test]
+fn a_failing_half_is_left_alone_and_not_recommended() {
+    // Everything gets better towards the half that fails.
+    let fails = |x: &[f64]| x[0] > 0.5;
+    for acquisition in AcquisitionKind::ALL {
+        if acquisition == AcquisitionKind::Random {
+            continue;
+        }
+        let space = Space::new(square()).unwrap();
+        let o = played(acquisition, space, 16, |q| {
+            if fails(&q.x) {
+                Outcome::Failed
+            } else {
+                Outcome::Value(q.x[0] - (q.x[1] - 0.4).powi(2) + 0.05 * q.w[0])
+            }
+        });
+        let wasted = o.observations().iter().filter(|t| t.iteration > 0);
+        let wasted = wasted.filter(|t| t.outcome == Outcome::Failed).count();
+        let best = o.incumbent().unwrap().x;
+        println!("{acquisition:?}: {wasted} of 16 wasted, {best:?}");
+        assert!(wasted <= 6, "{acquisition:?}: {wasted} of 16 wasted");
+        assert!(best[0] < 0.56, "{acquisition:?} recommends {best:?}");
     }
 }

@@ -33,7 +33,7 @@ pub fn choose(s: &Situation<'_>) -> Option<Choice> {
         let (value, gradient) = bounds.slope(x);
         (value - now, gradient)
     };
-    let ranked = multistart::ranked(s, value, slope);
+    let ranked = multistart::by_gain(s, value, slope);
     ranked.into_iter().find_map(|(x, value)| {
         let environment = bounds.lacing(&x)?;
         Some(Choice {

@@ -87,6 +87,7 @@ impl Example {
             risk: RiskMeasure::Cvar(TailMass::new(0.4).unwrap()),
             incumbent: &self.observed[2],
             observed: &self.observed,
+            viable: None,
             taken: &self.taken,
             seed: 7,
             iteration: 3,

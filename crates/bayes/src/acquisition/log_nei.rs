@@ -39,7 +39,7 @@ const TAIL: f64 = 0.1;
 /// The pair chosen; its value is the expected gain, positive.
 pub fn choose(s: &Situation<'_>) -> Option<Choice> {
     let gain = NoisyGain::new(s);
-    let ranked = multistart::ranked(s, |x| gain.value(x), |x| gain.slope(x));
+    let ranked = multistart::by_log_gain(s, |x| gain.value(x), |x| gain.slope(x));
     ranked.into_iter().find_map(|(x, value)| {
         let encoded = s.encode(&x);
         let drawn = gain.draw(&encoded);

@@ -6,6 +6,7 @@
 use super::{Situation, pool};
 use crate::maximize::{Effort, Slope};
 use crate::stream::{Purpose, sobol_seed};
+use crate::viability::expected;
 use rayon::prelude::*;
 
 /// Sobol points looked at.
@@ -14,6 +15,8 @@ const SOBOL: usize = 128;
 const OBSERVED: usize = 128;
 /// Radii of points around the incumbent.
 const RADII: [f64; 3] = [0.2, 0.05, 0.01];
+/// Power of the probability of a value beside the logarithm of a gain.
+const CAUTION: f64 = 4.0;
 /// Points climbed from.
 const CLIMBED: usize = 6;
 /// Effort of one climb.
@@ -22,9 +25,48 @@ const CLIMB: Effort = Effort {
     shortest: 1e-5,
 };
 
-/// Unit points with their values, best first: those climbed to, then those looked at. Values that are not
-/// numbers count lowest.
-pub(super) fn ranked(
+/// Unit points with their gains, best first: those climbed to, then those looked at. A gain counts times the
+/// probability of a value where something failed; one that is not a number counts lowest.
+pub(super) fn by_gain(
+    s: &Situation<'_>,
+    value: impl Fn(&[f64]) -> f64 + Sync,
+    slope: impl Fn(&[f64]) -> Slope + Sync,
+) -> Vec<(Vec<f64>, f64)> {
+    let Some(viable) = s.viable else {
+        return ranked(s, value, slope);
+    };
+    ranked(
+        s,
+        |x| match value(x) {
+            gain if gain > 0.0 => gain * viable.value(x),
+            loss => loss,
+        },
+        |x| expected(slope(x), || viable.slope(x)),
+    )
+}
+
+/// The same for logarithms of gains, the probability counting to the power of [`CAUTION`]: extrapolated into a
+/// failing region a gain can be thousands of times what is left to be gained elsewhere.
+pub(super) fn by_log_gain(
+    s: &Situation<'_>,
+    value: impl Fn(&[f64]) -> f64 + Sync,
+    slope: impl Fn(&[f64]) -> Slope + Sync,
+) -> Vec<(Vec<f64>, f64)> {
+    let Some(viable) = s.viable else {
+        return ranked(s, value, slope);
+    };
+    ranked(
+        s,
+        |x| value(x) + CAUTION * viable.value(x).ln(),
+        |x| {
+            let ((gain, gradient), (p, rise)) = (slope(x), viable.slope(x));
+            let sum = gradient.iter().zip(rise).map(|(g, r)| g + CAUTION * r / p);
+            (gain + CAUTION * p.ln(), sum.collect())
+        },
+    )
+}
+
+fn ranked(
     s: &Situation<'_>,
     value: impl Fn(&[f64]) -> f64 + Sync,
     slope: impl Fn(&[f64]) -> Slope + Sync,

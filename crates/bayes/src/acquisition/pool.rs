@@ -1,23 +1,29 @@
 //! Finite sets of decisions x to compare and to start from, as unit points of the space.
 //!
-//! All points are snapped to the space; [`distinct`] drops repeats by their exact natural values.
+//! All points are snapped to the space and admitted by its condition; [`distinct`] drops repeats by their exact natural values.
 
 use crate::maximize::{Effort, Slope, ascend};
 use crate::sobol;
 use crate::space::Space;
 
-/// `n` scrambled Sobol points, from number `first` on.
+/// Sobol points looked at for each one that is to be admitted.
+const TRIES: usize = 64;
+
+/// `n` scrambled Sobol points, the first admitted from number `first` on; fewer where the condition admits less than
+/// one in 64.
 pub fn spread(space: &Space, first: u64, n: usize, seed: u32) -> Vec<Vec<f64>> {
-    (first..first + n as u64)
+    (first..first + (TRIES * n) as u64)
         .map(|k| {
             let mut u = sobol::point(k, space.dimension(), seed);
             space.snap_unit(&mut u);
             u
         })
+        .filter(|u| space.admits_unit(u))
+        .take(n)
         .collect()
 }
 
-/// `n` points around `centre`: uniform steps of at most `radius` per coordinate, reflected at the
+/// `n` points around `centre`, fewer where some are not admitted: uniform steps of at most `radius` per coordinate, reflected at the
 /// bounds. In every other point each coordinate moves with probability one half only, so that
 /// searches along few axes are among them. A discrete coordinate moves by at least one value when its
 /// step asks for more than half of one.
@@ -43,6 +49,7 @@ pub fn around(
             space.snap_unit(&mut u);
             u
         })
+        .filter(|u| space.admits_unit(u))
         .collect()
 }
 
@@ -75,7 +82,7 @@ pub fn best(
 
 /// Climbs from a unit point: gradient ascent over the real parameters, then the best single step of
 /// a discrete one, as long as that helps. `f` takes an *encoded* point and gives value and gradient
-/// with respect to it. Returns unit point and value.
+/// with respect to it. Points that are not admitted count as minus infinity. Returns unit point and value.
 pub fn climb(
     space: &Space,
     start: &[f64],
@@ -96,7 +103,11 @@ pub fn climb(
         };
         let reals: Vec<f64> = axes.iter().map(|(u, _)| unit[*u]).collect();
         let (reals, reached) = ascend(&reals, effort, |r| {
-            let (value, gradient) = f(&encode(r, &unit).1);
+            let (moved, encoded) = encode(r, &unit);
+            if !space.admits_unit(&moved) {
+                return (f64::NEG_INFINITY, vec![0.0; axes.len()]);
+            }
+            let (value, gradient) = f(&encoded);
             (value, axes.iter().map(|(_, e)| gradient[*e]).collect())
         });
         unit = encode(&reals, &unit).0;
@@ -104,6 +115,7 @@ pub fn climb(
         let step = space
             .neighbours(&unit)
             .into_iter()
+            .filter(|next| space.admits_unit(next))
             .map(|next| {
                 let mut encoded = Vec::new();
                 space.encode_unit_into(&next, &mut encoded);

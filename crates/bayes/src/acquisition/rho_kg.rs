@@ -13,8 +13,9 @@
 use super::knowledge_gradient::KnowledgeGradient;
 use super::{Choice, Situation, pool};
 use crate::incumbent::RiskSurface;
-use crate::maximize::Effort;
+use crate::maximize::{Effort, Slope};
 use crate::stream::{Purpose, sobol_seed};
+use crate::viability::expected;
 use rayon::prelude::*;
 
 /// Most members of A.
@@ -102,7 +103,7 @@ pub fn choose(s: &Situation<'_>) -> Option<Choice> {
     let starts = &first[..first.len().min(REFINED)];
     let climbed: Vec<Vec<f64>> = starts
         .par_iter()
-        .map(|c| pool::climb(s.space, &c.x, CLIMB, |e| kg.slope(e, c.environment)).0)
+        .map(|c| pool::climb(s.space, &c.x, CLIMB, |e| slope(s, &kg, e, c.environment)).0)
         .collect();
     let refined = ranked(s, &kg, climbed);
     // On a tie the start stands: its value was not bought with anything.
@@ -113,10 +114,25 @@ pub fn choose(s: &Situation<'_>) -> Option<Choice> {
         .reduce(|a, b| if b.value > a.value { b } else { a })
 }
 
+/// The knowledge gradient times the probability of a value, with its gradient.
+fn slope(s: &Situation<'_>, kg: &KnowledgeGradient<'_>, x: &[f64], j: usize) -> Slope {
+    let plain = kg.slope(x, j);
+    match s.viable {
+        Some(viable) => expected(plain, || viable.slope_in(x, j)),
+        None => plain,
+    }
+}
+
 /// The best free pair of each x, best first.
 fn ranked(s: &Situation<'_>, kg: &KnowledgeGradient<'_>, xs: Vec<Vec<f64>>) -> Vec<Choice> {
     let encoded: Vec<Vec<f64>> = xs.iter().map(|u| s.encode(u)).collect();
-    let values = kg.at_all(&encoded);
+    let mut values = kg.at_all(&encoded);
+    if let Some(viable) = s.viable {
+        for (values, x) in values.iter_mut().zip(&encoded) {
+            let likely = viable.each(x);
+            values.iter_mut().zip(likely).for_each(|(v, p)| *v *= p);
+        }
+    }
     let mut choices: Vec<Choice> = xs
         .into_iter()
         .zip(values)

@@ -4,6 +4,7 @@ use crate::environment::{Environment, EnvironmentSet};
 use crate::gp::Posterior;
 use crate::risk::RiskMeasure;
 use crate::space::Space;
+use crate::viability::ViableSurface;
 use std::collections::BTreeSet;
 
 /// (x, environment) pairs that need no further evaluation, by their exact values.
@@ -51,6 +52,8 @@ pub struct Situation<'a> {
     pub incumbent: &'a [f64],
     /// Unit points of the observed x, without repeats.
     pub observed: &'a [Vec<f64>],
+    /// Probability of a value over `environments`; `None` while nothing failed.
+    pub viable: Option<&'a ViableSurface>,
     /// Pairs not to be chosen again.
     pub taken: &'a Taken,
     /// Seed of the run.
@@ -69,10 +72,8 @@ impl Situation<'_> {
 
     /// Whether unit x with environment `j` of the decision's set may be chosen.
     pub fn is_free(&self, unit: &[f64], j: usize) -> bool {
-        !self.taken.contains(
-            &self.space.from_unit(unit),
-            &self.environments.environments[j],
-        )
+        let x = self.space.from_unit(unit);
+        self.space.admits(&x) && !self.taken.contains(&x, &self.environments.environments[j])
     }
 }
 

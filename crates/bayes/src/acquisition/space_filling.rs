@@ -1,8 +1,7 @@
 //! Points chosen without a model: uniformly random, or as far as possible from everything tried.
 
-use super::Taken;
+use super::{Taken, pool};
 use crate::environment::{Environment, EnvironmentSet, Environments};
-use crate::sobol;
 use crate::space::Space;
 use crate::stream::{Purpose, sobol_seed, stream};
 use rand::RngExt as _;
@@ -12,10 +11,12 @@ pub type Pair = (Vec<f64>, Environment);
 
 /// Random pairs tried before the enumeration of a discrete space takes over.
 const TRIES: usize = 32;
+/// Random x drawn in search of those that a condition admits.
+const DRAWN: usize = 1 << 14;
 /// Largest number of x that is enumerated in search of a free pair.
 const ENUMERATED: u64 = 100_000;
 
-/// Uniformly random x (in unit coordinates) with an environment drawn by mass from all of them. A
+/// Uniformly random admitted x (in unit coordinates) with an environment drawn by mass from all of them. A
 /// taken pair is drawn again; after that the first free one is taken, if any is left.
 pub fn random(
     space: &Space,
@@ -25,7 +26,8 @@ pub fn random(
     iteration: u64,
 ) -> Option<Pair> {
     let mut random = stream(seed, iteration, Purpose::RandomSearch);
-    for _ in 0..TRIES {
+    let mut tries = 0;
+    for _ in 0..DRAWN {
         let unit: Vec<f64> = (0..space.dimension()).map(|_| random.random()).collect();
         let mut left: f64 = random.random();
         let row = judging.masses.iter().position(|m| {
@@ -34,8 +36,15 @@ pub fn random(
         });
         let environment = &judging.environments[row.unwrap_or(judging.len() - 1)];
         let x = space.from_unit(&unit);
+        if !space.admits(&x) {
+            continue;
+        }
         if !taken.contains(&x, environment) {
             return Some((x, environment.clone()));
+        }
+        tries += 1;
+        if tries == TRIES {
+            break;
         }
     }
     first_free(space, judging, taken)
@@ -53,8 +62,8 @@ pub fn farthest(
 ) -> Option<Pair> {
     let sobol = sobol_seed(seed, iteration, Purpose::Candidates);
     let mut best: Option<(f64, Pair)> = None;
-    for k in 0..64 {
-        let x = space.from_unit(&sobol::point(k, space.dimension(), sobol));
+    for unit in pool::spread(space, 0, 64, sobol) {
+        let x = space.from_unit(&unit);
         let encoded = space.encode(&x);
         for (e, w) in decision.environments.iter().zip(&decision.encoded) {
             let here = encoded.iter().chain(w);
@@ -83,6 +92,9 @@ pub fn farthest(
 pub fn first_free(space: &Space, environments: &EnvironmentSet, taken: &Taken) -> Option<Pair> {
     space.enumerate(ENUMERATED)?.iter().find_map(|unit| {
         let x = space.from_unit(unit);
+        if !space.admits(&x) {
+            return None;
+        }
         let free = environments
             .environments
             .iter()

@@ -22,7 +22,7 @@ pub fn choose(s: &Situation<'_>) -> Option<Choice> {
         s.risk.evaluate(&values, &s.environments.masses)
     };
     let now = risk(&s.encode(s.incumbent));
-    let ranked = multistart::ranked(
+    let ranked = multistart::by_gain(
         s,
         |x| risk(x) - now,
         |x| {

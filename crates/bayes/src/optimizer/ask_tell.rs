@@ -26,7 +26,8 @@ impl Optimizer {
     /// Checks the settings against the problem.
     ///
     /// # Errors
-    /// `n_initial` or `initial_w` 0, `n_w` 0 or above the number of environments.
+    /// `n_initial` or `initial_w` 0, `n_w` 0 or above the number of environments, a space whose condition
+    /// admits nothing that was tried.
     pub fn new(problem: Problem, settings: Settings) -> Result<Self, Error> {
         crate::linalg::one_thread();
         for (setting, value) in [
@@ -42,6 +43,11 @@ impl Optimizer {
             }
         }
         problem.environments.check_look(settings.n_w)?;
+        if !design::finds_admitted(&problem.space, settings.seed) {
+            return Err(Error::Inadmissible {
+                tried: design::ADMISSION_TRIES,
+            });
+        }
         let judging = problem.environments.judging(settings.seed);
         Ok(Self {
             problem,

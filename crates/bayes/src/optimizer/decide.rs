@@ -117,6 +117,8 @@ impl<'o> Turn<'o> {
         let (posterior, left_out) = model.believing(&self.unseen(state));
         self.events.extend(left_out);
         let set = set.clone().with_effects(&model.scale.effects);
+        let viability = Data::viability(&o.problem, &o.observations);
+        let viable = viability.map(|viability| viability.over(&set));
         let situation = Situation {
             space,
             posterior: &posterior,
@@ -124,6 +126,7 @@ impl<'o> Turn<'o> {
             risk: o.settings.risk,
             incumbent: &space.to_unit(&state.incumbent),
             observed: &o.observed_units(),
+            viable: viable.as_ref(),
             taken: &self.taken,
             seed: o.settings.seed,
             iteration: number,
@@ -195,8 +198,12 @@ impl<'o> Turn<'o> {
         let o = self.optimizer;
         self.events.push(Event::Exhausted);
         let (space, seed, none) = (&o.problem.space, o.settings.seed, Taken::default());
-        let (x, environment) = space_filling::random(space, &o.judging, &none, seed, number)
-            .expect("without taken pairs the first draw is free");
+        let any = space_filling::random(space, &o.judging, &none, seed, number);
+        let (x, environment) = any.unwrap_or_else(|| {
+            let first = o.initial_design().swap_remove(0);
+            let (index, w) = (first.environment, first.w);
+            (first.x, Environment { index, w })
+        });
         (x, environment, 0.0)
     }
 }

@@ -23,6 +23,12 @@ pub enum Error {
         /// What it must be.
         expected: &'static str,
     },
+    /// A condition that no point was found to meet.
+    #[error("none of {tried} points spread over the space is admitted by its constraints")]
+    Inadmissible {
+        /// Points tried.
+        tried: u64,
+    },
     /// An id told twice.
     #[error("observation {id} is already told")]
     Repeated {

@@ -10,6 +10,7 @@ use crate::compress::Compression;
 use crate::environment::effects;
 use crate::gp::{GpError, Hyperparameters, Posterior, Replicates, Standardizer};
 use crate::kernel::KernelForm;
+use crate::viability::Viability;
 use ndarray::{Array1, Array2, ArrayView1};
 
 /// Successful observations, encoded.
@@ -64,6 +65,20 @@ impl Data {
             rough,
             failed,
         }
+    }
+
+    /// Where values come back, by what failed among `observations`.
+    pub(super) fn viability(problem: &Problem, observations: &[Observation]) -> Option<Viability> {
+        let rows: Vec<f64> = observations
+            .iter()
+            .flat_map(|o| encode(problem, o))
+            .collect();
+        let dx = problem.space.encoded_dimension();
+        let d = dx + problem.environments.encoded_dimension();
+        let inputs = Array2::from_shape_vec((observations.len(), d), rows)
+            .expect("every row has the encoded dimensions of x and w");
+        let failed = observations.iter().map(|o| o.outcome == Outcome::Failed);
+        Viability::learn(dx, &inputs, &failed.collect::<Vec<bool>>())
     }
 
     pub(super) fn len(&self) -> usize {

@@ -4,11 +4,14 @@
 //! * *unit*: one number in [0, 1] per parameter, where Sobol points and moves live;
 //! * *encoded*: what the Gaussian process sees; as unit, but one 0/1 number per choice of a category.
 //!
-//! Central type: [`Space`], a checked list of [`Parameter`]s.
+//! Central type: [`Space`], a checked list of [`Parameter`]s, with a [`Condition`] where not every point of their
+//! domains may be evaluated.
 
+mod condition;
 mod neighbour;
 mod parameter;
 
+pub use condition::Condition;
 pub use parameter::{Domain, Parameter, Scale};
 
 use thiserror::Error;
@@ -79,10 +82,11 @@ pub enum SpaceError {
     },
 }
 
-/// A checked, ordered list of parameters.
+/// A checked, ordered list of parameters; where there is a condition, only points that it admits are chosen.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Space {
     parameters: Vec<Parameter>,
+    condition: Option<Condition>,
 }
 
 impl Space {
@@ -102,7 +106,28 @@ impl Space {
                 });
             }
         }
-        Ok(Self { parameters })
+        Ok(Self {
+            parameters,
+            condition: None,
+        })
+    }
+
+    /// The same parameters under a condition.
+    #[must_use]
+    pub fn under(mut self, condition: Condition) -> Self {
+        self.condition = Some(condition);
+        self
+    }
+
+    /// Whether a natural point of the domains may be evaluated.
+    pub fn admits(&self, natural: &[f64]) -> bool {
+        let condition = self.condition.as_ref();
+        condition.is_none_or(|condition| condition.admits(natural))
+    }
+
+    /// [`Self::admits`] of a unit point.
+    pub fn admits_unit(&self, unit: &[f64]) -> bool {
+        self.condition.is_none() || self.admits(&self.from_unit(unit))
     }
 
     /// The parameters, in the order in which points list their values.

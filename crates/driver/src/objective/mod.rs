@@ -234,6 +234,11 @@ pub trait Objective {
     /// Does one evaluation. May take hours; watches the stop flag it was opened with.
     fn evaluate(&mut self, request: &Request) -> Outcome;
 
+    /// Why x could not be checked against known constraints, if that happened: no decision counts then.
+    fn trouble(&self) -> Option<String> {
+        None
+    }
+
     /// One more of itself, to evaluate on another thread at the same time; `None` for a kind that evaluates one
     /// at a time (images: on all cores already).
     fn worker(&self) -> Option<Box<dyn Objective + Send>> {

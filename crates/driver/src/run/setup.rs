@@ -8,10 +8,11 @@ use bo_bayes::space::{Domain, Scale};
 use serde_json::Value;
 
 use super::StopFlag;
+use super::step::unanswered;
 use crate::exit::Failure;
 use crate::objective::{Description, Objective};
 use crate::record::{EnvironmentRecord, Manifest, ParameterRecord, RangeRecord, cpu};
-use crate::settings::{Keep, RawSettings, Settings};
+use crate::settings::{Keep, Origin, RawSettings, Settings};
 
 /// When a run saves and cleans up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,9 +63,21 @@ impl Setup {
             0 | 1 => Vec::new(),
             jobs => (0..jobs).map_while(|_| objective.worker()).collect(),
         };
+        let optimizer = Optimizer::new(problem, choices);
+        if let Some(reason) = objective.trouble() {
+            return Err(unanswered(reason));
+        }
+        let optimizer = optimizer.map_err(|error| match error {
+            optimizer::Error::Inadmissible { .. } => Failure::Setting {
+                key: "constraint".into(),
+                origin: Origin::Flag("--space".into()),
+                reason: error.to_string(),
+                remedy: "widen the constraints of the space file, or narrow the ranges to where they hold".into(),
+            },
+            error => Failure::unexpected("setting up the optimiser", error),
+        })?;
         Ok(Self {
-            optimizer: Optimizer::new(problem, choices)
-                .map_err(|error| Failure::unexpected("setting up the optimiser", error))?,
+            optimizer,
             objective,
             workers,
             manifest,

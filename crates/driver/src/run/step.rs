@@ -13,7 +13,7 @@ use crate::exit::Failure;
 use crate::record::{
     DecisionLine, EvaluationLine, Heartbeat, Member, MemoryLine, RecordError, now,
 };
-use crate::settings::Keep;
+use crate::settings::{Keep, Origin};
 use crate::supervise::reach;
 
 impl Session<'_> {
@@ -66,6 +66,7 @@ impl Session<'_> {
             .map_err(|error| {
                 Failure::unexpected(format!("deciding iteration {iteration}"), error)
             })?;
+        self.check_constraints()?;
         let acquire = begun.elapsed().as_secs_f64();
         self.seconds.acquire += acquire;
         let mut events = std::mem::take(&mut self.fit_events);
@@ -129,9 +130,19 @@ impl Session<'_> {
                 }
             }
         };
+        self.check_constraints()?;
         self.incumbents.push(incumbent);
         self.seconds.fit += begun.elapsed().as_secs_f64();
         Ok(())
+    }
+
+    /// Nothing counts that was chosen while constraints could not be asked.
+    pub(super) fn check_constraints(&self) -> Result<(), Halt> {
+        self.check_stop()?;
+        match self.objective.trouble() {
+            Some(reason) => Err(unanswered(reason).into()),
+            None => Ok(()),
+        }
     }
 
     /// Ends an iteration: its memory is accounted for, and every so often all is saved and cleaned.
@@ -270,5 +281,15 @@ impl Session<'_> {
             iteration,
             reason,
         }
+    }
+}
+
+/// Constraints that could not be asked.
+pub(super) fn unanswered(reason: String) -> Failure {
+    Failure::Setting {
+        key: "constraint".into(),
+        origin: Origin::Default,
+        reason,
+        remedy: "mend the program in the space file; bo resume goes on from here".into(),
     }
 }

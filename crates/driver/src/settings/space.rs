@@ -1,4 +1,4 @@
-//! The space file: decision parameters x, environments w, direction.
+//! The space file: decision parameters x, what is known of which may be evaluated, environments w, direction.
 //!
 //! Central type: [`SpaceFile`]. Parameters keep the order of the file. Every error names the file, the
 //! key, its line and the values allowed.
@@ -12,6 +12,10 @@ use bo_bayes::space::{Domain, Parameter, Scale, Space};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+mod constraint;
+
+pub use constraint::Constraints;
+
 use super::nearest;
 use crate::exit::Failure;
 
@@ -20,6 +24,8 @@ use crate::exit::Failure;
 pub struct SpaceFile {
     /// Space, environments, direction.
     pub problem: Problem,
+    /// What x must meet; not in the problem's space yet, since a program may have to be asked.
+    pub constraints: Constraints,
     /// For each parameter its choices as the program gets them (a number stays a number); empty for
     /// numeric parameters.
     pub choices: Vec<Vec<serde_json::Value>>,
@@ -62,7 +68,7 @@ pub fn read_space(path: &Path) -> Result<SpaceFile, Failure> {
         name: String::new(),
         table: root.get_ref(),
     };
-    top.allow(&["direction", "x", "w", "environments"])?;
+    top.allow(&["direction", "x", "w", "environments", "constraint"])?;
     let direction = match top.text_at("direction")? {
         None | Some("maximize") => Direction::Maximize,
         Some("minimize") => Direction::Minimize,
@@ -88,6 +94,7 @@ pub fn read_space(path: &Path) -> Result<SpaceFile, Failure> {
     }
     let space = Space::new(parameters)
         .map_err(|error| Failure::input(path, error, "mend the table [x.…] it names"))?;
+    let constraints = Constraints::read(&top, &space)?;
     let mut hashes = BTreeMap::from([("space".to_owned(), hash(text.as_bytes()))]);
     let variables = top.sections("w")?;
     let environments = match top.section("environments")? {
@@ -120,6 +127,7 @@ pub fn read_space(path: &Path) -> Result<SpaceFile, Failure> {
             environments,
             direction,
         },
+        constraints,
         choices,
         hashes,
     })

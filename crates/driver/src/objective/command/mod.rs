@@ -6,12 +6,14 @@
 //! after a pause.
 
 mod answer;
+mod constraint;
 mod line;
 mod process;
 mod stray;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use bo_memory::cgroup;
@@ -42,6 +44,8 @@ struct Command {
     server: Option<Process>,
     /// Evaluations the running server has answered.
     served: u64,
+    /// Of the constraint programs.
+    trouble: constraint::Trouble,
 }
 
 /// How one attempt ended.
@@ -95,7 +99,11 @@ pub fn open(
             "give its path, or make it executable (chmod +x)",
         ));
     }
-    let problem = file.problem.clone();
+    let mut problem = file.problem.clone();
+    let trouble = constraint::Trouble::default();
+    if let Some(condition) = constraint::condition(&file, &folder, &surroundings, &trouble) {
+        problem.space = problem.space.under(condition);
+    }
     let objective = Command {
         words: words.to_vec(),
         folder,
@@ -105,6 +113,7 @@ pub fn open(
         surroundings,
         server: None,
         served: 0,
+        trouble,
     };
     Ok(Opened {
         problem,
@@ -197,6 +206,11 @@ impl Objective for Command {
         }
     }
 
+    fn trouble(&self) -> Option<String> {
+        let trouble = self.trouble.lock();
+        trouble.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     fn worker(&self) -> Option<Box<dyn Objective + Send>> {
         Some(Box::new(Self {
             words: self.words.clone(),
@@ -207,6 +221,7 @@ impl Objective for Command {
             surroundings: self.surroundings.clone(),
             server: None,
             served: 0,
+            trouble: self.trouble.clone(),
         }))
     }
 
@@ -249,23 +264,7 @@ impl Command {
 
     /// The line that asks for `request`.
     fn question(&self, request: &Request, attempt: u32, scale: f64) -> String {
-        let parameters = self.file.problem.space.parameters();
-        let mut x = Map::new();
-        for ((parameter, choices), value) in parameters
-            .iter()
-            .zip(&self.file.choices)
-            .zip(&request.query.x)
-        {
-            use bo_bayes::space::Domain;
-            let written = match &parameter.domain {
-                Domain::Real { .. } => json!(value),
-                Domain::Integer { .. } => json!(*value as i64),
-                Domain::Categorical { .. } => {
-                    choices.get(*value as usize).cloned().unwrap_or(Value::Null)
-                }
-            };
-            x.insert(parameter.name.clone(), written);
-        }
+        let x = named(&self.file, &request.query.x);
         let names = self.file.problem.environments.names();
         let w: Map<String, Value> = names
             .iter()
@@ -433,4 +432,22 @@ fn no_answer(id: u64, last_line: Option<String>) -> String {
         None => "it printed nothing".to_owned(),
     };
     format!("no answer: no line like {{\"id\":{id},\"value\":0.5}} on stdout; {said}")
+}
+
+/// x as a program gets it: whole numbers whole, choices as they were written.
+fn named(file: &SpaceFile, x: &[f64]) -> Map<String, Value> {
+    let parameters = file.problem.space.parameters();
+    let mut named = Map::new();
+    for ((parameter, choices), value) in parameters.iter().zip(&file.choices).zip(x) {
+        use bo_bayes::space::Domain;
+        let written = match &parameter.domain {
+            Domain::Real { .. } => json!(value),
+            Domain::Integer { .. } => json!(*value as i64),
+            Domain::Categorical { .. } => {
+                choices.get(*value as usize).cloned().unwrap_or(Value::Null)
+            }
+        };
+        named.insert(parameter.name.clone(), written);
+    }
+    named
 }

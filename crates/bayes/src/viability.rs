@@ -1,0 +1,211 @@
+//! Where evaluations succeed, learned from those that failed.
+//!
+//! Labels +1 (a value came back) and -1 (none did) are regressed by a Gaussian process; its posterior mean m gives the
+//! probability `Phi(4 m)` of a value. To explore, the prior mean is +1: what is far from every failure counts as
+//! viable. To recommend, it is 0: success must have been seen nearby. Regression on labels is the simplest model that leaves a failing region alone: it shares the
+//! posterior's code, needs no iteration and no link function, and only the order of probabilities matters to
+//! an acquisition. One lengthscale for all inputs, the most likely of a few, because failures are few and
+//! their border is often one of a single input, which a long common lengthscale follows.
+
+use crate::environment::EnvironmentSet;
+use crate::gp::{Hyperparameters, MeanSurface, Posterior};
+use crate::kernel::KernelKind;
+use crate::maximize::Slope;
+use ndarray::{Array1, Array2, s};
+use statrs::distribution::{Continuous, ContinuousCDF, Normal};
+
+/// Lengthscales tried, for one input; they grow with the root of the number of inputs.
+const LENGTHSCALES: [f64; 5] = [0.1, 0.2, 0.4, 0.8, 1.6];
+/// Newest observations by which they are compared.
+const COMPARED: usize = 300;
+/// Noise variance of a label.
+const NOISE: f64 = 0.02;
+/// Factor of m inside Phi.
+const STEEPNESS: f64 = 4.0;
+/// Probability from which on an x may be recommended.
+const LIKELY: f64 = 0.9;
+/// Where no observed x reaches that, because some environments always fail: this share of the best of them.
+const NEAR_BEST: f64 = 0.95;
+
+/// The probability of a value as a function of (x, w).
+#[derive(Clone, Debug)]
+pub struct Viability {
+    /// Prior mean +1.
+    hopeful: Posterior,
+    /// Prior mean 0.
+    doubtful: Posterior,
+    dx: usize,
+}
+
+impl Viability {
+    /// Learns from encoded inputs (n x d, the first `dx` of them x) in the order of their ids, and which of them
+    /// failed. `None` where none did, or where the labels have no model.
+    pub fn learn(dx: usize, inputs: &Array2<f64>, failed: &[bool]) -> Option<Self> {
+        if !failed.contains(&true) {
+            return None;
+        }
+        let labels: Array1<f64> = failed.iter().map(|f| if *f { -1.0 } else { 1.0 }).collect();
+        let (n, d) = inputs.dim();
+        let model = |lengthscale: f64, mean: f64, first: usize| {
+            let hyper = Hyperparameters {
+                lengthscales: vec![lengthscale * (d as f64).sqrt(); d],
+                outputscale: 1.0,
+                noise: NOISE,
+                mean,
+                rough_noise: None,
+                warp: Vec::new(),
+            };
+            let inputs = inputs.slice(s![first.., ..]).to_owned();
+            let labels = labels.slice(s![first..]).to_owned();
+            Posterior::new(KernelKind::Matern52, &hyper, inputs, labels).ok()
+        };
+        let newest = n.saturating_sub(COMPARED);
+        let best = LENGTHSCALES
+            .into_iter()
+            .filter_map(|l| Some((l, model(l, 1.0, newest)?.log_marginal_likelihood())))
+            .reduce(|best, next| if next.1 > best.1 { next } else { best })?;
+        Some(Self {
+            hopeful: model(best.0, 1.0, 0)?,
+            doubtful: model(best.0, 0.0, 0)?,
+            dx,
+        })
+    }
+
+    /// To explore: the probability over x in these environments.
+    pub fn over(&self, environments: &EnvironmentSet) -> ViableSurface {
+        ViableSurface {
+            labels: MeanSurface::new(&self.hopeful, self.dx, &environments.encoded),
+            masses: environments.masses.clone(),
+        }
+    }
+
+    /// To recommend: where nine evaluations in ten would succeed, or nearly as many as at the best of these
+    /// encoded x, which were observed.
+    pub fn proven(&self, environments: &EnvironmentSet, observed: &[Vec<f64>]) -> Proven {
+        let surface = ViableSurface {
+            labels: MeanSurface::new(&self.doubtful, self.dx, &environments.encoded),
+            masses: environments.masses.clone(),
+        };
+        let best = observed.iter().map(|x| surface.value(x));
+        let least = LIKELY.min(NEAR_BEST * best.fold(0.0, f64::max));
+        Proven { surface, least }
+    }
+}
+
+/// Probabilities of a value at encoded x in each environment of a set.
+#[derive(Clone, Debug)]
+pub struct ViableSurface {
+    labels: MeanSurface,
+    masses: Vec<f64>,
+}
+
+impl ViableSurface {
+    /// In each environment.
+    pub fn each(&self, x: &[f64]) -> Vec<f64> {
+        let normal = Normal::standard();
+        let means = self.labels.means(x).into_iter();
+        means.map(|m| normal.cdf(STEEPNESS * m)).collect()
+    }
+
+    /// In environment `j`, with its gradient with respect to x.
+    pub fn slope_in(&self, x: &[f64], j: usize) -> Slope {
+        let mut weights = vec![0.0; self.masses.len()];
+        weights[j] = 1.0;
+        self.weighted(x, &weights)
+    }
+
+    /// Mean over the environments by their masses, with its gradient.
+    pub fn slope(&self, x: &[f64]) -> Slope {
+        self.weighted(x, &self.masses)
+    }
+
+    /// Mean over the environments by their masses.
+    pub fn value(&self, x: &[f64]) -> f64 {
+        let pairs = self.each(x).into_iter().zip(&self.masses);
+        pairs.map(|(p, mass)| p * mass).sum()
+    }
+
+    fn weighted(&self, x: &[f64], weights: &[f64]) -> Slope {
+        let normal = Normal::standard();
+        let means = self.labels.means(x);
+        let at = means.iter().map(|m| STEEPNESS * m).zip(weights);
+        let value = at.clone().map(|(t, w)| w * normal.cdf(t)).sum();
+        let shares: Vec<f64> = at.map(|(t, w)| w * STEEPNESS * normal.pdf(t)).collect();
+        (value, self.labels.gradient(x, &shares))
+    }
+}
+
+/// Which x may be recommended.
+#[derive(Clone, Debug)]
+pub struct Proven {
+    surface: ViableSurface,
+    least: f64,
+}
+
+impl Proven {
+    /// Whether encoded x may be.
+    pub fn holds(&self, x: &[f64]) -> bool {
+        self.surface.value(x) >= self.least
+    }
+}
+
+/// A gain (what is positive of it) times its probability; losses stay what they are.
+pub fn expected((gain, gradient): Slope, probability: impl FnOnce() -> Slope) -> Slope {
+    if gain <= 0.0 {
+        return (gain, gradient);
+    }
+    let (p, rise) = probability();
+    let product = gradient
+        .iter()
+        .zip(rise)
+        .map(|(g, r)| g * p + gain * r)
+        .collect();
+    (gain * p, product)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::environment::Environment;
+    use crate::sobol;
+
+    #[test]
+    fn a_failing_half_is_learned_and_the_gradient_is_its_slope() {
+        let inputs = Array2::from_shape_fn((16, 3), |(i, d)| sobol::coordinate(i as u64, d, 3));
+        let failed: Vec<bool> = inputs.column(0).iter().map(|x| *x > 0.5).collect();
+        assert!(Viability::learn(2, &inputs, &[false; 16]).is_none());
+        let viability = Viability::learn(2, &inputs, &failed).unwrap();
+        let environments = EnvironmentSet {
+            encoded: vec![vec![0.2], vec![0.9]],
+            environments: vec![
+                Environment {
+                    index: None,
+                    w: vec![]
+                };
+                2
+            ],
+            masses: vec![0.3, 0.7],
+            effects: vec![0.0; 2],
+        };
+        let surface = viability.over(&environments);
+        for y in [0.1, 0.5, 0.9] {
+            assert!(surface.value(&[0.85, y]) < 0.2);
+            assert!(surface.value(&[0.15, y]) > 0.9);
+        }
+        let proven = viability.proven(&environments, &[vec![0.1, 0.5]]);
+        assert!(proven.holds(&[0.15, 0.5]) && !proven.holds(&[0.6, 0.5]));
+        let x = [0.52, 0.4];
+        let (value, gradient) = surface.slope(&x);
+        assert!((value - surface.value(&x)).abs() < 1e-14);
+        let h = 1e-5;
+        for d in 0..2 {
+            let moved = |by: f64| {
+                let mut x = x;
+                x[d] += by;
+                surface.value(&x)
+            };
+            let difference = (moved(h) - moved(-h)) / (2.0 * h);
+            assert!((gradient[d] - difference).abs() < 1e-6, "{d}");
+        }
+    }
+}
