@@ -52,7 +52,7 @@ impl Ledger {
         state.caches = registered;
         let trimmed = host::trim();
         let peak_reset = host::reset_peak();
-        state.take_peak();
+        state.boundary();
         Reclaimed {
             caches,
             resident_before,

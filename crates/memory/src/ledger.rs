@@ -39,10 +39,11 @@ impl Ledger {
         }
     }
 
-    /// Opens a scope. One is open at a time; opening another forgets the first.
+    /// Opens a scope. One inside another is a guard around a block of work: it reports its own bytes,
+    /// and the outer one counts on.
     pub fn scope(&self, name: &str) -> Scope {
-        lock(&self.state).open_scope(name);
         Scope {
+            id: lock(&self.state).open_scope(name),
             state: Arc::clone(&self.state),
         }
     }
@@ -67,7 +68,7 @@ impl Ledger {
             .collect()
     }
 
-    /// Bytes that no name explains, added up over all closed scopes, with the number of scopes: a
+    /// Bytes that no name explains, added up over all closed outermost scopes, with the number of scopes: a
     /// slow leak shows here long before one scope passes [`TOLERANCE`].
     pub fn drift(&self) -> (i64, u64) {
         let state = lock(&self.state);
@@ -77,6 +78,7 @@ impl Ledger {
 
 /// An open scope's running numbers.
 struct Open {
+    id: u64,
     name: String,
     before: Bytes,
     peak: Bytes,
@@ -88,6 +90,7 @@ struct Open {
 struct OpenChild {
     owner: String,
     before: Bytes,
+    peak: Bytes,
     held: u64,
 }
 
@@ -96,7 +99,9 @@ pub(crate) struct State {
     device: Box<dyn Meter>,
     pub(crate) held: BTreeMap<String, u64>,
     pub(crate) caches: Vec<Cache>,
-    open: Option<Open>,
+    /// Outermost first.
+    open: Vec<Open>,
+    opened: u64,
     drift: i64,
     closed: u64,
 }
@@ -116,7 +121,8 @@ impl State {
             device,
             held: BTreeMap::new(),
             caches: Vec::new(),
-            open: None,
+            open: Vec::new(),
+            opened: 0,
             drift: 0,
             closed: 0,
         }
@@ -129,15 +135,20 @@ impl State {
         }
     }
 
-    /// Peak since the last boundary; begins the next one.
-    pub(crate) fn take_peak(&mut self) -> Bytes {
+    /// Peak since the last boundary, entered in all that is open; begins the next one.
+    pub(crate) fn boundary(&mut self) {
         let peak = Bytes {
             host: self.host.peak(),
             device: self.device.peak(),
         };
         self.host.reset_peak();
         self.device.reset_peak();
-        peak
+        for open in &mut self.open {
+            open.peak = open.peak.max(peak);
+            if let Some(child) = &mut open.child {
+                child.peak = child.peak.max(peak);
+            }
+        }
     }
 
     fn hold(&mut self, name: &str, bytes: u64) {
@@ -150,94 +161,96 @@ impl State {
         }
     }
 
-    fn open_scope(&mut self, name: &str) {
-        let open = Open {
+    fn open_scope(&mut self, name: &str) -> u64 {
+        self.boundary();
+        let id = self.opened;
+        self.opened += 1;
+        self.open.push(Open {
+            id,
             name: name.to_owned(),
             before: Bytes::default(),
             peak: Bytes::default(),
             held: self.held.clone(),
             children: Vec::with_capacity(8),
             child: None,
-        };
-        self.take_peak();
+        });
         // after the books themselves are allocated, so that they do not count
         let before = self.now();
-        self.open = Some(Open {
-            before,
-            peak: before,
-            ..open
-        });
+        if let Some(open) = self.open.last_mut() {
+            (open.before, open.peak) = (before, before);
+        }
+        id
     }
 
-    pub(crate) fn open_child(&mut self, owner: &str) {
-        self.close_child();
+    fn find(&mut self, id: u64) -> Option<&mut Open> {
+        self.open.iter_mut().find(|open| open.id == id)
+    }
+
+    pub(crate) fn open_child(&mut self, id: u64, owner: &str) {
+        self.close_child(id);
         let owner = owner.to_owned();
-        let peak = self.take_peak();
+        self.boundary();
         let before = self.now();
         let held = self.held.values().sum();
-        if let Some(open) = &mut self.open {
-            open.peak = open.peak.max(peak);
+        if let Some(open) = self.find(id) {
             open.child = Some(OpenChild {
                 owner,
                 before,
+                peak: before,
                 held,
             });
         }
     }
 
-    pub(crate) fn close_child(&mut self) {
-        let held: u64 = self.held.values().sum();
-        if self.open.as_ref().is_none_or(|open| open.child.is_none()) {
+    pub(crate) fn close_child(&mut self, id: u64) {
+        if self.find(id).is_none_or(|open| open.child.is_none()) {
             return;
         }
         let after = self.now();
-        let peak = self.take_peak();
-        let Some(open) = &mut self.open else { return };
+        self.boundary();
+        let held: u64 = self.held.values().sum();
+        let Some(open) = self.find(id) else { return };
         let Some(child) = open.child.take() else {
             return;
         };
-        open.peak = open.peak.max(peak);
         open.children.push(ChildReport {
             owner: child.owner,
             before: child.before,
-            peak: peak.max(after),
+            peak: child.peak.max(after),
             after,
             held: difference(child.held, held),
         });
     }
 
-    pub(crate) fn close_scope(&mut self) -> ScopeReport {
-        self.close_child();
+    /// The report of a scope that is open.
+    pub(crate) fn close_scope(&mut self, id: u64) -> Option<ScopeReport> {
+        self.close_child(id);
         let after = self.now();
-        let peak = self.take_peak();
-        let Some(open) = self.open.take() else {
-            // two scopes were open at once: the first to close has told everything
-            return ScopeReport {
-                name: String::new(),
-                before: after,
-                peak,
-                after,
-                held: Vec::new(),
-                children: Vec::new(),
-                leaks: Vec::new(),
-                unexplained: 0,
-            };
-        };
+        self.boundary();
+        let place = self.open.iter().position(|open| open.id == id)?;
+        let open = self.open.remove(place);
         let held = holdings(&open.held, &self.held);
         let named: i64 = held.iter().map(|held| held.change).sum();
         let unexplained = change(open.before, after) - named;
-        self.drift += unexplained;
-        self.closed += 1;
-        ScopeReport {
+        if place == 0 {
+            self.drift += unexplained;
+            self.closed += 1;
+        }
+        Some(ScopeReport {
             leaks: leaks(&open.name, &open.children, unexplained),
             name: open.name,
             before: open.before,
-            peak: open.peak.max(peak),
+            peak: open.peak.max(after),
             after,
             held,
             children: open.children,
             unexplained,
-        }
+        })
+    }
+
+    /// Forgets a scope that was not closed.
+    pub(crate) fn forget(&mut self, id: u64) {
+        self.open.retain(|open| open.id != id);
     }
 }
 
@@ -412,6 +425,30 @@ mod tests {
                 bytes: 6 * MB
             }]
         );
+    }
+
+    #[test]
+    fn a_guard_inside_an_iteration_reports_its_block_and_the_iteration_counts_on() {
+        let (ledger, host, _) = books();
+        let scope = ledger.scope("iteration 5");
+        let report = scope.during("evaluate", || {
+            host.take(MB);
+            let guard = ledger.scope("network");
+            host.take(30 * MB);
+            host.free(30 * MB);
+            let report = guard.close();
+            host.free(MB);
+            report
+        });
+        assert_eq!(report.name, "network");
+        assert_eq!((report.before.host, report.peak.host), (MB, 31 * MB));
+        drop(ledger.scope("never closed"));
+        let outer = scope.close();
+        assert_eq!(outer.name, "iteration 5");
+        assert_eq!((outer.before.host, outer.after.host), (0, 0));
+        assert_eq!(outer.peak.host, 31 * MB);
+        assert_eq!(outer.children[0].peak.host, 31 * MB);
+        assert_eq!(ledger.drift(), (0, 1));
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //!
 //! The crate allocates and frees nothing on anybody's behalf: ownership does that. It proves it.
 
+pub mod budget;
 pub mod cgroup;
 mod clean;
 mod counting;
@@ -15,9 +16,11 @@ pub mod host;
 mod ledger;
 mod meter;
 mod scope;
+mod slope;
 
 pub use clean::Reclaimed;
 pub use counting::Counting;
 pub use ledger::{Ledger, TOLERANCE};
 pub use meter::{Bytes, Meter, Unmetered};
 pub use scope::{Child, ChildReport, Leak, Scope, ScopeReport};
+pub use slope::{Growth, Slope};

@@ -76,14 +76,16 @@ pub struct Held {
 /// An open scope. Dropping it without [`Scope::close`] forgets it.
 #[derive(Debug)]
 pub struct Scope {
+    pub(crate) id: u64,
     pub(crate) state: Arc<Mutex<State>>,
 }
 
 impl Scope {
     /// Opens a child; it ends when the guard is dropped.
     pub fn child(&self, owner: &str) -> Child {
-        lock(&self.state).open_child(owner);
+        lock(&self.state).open_child(self.id, owner);
         Child {
+            scope: self.id,
             state: Arc::clone(&self.state),
         }
     }
@@ -95,20 +97,31 @@ impl Scope {
     }
 
     /// Ends the scope and tells what stayed.
+    ///
+    /// # Panics
+    /// Never: a scope is open until it is closed here or dropped.
     pub fn close(self) -> ScopeReport {
-        lock(&self.state).close_scope()
+        let report = lock(&self.state).close_scope(self.id);
+        report.expect("a scope is open until it is closed or dropped")
+    }
+}
+
+impl Drop for Scope {
+    fn drop(&mut self) {
+        lock(&self.state).forget(self.id);
     }
 }
 
 /// Guard of a child: its work lasts until the guard is dropped.
 #[derive(Debug)]
 pub struct Child {
+    scope: u64,
     state: Arc<Mutex<State>>,
 }
 
 impl Drop for Child {
     fn drop(&mut self) {
-        lock(&self.state).close_child();
+        lock(&self.state).close_child(self.scope);
     }
 }
 

@@ -90,17 +90,23 @@ pub fn enhance(rgb: &RgbImage) -> RgbImage {
         .map(|p| 0.299 * f32::from(p[0]) + 0.587 * f32::from(p[1]) + 0.114 * f32::from(p[2]))
         .collect();
     let how = Enhancement::measure(&smoothed(&grey, width), width);
+    drop(grey);
     let tables = Tables::new();
-    let lab: Vec<[f32; 3]> = pixels.iter().map(|p| tables.cube_roots(*p)).collect();
-    let lightness: Vec<f32> = lab.iter().map(|f| (116.0 * f[1] - 16.0) * 2.55).collect();
+    // computed here and again at the end: kept, they would be three numbers a pixel
+    let lightness: Vec<f32> = pixels
+        .iter()
+        .map(|p| (116.0 * tables.cube_roots(*p)[1] - 16.0) * 2.55)
+        .collect();
     let lightness = smoothed(&lightness, width);
     let levels: Vec<u8> = lightness
         .iter()
         .map(|l| (l + 0.5).clamp(0.0, 255.0) as u8)
         .collect();
     let equal = equalise(&levels, width, how.tiles, how.clip);
+    drop(levels);
     let mut out = Vec::with_capacity(3 * pixels.len());
-    for ((f, l), e) in lab.iter().zip(&lightness).zip(&equal) {
+    for ((p, l), e) in pixels.iter().zip(&lightness).zip(&equal) {
+        let f = tables.cube_roots(*p);
         let mixed = l + how.strength * (e - l);
         let shift = (mixed / 2.55 + 16.0) / 116.0 - f[1];
         out.extend(tables.pixel([f[0] + shift, f[1] + shift, f[2] + shift]));

@@ -89,7 +89,15 @@ struct MeansArgs {
     )]
     cache: Option<PathBuf>,
 
-    /// Host memory for kept edge output, MiB
+    /// Share of a GPU's memory that may be taken
+    #[arg(
+        long,
+        value_name = "SHARE",
+        help_heading = "Machine (may differ from before)"
+    )]
+    gpu_memory_fraction: Option<f64>,
+
+    /// Host memory this process may take, MiB
     #[arg(
         long,
         value_name = "N",
@@ -131,6 +139,7 @@ impl From<MeansArgs> for RawSettings {
             timeout: means.timeout,
             cache: means.cache,
             host_memory_mb: means.host_memory_mb,
+            gpu_memory_fraction: means.gpu_memory_fraction,
             checkpoint_every: means.checkpoint_every,
             deep_clean_every: means.deep_clean_every,
             keep_checkpoints: means.keep_checkpoints,

@@ -11,6 +11,8 @@ pub struct Chosen {
     pub device: Device,
     /// For the record: `cpu` or `cuda:N`.
     pub name: String,
+    /// Bytes of a GPU's memory that may be taken; `None` on the CPU, where the host's budget counts.
+    pub allowed: Option<u64>,
     /// What the user should know about the choice.
     pub notice: Option<String>,
 }
@@ -30,6 +32,7 @@ pub fn choose(means: &Means) -> Result<Chosen, Failure> {
     let cpu = |notice| Chosen {
         device: Device::Cpu,
         name: "cpu".into(),
+        allowed: None,
         notice,
     };
     match means.device {
@@ -38,6 +41,7 @@ pub fn choose(means: &Means) -> Result<Chosen, Failure> {
             Ok(device) => Chosen {
                 device,
                 name: "cuda:0".into(),
+                allowed: allowed(0, means.gpu_memory_fraction),
                 notice: None,
             },
             Err(_) => cpu(Some("no GPU: CPU".into())),
@@ -46,6 +50,7 @@ pub fn choose(means: &Means) -> Result<Chosen, Failure> {
             Ok(device) => Ok(Chosen {
                 device,
                 name: format!("cuda:{number}"),
+                allowed: allowed(number, means.gpu_memory_fraction),
                 notice: None,
             }),
             Err(reason) => Err(Failure::Device {
@@ -70,4 +75,18 @@ fn open(_number: usize) -> Result<Device, String> {
         "this bo was built without CUDA (cargo build --release --features cuda builds it in)"
             .into(),
     )
+}
+
+/// A share of a GPU's memory, less what is taken already.
+#[cfg(feature = "cuda")]
+fn allowed(number: usize, share: f64) -> Option<u64> {
+    let (free, total) = bo_memory::device::DeviceMeter::open(number)
+        .ok()?
+        .free_and_total()?;
+    Some(((total as f64 * share) as u64).saturating_sub(total - free))
+}
+
+#[cfg(not(feature = "cuda"))]
+fn allowed(_number: usize, _share: f64) -> Option<u64> {
+    None
 }

@@ -5,8 +5,10 @@
 
 use std::sync::Arc;
 
+use bo_memory::Counting;
+use bo_memory::budget::{self, Budget};
 use bo_vision::corruption::Corruption;
-use bo_vision::edge::{EdgeModel, EdgeNetwork};
+use bo_vision::edge::{EdgeModel, EdgeNetwork, Ladder, convolution};
 use bo_vision::kept::{KeptBounds, KeptKey, KeptStore};
 use bo_vision::pipeline::{self, Seen};
 use bo_vision::source::SourceError;
@@ -16,6 +18,9 @@ use super::Surroundings;
 use super::device::Chosen;
 use crate::exit::Failure;
 use crate::settings::{Origin, Settings};
+
+/// Most memory for what is kept; less where the budget is small. The rest is in files.
+const KEPT: u64 = 128 << 20;
 
 /// A network, its device and what it once said.
 pub struct Eyes {
@@ -39,6 +44,13 @@ pub enum SightError {
     Corruption(#[from] candle_core::Error),
 }
 
+impl SightError {
+    /// Memory ran out below the last step of the ladder.
+    pub fn is_out_of_memory(&self) -> bool {
+        matches!(self, Self::Edge(error) if error.is_out_of_memory())
+    }
+}
+
 impl Eyes {
     /// Opens the store of the settings for a network.
     ///
@@ -51,8 +63,9 @@ impl Eyes {
         surroundings: &Surroundings,
     ) -> Result<Self, Failure> {
         let means = settings.means();
+        let host = budget::host(means.host_memory_mb.map(|mb| mb << 20));
         let bounds = KeptBounds {
-            memory: usize::try_from(means.host_memory_mb << 20).unwrap_or(usize::MAX),
+            memory: usize::try_from(KEPT.min(host.bytes / 4)).unwrap_or(usize::MAX),
             files: means.cache_mb << 20,
         };
         let store = KeptStore::open(&surroundings.cache, bounds).map_err(|error| {
@@ -62,6 +75,9 @@ impl Eyes {
                 "give --cache DIR a folder that can be written",
             )
         })?;
+        // each thread's own buffers now, so that no iteration is blamed for them
+        convolution::warm_up();
+        let network = within(network, &device, host, surroundings);
         Ok(Self {
             network,
             device,
@@ -122,6 +138,36 @@ impl Eyes {
     pub fn release(&self) {
         self.store.release();
     }
+}
+
+/// Bytes that the pipeline holds of a pixel while the network runs: its logit, and its half.
+const OF_A_PIXEL: u64 = 6;
+
+/// The network held to what is left of a budget; its steps go to the log.
+fn within(
+    network: Box<dyn EdgeNetwork>,
+    device: &Chosen,
+    host: Budget,
+    surroundings: &Surroundings,
+) -> Box<dyn EdgeNetwork> {
+    let log = Arc::clone(&surroundings.log);
+    let on_device = device.allowed;
+    let allowed = move |image: &RgbImage| match on_device {
+        Some(bytes) => bytes,
+        None => {
+            let pixels = u64::from(image.width()) * u64::from(image.height());
+            let left = host.bytes.saturating_sub(Counting::in_use());
+            // threads that look at images each get their part
+            let sharing = match rayon::current_thread_index() {
+                Some(_) => rayon::current_num_threads() as u64,
+                None => 1,
+            };
+            (left / sharing).saturating_sub(OF_A_PIXEL * pixels)
+        }
+    };
+    Box::new(Ladder::new(network, allowed, move |step| {
+        log(&format!("memory: {step}"));
+    }))
 }
 
 /// The network that the settings name.

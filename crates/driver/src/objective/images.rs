@@ -262,6 +262,10 @@ impl Objective for LineImages {
                 let found = self.examine(number, &request.query.x, &mut Scratch::default());
                 match found {
                     Ok(found) => Outcome::Value(found.score.lp),
+                    Err(error) if error.is_out_of_memory() => Outcome::Failed {
+                        status: Status::Oom,
+                        reason: error.to_string(),
+                    },
                     Err(error) => failed(error.to_string()),
                 }
             }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use bo_memory::{Bytes, ScopeReport};
+use bo_memory::{Bytes, Growth, ScopeReport};
 use serde::{Deserialize, Serialize};
 
 use super::decision::DecisionLine;
@@ -32,6 +32,9 @@ pub struct MemoryLine {
     /// Leaks by owner.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub leaks: BTreeMap<String, u64>,
+    /// Memory that grew from iteration to iteration, seen at this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub growth: Option<Growth>,
     /// Resident bytes at the end; 0 where the system does not tell.
     pub resident: u64,
     /// Resident bytes that a deep clean-up after this iteration gave back; absent without one.
@@ -106,6 +109,7 @@ impl MemoryLine {
                 .iter()
                 .map(|leak| (leak.owner.clone(), leak.bytes))
                 .collect(),
+            growth: None,
             resident,
             freed: None,
             seconds,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use bo_bayes::optimizer::Optimizer;
-use bo_memory::Ledger;
+use bo_memory::{Ledger, Slope};
 
 use super::stop::{Stop, StopFlag};
 use super::{Schedule, Setup, mirror};
@@ -42,6 +42,7 @@ pub struct Session<'r> {
     pub(super) directory: RunDirectory,
     pub(super) reporter: &'r mut dyn Reporter,
     pub(super) ledger: Ledger,
+    pub(super) slope: Slope,
     pub(super) breaker: Breaker,
     /// `run.json`; `changed` until it is written.
     pub(super) manifest: Manifest,
@@ -98,6 +99,7 @@ impl<'r> Session<'r> {
             directory,
             reporter,
             ledger: Ledger::new(),
+            slope: Slope::default(),
             breaker: Breaker::default(),
             manifest: setup.manifest,
             changed: false,

@@ -161,6 +161,8 @@ impl Session<'_> {
         let resident = host::resident().map_or(0, |resident| resident.now);
         let mut line = MemoryLine::new(iteration, &report, resident, self.seconds);
         line.freed = freed;
+        line.growth = self.slope.push(&report);
+        let growth = line.growth.clone();
         if !replayed {
             self.directory.memory.append_unsynced(&line)?;
         }
@@ -170,6 +172,18 @@ impl Session<'_> {
                 owner: leak.owner.clone(),
                 bytes: leak.bytes,
             });
+        }
+        if let Some(growth) = growth {
+            self.notice(
+                Level::Warning,
+                format!(
+                    "iteration {iteration}: memory has grown by {} kB an iteration over the last {}; \
+                     most is left by: {}",
+                    growth.bytes / 1000,
+                    growth.iterations,
+                    growth.owner
+                ),
+            );
         }
         let seconds = std::mem::take(&mut self.seconds);
         self.total.add(seconds);

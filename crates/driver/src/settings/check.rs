@@ -156,7 +156,26 @@ impl Settings {
             device,
             device_origin: origin("device"),
             cache: raw.cache.clone(),
-            host_memory_mb: at_least_one("host-memory-mb", raw.host_memory_mb.unwrap_or(128))?,
+            host_memory_mb: raw
+                .host_memory_mb
+                .map(|mb| {
+                    at_most(
+                        "host-memory-mb",
+                        at_least_one("host-memory-mb", mb)?,
+                        1 << 40,
+                    )
+                })
+                .transpose()?,
+            gpu_memory_fraction: match raw.gpu_memory_fraction.unwrap_or(0.8) {
+                share if share > 0.0 && share <= 1.0 => share,
+                share => {
+                    return Err(refuse(
+                        "gpu-memory-fraction",
+                        format!("{share} is outside (0, 1]"),
+                        "type --gpu-memory-fraction 0.8",
+                    ));
+                }
+            },
             command_folder: raw.command_folder.clone(),
             cache_mb: at_most(
                 "cache-mb",
@@ -388,7 +407,8 @@ impl From<Settings> for RawSettings {
             jobs: Some(means.jobs),
             device: Some(means.device.to_string()),
             cache: means.cache,
-            host_memory_mb: Some(means.host_memory_mb),
+            host_memory_mb: means.host_memory_mb,
+            gpu_memory_fraction: Some(means.gpu_memory_fraction),
             cache_mb: Some(means.cache_mb),
             checkpoint_every: Some(means.checkpoint_every),
             deep_clean_every: Some(means.deep_clean_every),

@@ -312,8 +312,10 @@ pub struct Means {
     pub device_origin: Origin,
     /// Folder for kept edge output; `None` = `cache` inside the run.
     pub cache: Option<PathBuf>,
-    /// Host memory for kept edge output, in MiB; at least 1.
-    pub host_memory_mb: u64,
+    /// Host memory this process may take, in MiB; at least 1. `None` = what the machine allows.
+    pub host_memory_mb: Option<u64>,
+    /// Share of a GPU's memory that may be taken; in (0, 1].
+    pub gpu_memory_fraction: f64,
     /// Folder that a command is started in; `None` = that of this process.
     pub command_folder: Option<PathBuf>,
     /// Most bytes of files for kept edge output, in MiB; at least 1.

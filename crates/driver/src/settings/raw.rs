@@ -254,10 +254,21 @@ pub struct RawSettings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache: Option<PathBuf>,
 
-    /// Host memory for kept edge output, MiB; the rest goes to the cache folder [default: 128]
+    /// Host memory this process may take, MiB; what does not fit is seen in tiles [default: 80 % of the machine's
+    /// memory or of the tightest cgroup limit]
     #[arg(long, value_name = "N", help_heading = "Machine")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host_memory_mb: Option<u64>,
+
+    /// Share of a GPU's memory that may be taken, in (0, 1] [default: 0.8]
+    #[arg(
+        long,
+        value_name = "SHARE",
+        help_heading = "Machine",
+        allow_negative_numbers = true
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gpu_memory_fraction: Option<f64>,
 
     /// Most disk space for kept edge output, MiB; the oldest goes first and is computed again [default: 16384]
     #[arg(long, value_name = "N", help_heading = "Machine")]
@@ -357,6 +368,7 @@ impl RawSettings {
             device: self.device.or(file.device),
             cache: self.cache.or(file.cache),
             host_memory_mb: self.host_memory_mb.or(file.host_memory_mb),
+            gpu_memory_fraction: self.gpu_memory_fraction.or(file.gpu_memory_fraction),
             cache_mb: self.cache_mb.or(file.cache_mb),
             checkpoint_every: self.checkpoint_every.or(file.checkpoint_every),
             deep_clean_every: self.deep_clean_every.or(file.deep_clean_every),
@@ -403,6 +415,7 @@ impl RawSettings {
             device: self.device.clone(),
             cache: self.cache.clone(),
             host_memory_mb: self.host_memory_mb,
+            gpu_memory_fraction: self.gpu_memory_fraction,
             cache_mb: self.cache_mb,
             checkpoint_every: self.checkpoint_every,
             deep_clean_every: self.deep_clean_every,

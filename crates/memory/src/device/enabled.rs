@@ -26,6 +26,8 @@ pub enum DeviceError {
 pub struct DeviceMeter {
     context: Arc<CudaContext>,
     floor: u64,
+    /// At the last answer.
+    now: Cell<u64>,
     peak: Cell<u64>,
 }
 
@@ -43,24 +45,27 @@ impl DeviceMeter {
         Ok(Self {
             context,
             floor: total.saturating_sub(free) as u64,
+            now: Cell::new(0),
             peak: Cell::new(0),
         })
     }
 
-    /// Free and total bytes of the device; zeros when the driver does not answer.
-    pub fn free_and_total(&self) -> (u64, u64) {
-        self.context
-            .mem_get_info()
-            .map_or((0, 0), |(free, total)| (free as u64, total as u64))
+    /// Free and total bytes of the device; `None` when the driver does not answer.
+    pub fn free_and_total(&self) -> Option<(u64, u64)> {
+        let (free, total) = self.context.mem_get_info().ok()?;
+        Some((free as u64, total as u64))
     }
 }
 
 impl Meter for DeviceMeter {
     fn in_use(&self) -> u64 {
-        let (free, total) = self.free_and_total();
-        let now = total.saturating_sub(free).saturating_sub(self.floor);
-        self.peak.set(self.peak.get().max(now));
-        now
+        // a driver that is silent has not freed anything: the last answer stands
+        if let Some((free, total)) = self.free_and_total() {
+            let now = total.saturating_sub(free).saturating_sub(self.floor);
+            self.now.set(now);
+            self.peak.set(self.peak.get().max(now));
+        }
+        self.now.get()
     }
 
     fn peak(&self) -> u64 {

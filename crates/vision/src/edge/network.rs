@@ -93,6 +93,12 @@ pub enum EdgeError {
         /// Bytes allowed.
         budget: u64,
     },
+    /// Memory ran out.
+    #[error("edge network out of memory: {reason}")]
+    OutOfMemory {
+        /// In the device's own words.
+        reason: String,
+    },
     /// A batch of images that differ in size.
     #[error(
         "images of a batch must have one size: {} x {} and {} x {}",
@@ -117,6 +123,21 @@ pub enum EdgeError {
     /// The tensor library failed.
     #[error("edge network failed: {0}")]
     Tensor(#[from] candle_core::Error),
+}
+
+impl EdgeError {
+    /// Memory ran out, or is planned to: less of it may do.
+    pub fn is_out_of_memory(&self) -> bool {
+        match self {
+            Self::OutOfMemory { .. } | Self::Budget { .. } => true,
+            // candle hands on what the driver says
+            Self::Tensor(error) => {
+                let said = error.to_string().to_lowercase();
+                said.contains("out of memory") || said.contains("out_of_memory")
+            }
+            _ => false,
+        }
+    }
 }
 
 /// The networks `--edge-model` knows.
