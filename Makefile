@@ -3,7 +3,7 @@
 BO := target/release/bo
 OUT ?= checkpoints/run-$(shell date +%Y%m%d-%H%M%S)
 
-.PHONY: run test check fmt lint docs build setup kill deaths masks bench
+.PHONY: run test check fmt lint docs build setup torture deaths masks bench
 
 run: build              ## the main job on the built-in weld scenes, into a fresh folder
 	$(BO) run --iterations 30 --alpha 0.1 --n-w 3 --out $(OUT)
@@ -28,8 +28,9 @@ build: setup
 setup:
 	@./setup
 
-kill: setup             ## the long kill test: 30 SIGKILLs spread over a run
-	BO_KILLS=30 cargo test -p bo --test kill -- --nocapture
+torture: setup          ## kills, system calls, loss of power, damaged bytes, failing disks: about an hour
+	BO_TORTURE=1 cargo test -p bo --test torture -- --nocapture --test-threads 1
+	BO_TORTURE=1 cargo test -p bo --lib record::mutation -- --nocapture
 
 deaths: setup           ## every kind of death in every phase of an iteration: named and survived
 	BO_DEATHS=all cargo test -p bo --test supervise deaths -- --nocapture

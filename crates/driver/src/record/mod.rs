@@ -20,6 +20,8 @@ mod lock;
 mod log;
 mod manifest;
 mod memory;
+#[cfg(test)]
+mod mutation;
 mod postmortem;
 mod replace;
 mod result;

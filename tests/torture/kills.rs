@@ -1,0 +1,160 @@
+//! SIGKILL at random moments: the worker, its parent, both, with a grandchild of the objective still running.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use super::runs::{Bench, Record, fail, lines, record, succeed};
+use super::{Chance, long};
+
+/// Who is killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Victim {
+    Worker,
+    Parent,
+    Both,
+}
+
+/// What came of the kills.
+#[derive(Debug, Default)]
+struct Tally {
+    kills: u32,
+    alive: u32,
+    restarted: usize,
+}
+
+/// The worker under a parent.
+fn worker(parent: u32) -> Option<u32> {
+    let path = format!("/proc/{parent}/task/{parent}/children");
+    let children = fs::read_to_string(path).ok()?;
+    children.split_whitespace().next()?.parse().ok()
+}
+
+/// A program that leaves a child of its own running, and notes where that of an earlier attempt runs still.
+fn with_grandchild(bench: &Bench) {
+    let path = bench.path("objective.sh");
+    let program = fs::read_to_string(&path).unwrap();
+    let child = "here=$(dirname \"$0\")\n\
+                 [ -e $here/child_$id ] && kill -0 $(cat $here/child_$id) 2>/dev/null && echo $id >> $here/overlap.log\n\
+                 sleep 20 >/dev/null 2>&1 &\necho $! > $here/child_$id\nsleep 0.02";
+    fs::write(&path, program.replace("sleep 0.02", child)).unwrap();
+}
+
+fn run(bench: &Bench, seed: u64, out: &str) -> Command {
+    let mut command = bench.bo(&["run", "--out", out, "--n-initial", "2", "--n-w", "2"]);
+    command.args(["--alpha", "0.4", "--seed", &seed.to_string()]);
+    match seed % 2 {
+        0 => command.args(["--problem", "branin_williams", "--iterations", "12"]),
+        _ => command.args([
+            "--command",
+            "./objective.sh",
+            "--space",
+            "space.toml",
+            "--iterations",
+            "5",
+        ]),
+    };
+    command
+}
+
+/// One run, killed once after `moment`, taken up again to its end.
+fn trial(bench: &Bench, seed: u64, out: &str, victim: Victim, moment: Duration) -> Tally {
+    for entry in fs::read_dir(bench.path("")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if name.starts_with("child_") || name.ends_with(".log") {
+            fs::remove_file(path).unwrap();
+        }
+    }
+    let mut child = run(bench, seed, out).spawn().unwrap();
+    std::thread::sleep(moment);
+    let alive = child.try_wait().unwrap().is_none();
+    if victim != Victim::Parent
+        && let Some(worker) = worker(child.id())
+    {
+        let _ = Command::new("kill")
+            .args(["-KILL", &worker.to_string()])
+            .output();
+    }
+    if victim == Victim::Worker {
+        let output = child.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "seed {seed} {moment:?}: {said}");
+    } else {
+        child.kill().unwrap();
+        child.wait().unwrap();
+        if bench.path(out).join("run.json").exists() {
+            succeed(&mut bench.bo(&["resume", out]));
+        } else {
+            fail(&mut bench.bo(&["resume", out]), 3);
+            succeed(&mut run(bench, seed, out));
+        }
+    }
+    Tally {
+        kills: 1,
+        alive: u32::from(alive),
+        restarted: restarted(bench, out),
+    }
+}
+
+/// Evaluations that were started twice: at most one, and never one that was finished.
+fn restarted(bench: &Bench, out: &str) -> usize {
+    let mut starts: BTreeMap<u64, u64> = BTreeMap::new();
+    for line in lines(&bench.path(out).join("attempts.jsonl")) {
+        if line["iteration"].is_u64() {
+            *starts.entry(line["id"].as_u64().unwrap()).or_default() += 1;
+        }
+    }
+    for line in lines(&bench.path(out).join("evaluations.jsonl")) {
+        let id = line["id"].as_u64().unwrap();
+        // what is recorded is the last start: nothing was started after it had finished
+        let last = line["attempt"].as_u64().unwrap() + 1;
+        assert_eq!(starts[&id], last, "evaluation {id} was started again");
+    }
+    let again: u64 = starts.values().map(|count| count - 1).sum();
+    assert!(again <= 1, "{again} extra starts");
+    let programs = bench.starts().len() as u64;
+    assert!(programs <= starts.len() as u64 + 1, "{programs} programs");
+    assert!(
+        !bench.path("overlap.log").exists(),
+        "an evaluation was started again beside its earlier attempt"
+    );
+    again as usize
+}
+
+#[test]
+fn runs_killed_at_random_moments_are_the_same_runs() {
+    let (seeds, kills) = if long() { (20, 25) } else { (2, 3) };
+    let begun = Instant::now();
+    let mut total: BTreeMap<String, Tally> = BTreeMap::new();
+    for seed in 0..seeds {
+        let bench = Bench::new();
+        with_grandchild(&bench);
+        let started = Instant::now();
+        succeed(&mut run(&bench, seed, "whole"));
+        let length = started.elapsed();
+        let whole: Record = record(&bench.path("whole"));
+        let mut chance = Chance(seed);
+        for kill in 0..kills {
+            let victim = [Victim::Worker, Victim::Parent, Victim::Both][kill % 3];
+            let moment = length.mul_f64(chance.share());
+            let out = format!("killed_{kill}");
+            let tally = trial(&bench, seed, &out, victim, moment);
+            let message = format!("seed {seed}, {victim:?} killed after {moment:?} of {length:?}");
+            assert_eq!(record(&bench.path(&out)), whole, "{message}");
+            let objective = ["problem", "program with a grandchild"][(seed % 2) as usize];
+            let sum = total.entry(format!("{objective}, {victim:?}")).or_default();
+            sum.kills += tally.kills;
+            sum.alive += tally.alive;
+            sum.restarted += tally.restarted;
+        }
+    }
+    for (what, tally) in total {
+        eprintln!(
+            "{what}: {} kills, {} found it alive, promise held each time, {} evaluations started a second time",
+            tally.kills, tally.alive, tally.restarted
+        );
+    }
+    eprintln!("{seeds} runs in {:.0} s", begun.elapsed().as_secs_f64());
+}
