@@ -61,7 +61,7 @@ fn runs_killed_before_any_system_call_are_the_same_runs() {
     if !available() {
         return;
     }
-    let step = if long() { 1 } else { 9 };
+    let step = if long() { 1 } else { 12 };
     let mut killed: BTreeMap<String, usize> = BTreeMap::new();
     for seed in 0..if long() { 4 } else { 1 } {
         let bench = Bench::new();

@@ -52,7 +52,7 @@ fn errors_of_the_disk_are_named_and_survived() {
     }
     let bench = Bench::new();
     succeed(&mut run(&bench, &bench.path("whole")));
-    let step = if long() { 1 } else { 11 };
+    let step = if long() { 1 } else { 15 };
     let faults = [
         ("write", "error=ENOSPC", "No space left"),
         ("write", "error=EIO", "Input/output error"),
@@ -63,9 +63,9 @@ fn errors_of_the_disk_are_named_and_survived() {
         ("ftruncate", "error=EIO", "Input/output error"),
     ];
     let mut injected = 0;
-    for (name, fault, reason) in faults {
+    for (kind, (name, fault, reason)) in faults.into_iter().enumerate() {
         for number in (1..=40).step_by(step) {
-            let out = bench.path(&format!("{name}_{number}"));
+            let out = bench.path(&format!("{name}_{kind}_{number}"));
             let rule = format!("inject={name}:{fault}:when={number}+");
             let mut words = vec!["-o".to_owned(), "/dev/null".to_owned()];
             for file in durable() {
