@@ -8,3 +8,4 @@ mod decide;
 mod rules;
 mod trust;
 mod watching;
+mod holders;

@@ -23,6 +23,12 @@ fn extended_equals_long_from_the_start_and_threads_change_nothing() {
     assert_ne!(record(&bench.path("short")), whole);
     succeed(&mut bench.bo(&["resume", "short", "--iterations", "+6"]));
     assert_eq!(record(&bench.path("short")), whole);
+    for threads in ["2", "3", "8"] {
+        let mut again = LONG.to_vec();
+        again.extend(["--threads", threads]);
+        succeed(&mut bench.run(problem, threads, &again));
+        assert_eq!(record(&bench.path(threads)), whole, "{threads} threads");
+    }
     // a finished run prints its result
     let output = succeed(&mut bench.bo(&["resume", "short", "--json"]));
     let text = String::from_utf8(output.stdout).unwrap();

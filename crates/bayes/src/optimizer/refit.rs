@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::model::{Data, Model, Scale};
-use super::{Error, Event, FitReport, ModelState, Optimizer, Surrogate, schedule};
+use super::{AcquisitionKind, Error, Event, FitReport, ModelState, Optimizer, Surrogate, schedule};
 use crate::environment::Environments;
 use crate::gp::{self, FitSettings, GpError, Hyperparameters, Standardizer};
 use crate::incumbent::{self, RiskSurface};
@@ -37,12 +37,22 @@ impl Fitted {
 impl Optimizer {
     /// Brings the model up to date with what was told: hyperparameters are fitted anew or kept (see
     /// the schedule in the [module documentation](super)), observations enter the posterior, the incumbent
-    /// is searched. A pure function of problem, settings, observations, the state before and
+    /// is searched. Where decisions are random that is done only now and then: the model then serves nothing but
+    /// the recommendation. A pure function of problem, settings, observations, the state before and
     /// `iteration`. With fewer than two successes there is no model, which is an event.
     ///
     /// # Errors
     /// None today: numerical trouble is an event. Kept fallible for what is to come.
     pub fn refit(&mut self, iteration: u64) -> Result<FitReport, Error> {
+        let idle = self.settings.acquisition == AcquisitionKind::Random && self.state.is_some();
+        if idle && !schedule::recommends(iteration) {
+            return Ok(FitReport {
+                observations: self.successes().count(),
+                refitted: false,
+                log_posterior: None,
+                events: Vec::new(),
+            });
+        }
         let data = Data::new(&self.problem, &self.observations);
         let mut report = FitReport {
             observations: data.len(),

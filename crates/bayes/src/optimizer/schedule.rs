@@ -4,6 +4,8 @@
 //! moves it, so it waits until the data have grown by a twentieth, or until the model was surprised:
 //! the mean squared standardised error of its predictions of the observations appended since the last
 //! fit exceeds [`SURPRISE`] (1 is what a right model expects).
+//!
+//! Random decisions ask no model. It then follows only for the recommendation: see [`recommends`].
 
 use crate::gp::Posterior;
 use ndarray::ArrayView2;
@@ -17,6 +19,13 @@ pub(super) const SURPRISE: f64 = 4.0;
 /// their number alone.
 pub(super) fn due_by_number(fitted_at: usize, n: usize) -> bool {
     n <= ALWAYS || n < fitted_at || 20 * n >= 21 * fitted_at
+}
+
+/// Whether a run of random decisions brings its model up to date after `iteration`: each of the first hundred, then
+/// every tenth, and none beyond the thousandth, where exact inference would cost more than it tells. A function of
+/// the iteration alone, so that a longer run has the same recommendations on its way.
+pub(super) fn recommends(iteration: u64) -> bool {
+    iteration <= 100 || iteration <= 1000 && iteration.is_multiple_of(10)
 }
 
 /// Whether the predictions of new observations (`inputs`, standardised `values`) were off.
@@ -37,6 +46,15 @@ pub(super) fn surprised(posterior: &Posterior, inputs: ArrayView2<f64>, values: 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn random_decisions_are_modelled_ever_more_rarely() {
+        let due = |from, to| (from..=to).filter(|&i| recommends(i)).count();
+        assert_eq!(
+            (due(0, 100), due(101, 1000), due(1001, 10_000)),
+            (101, 90, 0)
+        );
+    }
 
     #[test]
     fn large_data_are_refitted_after_a_twentieth_more() {

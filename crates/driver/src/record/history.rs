@@ -65,9 +65,10 @@ impl History {
             });
         }
         let mut notices = Vec::new();
+        // a checkpoint is never ahead of journals that are read after it, whatever a run writes meanwhile
+        let saved = newest_checkpoint(path, &mut notices);
         let evaluations = journal::read(&path.join("evaluations.jsonl"))?;
         let decisions = journal::read(&path.join("decisions.jsonl"))?;
-        let saved = newest_checkpoint(path, &mut notices);
         let manifest_file = manifest_path(path);
         let (manifest, restored_manifest) = match (read_sealed(&manifest_file), &saved) {
             (Ok(manifest), _) => (manifest, false),
@@ -164,8 +165,12 @@ impl History {
     /// Last iteration whose evaluations are all there, 0 = the initial design; `None` while that is not known
     /// to be complete.
     pub fn complete(&self) -> Option<u64> {
-        let evaluations = self.evaluations.len() as u64;
-        let missing = |line: &&DecisionLine| line.members().any(|m| m.id >= evaluations);
+        let there = |id: u64| {
+            self.evaluations
+                .binary_search_by_key(&id, |line| line.id)
+                .is_ok()
+        };
+        let missing = |line: &&DecisionLine| line.members().any(|member| !there(member.id));
         let open = self.decisions.iter().find(missing);
         match (open, self.decisions.last()) {
             (Some(open), _) => Some(open.iteration.saturating_sub(1)),
@@ -299,7 +304,10 @@ fn attempts(
     let mut all: BTreeMap<u64, Attempts> = BTreeMap::new();
     for (_, line) in &contents.lines {
         let attempts = all.entry(line.id).or_default();
-        attempts.started = attempts.started.max(line.attempt.saturating_add(1));
+        if line.death.is_none() {
+            // a worker may have died just before the start that it had announced
+            attempts.started = attempts.started.max(line.attempt.saturating_add(1));
+        }
         if let Some(group) = line.process_group {
             attempts.program = Some((group, line.started));
         }

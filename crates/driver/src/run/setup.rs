@@ -116,6 +116,10 @@ pub fn manifest(
         );
     }
     notes.insert("cpu".to_owned(), Value::from(cpu()));
+    let outside = outside(description);
+    if !outside.is_empty() {
+        notes.insert(OUTSIDE.to_owned(), Value::from(outside));
+    }
     Ok(Manifest {
         program: env!("CARGO_PKG_VERSION").to_owned(),
         seed: settings.study().seed,
@@ -134,6 +138,22 @@ pub fn manifest(
         hashes: description.hashes.clone(),
         notes,
     })
+}
+
+/// Note of `run.json`: what may make a run that was killed and resumed another than one that was left alone.
+pub const OUTSIDE: &str = "outside the promise";
+
+/// What of this run lies outside the promise of the same answer.
+fn outside(description: &Description) -> Vec<String> {
+    let mut found = Vec::new();
+    if description.kind == "command" {
+        found.push("a program that answers the same question differently each time".to_owned());
+    }
+    let device = description.notes.get("device used");
+    if let Some(device) = device.filter(|device| *device != "cpu") {
+        found.push(format!("another device than {device}"));
+    }
+    found
 }
 
 /// Settings that are written, by name.

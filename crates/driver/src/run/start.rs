@@ -2,10 +2,12 @@
 
 use std::path::Path;
 
+use serde_json::Value;
+
 use super::locate::{Base, Located};
 use super::mirror;
 use super::session::Session;
-use super::setup::Setup;
+use super::setup::{OUTSIDE, Setup};
 use super::stop::End;
 use crate::event::{Level, Reporter, RunEvent, Started};
 use crate::exit::Failure;
@@ -29,6 +31,19 @@ pub fn begin(
     attach(out)?;
     let mut session = Session::new(setup, directory, None, reporter);
     session.announce(0, None);
+    if let Some(outside) = session
+        .manifest
+        .notes
+        .get(OUTSIDE)
+        .and_then(Value::as_array)
+    {
+        let words: Vec<&str> = outside.iter().filter_map(Value::as_str).collect();
+        let message = format!(
+            "killed and resumed this stays the same run, apart from {}",
+            words.join(", ")
+        );
+        session.notice(Level::Info, message);
+    }
     session.course()
 }
 
