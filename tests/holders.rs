@@ -56,6 +56,7 @@ fn a_lease_keeps_others_out_and_an_overtaken_holder_writes_no_more() {
 
     // silent for longer than its lease: another takes over and finishes
     signal(&first, "STOP");
+    std::thread::sleep(Duration::from_millis(2300));
     let output = leased(&case, "resume r --quiet").output().unwrap();
     assert!(
         output.status.success(),
