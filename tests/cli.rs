@@ -5,7 +5,7 @@ mod case;
 mod command_objective;
 mod commands;
 mod decide;
+mod holders;
 mod rules;
 mod trust;
 mod watching;
-mod holders;
