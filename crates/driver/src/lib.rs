@@ -23,6 +23,7 @@ mod settings;
 mod show;
 mod summary;
 mod supervise;
+mod training;
 
 use std::process::ExitCode;
 

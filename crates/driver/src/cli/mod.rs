@@ -12,6 +12,7 @@ mod run;
 mod show;
 mod stop;
 mod supervision;
+mod train;
 mod verify;
 mod watch;
 
@@ -49,6 +50,8 @@ enum Command {
     Evaluate(evaluate::EvaluateArgs),
     /// Applies what a run recommends to images without labels
     Detect(detect::DetectArgs),
+    /// Trains the edge network
+    Train(train::TrainArgs),
     /// Runs as one HTML file with figures
     Report(report::ReportArgs),
     /// Ends a run cleanly, from another terminal
@@ -79,6 +82,7 @@ pub fn main() -> ExitCode {
         Command::Show(args) => show::main(&args),
         Command::Evaluate(args) => evaluate::main(&args),
         Command::Detect(args) => detect::main(&args),
+        Command::Train(args) => train::main(&args),
         Command::Report(args) => report::main(&args),
         Command::Watch(args) => watch::main(&args),
         Command::Doctor(args) => doctor::main(&args),

@@ -17,7 +17,7 @@ pub struct Example {
 }
 
 /// A finite collection of examples that are loaded one at a time.
-pub trait ExampleSource {
+pub trait ExampleSource: Sync {
     /// Number of examples.
     fn len(&self) -> usize;
 

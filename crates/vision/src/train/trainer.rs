@@ -1,29 +1,34 @@
 //! The training loop of the compact edge network, one step at a time.
 //!
-//! Central type [`EdgeTrainer`]. A step draws its crops from (seed, step) alone, so a run is a
-//! function of its settings and sources. Optimiser: AdamW under a cosine schedule with a short rise.
+//! Central type [`EdgeTrainer`]. Optimiser: AdamW under a cosine schedule with a short rise. What a step does depends
+//! on its crops and the state before it alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use candle_core::backprop::GradStore;
 use candle_core::{Device, Tensor, Var};
-use candle_nn::{AdamW, Optimizer, ParamsAdamW};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
 
-use super::augment::{self, Crop};
-use super::example::ExampleSource;
+use super::adamw::AdamW;
+use super::augment::Crop;
 use super::loss::Balance;
-use crate::contrast;
 use crate::edge::compact::{CompactBody, layers};
 use crate::edge::{EdgeError, View, Weights};
 
-/// Crops taken from an example once it is loaded: loading costs more than cropping.
-const CROPS_PER_EXAMPLE: usize = 2;
+/// Names in a checkpoint: what comes before a variable's own.
+const WEIGHT: &str = "weight/";
+/// See [`WEIGHT`].
+const FIRST: &str = "first/";
+/// See [`WEIGHT`].
+const SECOND: &str = "second/";
+/// Name of the number of steps done.
+const STEP: &str = "step";
 
 /// How to train.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrainSettings {
     /// Seed of initial weights and crops.
     pub seed: u64,
@@ -97,6 +102,14 @@ pub enum TrainError {
         /// What is wrong, in words.
         reason: String,
     },
+    /// A checkpoint cannot be read or is of something else.
+    #[error("checkpoint {path}: {reason}")]
+    Checkpoint {
+        /// The file.
+        path: PathBuf,
+        /// What does not fit.
+        reason: String,
+    },
     /// The loss is NaN or infinite.
     #[error("loss {loss} at step {step}: lower the learning rate")]
     Diverged {
@@ -120,7 +133,6 @@ pub struct EdgeTrainer {
     variables: BTreeMap<String, Var>,
     body: CompactBody,
     optimiser: AdamW,
-    step: usize,
 }
 
 impl EdgeTrainer {
@@ -156,20 +168,13 @@ impl EdgeTrainer {
         }
         let body =
             CompactBody::new(|name, _| Ok::<_, TrainError>(variables[name].as_tensor().clone()))?;
-        let parameters = ParamsAdamW {
-            lr: settings.learning_rate,
-            weight_decay: settings.weight_decay,
-            beta2: 0.99,
-            ..ParamsAdamW::default()
-        };
-        let optimiser = AdamW::new(variables.values().cloned().collect(), parameters)?;
+        let optimiser = AdamW::new(&variables, settings.weight_decay)?;
         Ok(Self {
             settings,
             device: device.clone(),
             variables,
             body,
             optimiser,
-            step: 0,
         })
     }
 
@@ -187,7 +192,7 @@ impl EdgeTrainer {
 
     /// Steps done.
     pub fn steps_done(&self) -> usize {
-        self.step
+        self.optimiser.step
     }
 
     /// Number of trained values.
@@ -195,102 +200,78 @@ impl EdgeTrainer {
         self.variables.values().map(|v| v.elem_count()).sum()
     }
 
-    /// One step. Each crop comes from one of `sources`, picked with the share beside it.
+    /// One step on its crops, in micro-batches: their mean gradient is that of one batch of all.
     ///
     /// # Errors
-    /// An example that does not load, a loss that is not finite, or a failure of the device.
-    ///
-    /// # Panics
-    /// If there is no source, or a source is empty.
-    pub fn step(
-        &mut self,
-        sources: &[(f64, &dyn ExampleSource)],
-    ) -> Result<StepReport, TrainError> {
+    /// A loss that is not finite, or a failure of the device.
+    pub fn step(&mut self, crops: Vec<Crop>) -> Result<StepReport, TrainError> {
         let learning_rate = self.learning_rate();
-        let mut rng = ChaCha8Rng::seed_from_u64(self.settings.seed);
-        rng.set_stream(1 << 32 | self.step as u64);
-        let micro = self.settings.accumulate.max(1);
-        let (mut total, mut loss) = (None, 0.0);
-        for _ in 0..micro {
-            let crops = self.crops(sources, &mut rng)?;
-            let (grads, value) = self.gradients(crops)?;
-            loss += value / micro as f32;
-            total = Some(match total {
-                None => grads,
-                Some(sum) => self.sum(sum, &grads)?,
-            });
-        }
+        let step = self.steps_done();
+        let (mut grads, loss) = self.mean_gradient(crops)?;
         if !loss.is_finite() {
-            return Err(TrainError::Diverged {
-                step: self.step,
-                loss,
-            });
+            return Err(TrainError::Diverged { step, loss });
         }
-        if let Some(mut grads) = total {
-            self.clip(&mut grads, micro)?;
-            self.optimiser.set_learning_rate(learning_rate);
-            self.optimiser.step(&grads)?;
-        }
-        self.step += 1;
+        self.clip(&mut grads)?;
+        self.optimiser
+            .step(&self.variables, &grads, learning_rate)?;
         Ok(StepReport {
-            step: self.step - 1,
+            step,
             loss,
             learning_rate,
         })
     }
 
+    /// Mean loss of the fused logits over crops that are not trained on.
+    ///
+    /// # Errors
+    /// A failure of the device.
+    pub fn judge(&self, crops: &[Crop]) -> Result<f32, TrainError> {
+        let mut sum = 0.0;
+        for crop in crops {
+            let (_, fused) = self.losses(std::slice::from_ref(crop))?;
+            sum += fused.to_scalar::<f32>()?;
+        }
+        Ok(sum / crops.len().max(1) as f32)
+    }
+
+    /// Gradient and loss over all crops, `batch` of them at a time.
+    fn mean_gradient(&self, crops: Vec<Crop>) -> Result<(GradStore, f32), TrainError> {
+        let micro: Vec<&[Crop]> = crops.chunks(self.settings.batch.max(1)).collect();
+        let (mut total, mut loss) = (None, 0.0);
+        for part in &micro {
+            // of a last, smaller part each crop counts as much as any other
+            let share = part.len() as f64 / crops.len() as f64;
+            let (all, fused) = self.losses(part)?;
+            loss += fused.to_scalar::<f32>()? * share as f32;
+            let grads = (all * share)?.backward()?;
+            total = Some(match total {
+                None => grads,
+                Some(sum) => self.sum(sum, &grads)?,
+            });
+        }
+        Ok((total.expect("a step has crops"), loss))
+    }
+
     fn learning_rate(&self) -> f64 {
-        let (step, steps) = (self.step as f64, self.settings.steps.max(1) as f64);
+        let (step, steps) = (self.steps_done() as f64, self.settings.steps.max(1) as f64);
         let rise = (steps * 0.03).clamp(1.0, 50.0);
         let phase = ((step - rise) / (steps - rise).max(1.0)).clamp(0.0, 1.0);
         let cosine = 0.5 * (1.0 + (std::f64::consts::PI * phase).cos());
         self.settings.learning_rate * ((step + 1.0) / rise).min(1.0) * cosine.max(0.005)
     }
 
-    fn crops(
-        &self,
-        sources: &[(f64, &dyn ExampleSource)],
-        rng: &mut ChaCha8Rng,
-    ) -> Result<Vec<Crop>, TrainError> {
-        let total: f64 = sources.iter().map(|(share, _)| share).sum();
-        let mut crops = Vec::with_capacity(self.settings.batch);
-        while crops.len() < self.settings.batch {
-            let mut left = rng.random_range(0.0..total);
-            let picked = sources.iter().find(|(share, _)| {
-                left -= share;
-                left < 0.0
-            });
-            let (_, source) = picked.or(sources.last()).expect("at least one source");
-            let mut example = source.load(rng.random_range(0..source.len()))?;
-            // The network is used on enhanced images, and should do without.
-            if rng.random_bool(0.5 * f64::from(self.settings.augmentation)) {
-                example.image = contrast::enhance(&example.image);
-            }
-            for _ in 0..CROPS_PER_EXAMPLE.min(self.settings.batch - crops.len()) {
-                crops.push(augment::crop(
-                    &example,
-                    self.settings.side,
-                    self.settings.augmentation,
-                    rng,
-                ));
-            }
-        }
-        Ok(crops)
-    }
-
-    fn gradients(&self, crops: Vec<Crop>) -> Result<(GradStore, f32), TrainError> {
+    /// Loss that is trained on, and that of the fused logits alone.
+    fn losses(&self, crops: &[Crop]) -> Result<(Tensor, Tensor), TrainError> {
         let (n, side) = (crops.len(), self.settings.side);
         let (mut inputs, mut targets) = (Vec::new(), Vec::new());
         for crop in crops {
-            inputs.extend(crop.input);
-            targets.extend(crop.target);
+            inputs.extend_from_slice(&crop.input);
+            targets.extend_from_slice(&crop.target);
         }
         let inputs = Tensor::from_vec(inputs, (n, 3, side, side), &self.device)?;
         let balance = Balance::new(targets, n);
         let logits = self.body.forward(&inputs, View::whole(side, side))?;
-        let (all, fused) =
-            balance.with_sides(&logits.sides, &logits.fused, &self.settings.side_weights)?;
-        Ok((all.backward()?, fused.to_scalar()?))
+        Ok(balance.with_sides(&logits.sides, &logits.fused, &self.settings.side_weights)?)
     }
 
     fn sum(&self, mut sum: GradStore, more: &GradStore) -> Result<GradStore, TrainError> {
@@ -303,21 +284,72 @@ impl EdgeTrainer {
         Ok(sum)
     }
 
-    /// Averages over micro-batches and bounds the length of the whole gradient by 1.
-    fn clip(&self, grads: &mut GradStore, micro: usize) -> Result<(), TrainError> {
+    /// Bounds the length of the whole gradient by 1.
+    fn clip(&self, grads: &mut GradStore) -> Result<(), TrainError> {
         let mut squared = 0.0f64;
         for var in self.variables.values() {
             if let Some(grad) = grads.get(var) {
                 squared += f64::from(grad.sqr()?.sum_all()?.to_scalar::<f32>()?);
             }
         }
-        let mean = 1.0 / micro as f64;
-        let scale = mean / (squared.sqrt() * mean).max(1.0);
+        let length = squared.sqrt();
+        if length <= 1.0 {
+            return Ok(());
+        }
         for var in self.variables.values() {
             if let Some(grad) = grads.get(var) {
-                let scaled = (grad * scale)?;
+                let scaled = (grad * (1.0 / length))?;
                 grads.insert(var, scaled);
             }
+        }
+        Ok(())
+    }
+
+    /// Steps done, weights and means of the optimiser, in one file that [`Self::restore`] reads.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn checkpoint(&self, path: &Path) -> Result<(), TrainError> {
+        let mut tensors = HashMap::new();
+        for (name, var) in &self.variables {
+            let (first, second) = &self.optimiser.means[name];
+            tensors.insert(format!("{WEIGHT}{name}"), var.as_tensor().clone());
+            tensors.insert(format!("{FIRST}{name}"), first.clone());
+            tensors.insert(format!("{SECOND}{name}"), second.clone());
+        }
+        let step = Tensor::new(self.optimiser.step as i64, &Device::Cpu)?;
+        tensors.insert(STEP.to_owned(), step);
+        write(&tensors, path)
+    }
+
+    /// Takes training up where [`Self::checkpoint`] left it: the next steps have the bits they would have had.
+    ///
+    /// # Errors
+    /// A file that is none of this network, naming what is missing.
+    pub fn restore(&mut self, path: &Path) -> Result<(), TrainError> {
+        let unfit = |reason: String| TrainError::Checkpoint {
+            path: path.into(),
+            reason,
+        };
+        let tensors = candle_core::safetensors::load(path, &self.device)
+            .map_err(|error| unfit(error.to_string()))?;
+        let take = |prefix: &str, name: &str, like: &Tensor| {
+            let tensor = tensors
+                .get(&format!("{prefix}{name}"))
+                .ok_or_else(|| unfit(format!("no tensor {prefix}{name}")))?;
+            match tensor.dims() == like.dims() {
+                true => Ok(tensor.clone()),
+                false => Err(unfit(format!("{prefix}{name} is {:?}", tensor.dims()))),
+            }
+        };
+        let step = tensors
+            .get(STEP)
+            .ok_or_else(|| unfit(format!("no {STEP}")))?;
+        self.optimiser.step = step.to_scalar::<i64>()? as usize;
+        for (name, var) in &self.variables {
+            var.set(&take(WEIGHT, name, var)?)?;
+            let means = (take(FIRST, name, var)?, take(SECOND, name, var)?);
+            self.optimiser.means.insert(name.clone(), means);
         }
         Ok(())
     }
@@ -327,18 +359,26 @@ impl EdgeTrainer {
     /// # Errors
     /// The file cannot be written.
     pub fn save(&self, path: &Path) -> Result<(), TrainError> {
-        let beside = path.with_extension("tmp");
-        let tensors: std::collections::HashMap<String, Tensor> = self
+        let tensors: HashMap<String, Tensor> = self
             .variables
             .iter()
             .map(|(name, var)| (name.clone(), var.as_tensor().clone()))
             .collect();
-        candle_core::safetensors::save(&tensors, &beside)?;
-        std::fs::rename(&beside, path).map_err(|source| TrainError::Folder {
+        write(&tensors, path)
+    }
+}
+
+/// Writes tensors beside their place and moves them there.
+fn write(tensors: &HashMap<String, Tensor>, path: &Path) -> Result<(), TrainError> {
+    let beside = path.with_extension("tmp");
+    candle_core::safetensors::save(tensors, &beside)?;
+    let whole = std::fs::File::open(&beside).and_then(|file| file.sync_all());
+    whole
+        .and_then(|()| std::fs::rename(&beside, path))
+        .map_err(|source| TrainError::Folder {
             path: path.into(),
             source,
         })
-    }
 }
 
 /// Normal numbers of deviation `deviation` (sum of twelve uniform ones, minus six).
@@ -360,14 +400,111 @@ fn draw(
 #[cfg(test)]
 mod tests {
     use super::super::ShapeExamples;
+    use super::super::batch::crops;
     use super::*;
+
+    fn step(trainer: &mut EdgeTrainer, shapes: &ShapeExamples) -> f32 {
+        let crops = crops(&trainer.settings, &[(1.0, shapes)], trainer.steps_done()).unwrap();
+        trainer.step(crops).unwrap().loss
+    }
 
     fn losses(settings: &TrainSettings, steps: usize) -> Vec<f32> {
         let mut trainer = EdgeTrainer::new(settings.clone(), None, &Device::Cpu).unwrap();
         let shapes = ShapeExamples { count: 4, seed: 1 };
-        (0..steps)
-            .map(|_| trainer.step(&[(1.0, &shapes)]).unwrap().loss)
-            .collect()
+        (0..steps).map(|_| step(&mut trainer, &shapes)).collect()
+    }
+
+    fn small(batch: usize, accumulate: usize) -> TrainSettings {
+        TrainSettings {
+            steps: 60,
+            batch,
+            accumulate,
+            side: 64,
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn micro_batches_have_the_gradient_of_one_large_batch() {
+        let shapes = ShapeExamples { count: 4, seed: 1 };
+        let gradient = |batch, accumulate| {
+            let settings = small(batch, accumulate);
+            let trainer = EdgeTrainer::new(settings.clone(), None, &Device::Cpu).unwrap();
+            let crops = crops(&settings, &[(1.0, &shapes)], 0).unwrap();
+            let (grads, loss) = trainer.mean_gradient(crops).unwrap();
+            let one = |var: &Var| {
+                let grad = grads.get(var).unwrap().flatten_all().unwrap();
+                grad.to_vec1::<f32>().unwrap()
+            };
+            (
+                trainer
+                    .variables
+                    .values()
+                    .flat_map(one)
+                    .collect::<Vec<f32>>(),
+                loss,
+            )
+        };
+        let (large, loss) = gradient(4, 1);
+        let (micro, other) = gradient(1, 4);
+        let most = large.iter().fold(0.0f32, |most, g| most.max(g.abs()));
+        let off = large
+            .iter()
+            .zip(&micro)
+            .map(|(a, b)| (a - b).abs())
+            .fold(0.0, f32::max);
+        assert!(off <= 1e-5 * most.max(1.0), "{off} of {most}");
+        assert!((loss - other).abs() < 1e-6);
+    }
+
+    #[test]
+    fn training_goes_on_from_a_checkpoint_bit_for_bit() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.safetensors");
+        let shapes = ShapeExamples { count: 4, seed: 1 };
+        let mut whole = EdgeTrainer::new(small(1, 2), None, &Device::Cpu).unwrap();
+        for _ in 0..3 {
+            step(&mut whole, &shapes);
+        }
+        whole.checkpoint(&path).unwrap();
+        let first: Vec<f32> = (0..3).map(|_| step(&mut whole, &shapes)).collect();
+        let mut taken_up = EdgeTrainer::new(small(1, 2), None, &Device::Cpu).unwrap();
+        taken_up.restore(&path).unwrap();
+        let second: Vec<f32> = (0..3).map(|_| step(&mut taken_up, &shapes)).collect();
+        assert_eq!(first, second);
+        for name in ["a", "b"] {
+            let trainer = if name == "a" { &whole } else { &taken_up };
+            trainer.checkpoint(&folder.path().join(name)).unwrap();
+        }
+        let bytes = |name: &str| {
+            let loaded =
+                candle_core::safetensors::load(folder.path().join(name), &Device::Cpu).unwrap();
+            let mut all: Vec<_> = loaded
+                .into_iter()
+                .map(|(name, t)| {
+                    (
+                        name,
+                        format!(
+                            "{:?}",
+                            t.flatten_all()
+                                .unwrap()
+                                .to_dtype(candle_core::DType::F64)
+                                .unwrap()
+                                .to_vec1::<f64>()
+                                .unwrap()
+                        ),
+                    )
+                })
+                .collect();
+            all.sort();
+            all
+        };
+        assert!(bytes("a") == bytes("b"));
+        std::fs::write(&path, "no tensors").unwrap();
+        assert!(matches!(
+            taken_up.restore(&path),
+            Err(TrainError::Checkpoint { .. })
+        ));
     }
 
     #[test]
