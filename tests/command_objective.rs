@@ -78,7 +78,10 @@ fn a_space_without_environments_is_ordinary_optimisation() {
     let done = case
         .bo("run --command 'sh o.sh' --space s.toml --iterations 2 --n-initial 2 --out r")
         .ok();
-    done.prints(&["4 evaluations, none failed"]);
+    done.prints(&[
+        "4 evaluations, none failed",
+        "mean seen at this x, 1 evaluation: 0.5000",
+    ]);
 }
 
 #[test]

@@ -410,6 +410,19 @@ impl Summary {
             value(recommended.risk)
         )?;
         writeln!(f, "mean{over}, by the model: {}", value(recommended.mean))?;
+        for (seen, at) in [
+            (recommended.observed, "this x"),
+            (recommended.default_observed, "the defaults"),
+        ] {
+            if let Some(Observed { mean, evaluations }) = seen {
+                let times = if evaluations == 1 { "" } else { "s" };
+                let mean = value(mean);
+                writeln!(
+                    f,
+                    "mean seen at {at}, {evaluations} evaluation{times}: {mean}"
+                )?;
+            }
+        }
         let Some(truth) = &self.truth else {
             return Ok(());
         };

@@ -23,7 +23,7 @@ pub fn explain(folder: &Path, ended: &Ended) -> Result<(Postmortem, PathBuf), Fa
     if let Some(beat) = &last {
         // a death within the first second has no other
         memory.push((silence(beat), beat.resident));
-        memory.sort_by(|a, b| b.0.cmp(&a.0));
+        memory.sort_by_key(|&(before, _)| std::cmp::Reverse(before));
     }
     let signs = Signs {
         watched: true,
