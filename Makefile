@@ -3,7 +3,7 @@
 BO := target/release/bo
 OUT ?= checkpoints/run-$(shell date +%Y%m%d-%H%M%S)
 
-.PHONY: run test check fmt lint docs build setup torture deaths masks bench
+.PHONY: run test check fmt lint docs build setup torture deaths numerics masks bench
 
 run: build              ## the main job on the built-in weld scenes, into a fresh folder
 	$(BO) run --iterations 30 --alpha 0.1 --n-w 3 --out $(OUT)
@@ -31,6 +31,9 @@ setup:
 torture: setup          ## kills, system calls, loss of power, damaged bytes, failing disks: about an hour
 	BO_TORTURE=1 cargo test -p bo --test torture -- --nocapture --test-threads 1
 	BO_TORTURE=1 cargo test -p bo --lib record::mutation -- --nocapture
+
+numerics: setup         ## 100,000 random data sets through ask/tell; BO_NUMERICS_FROM=N begins at case N
+	BO_NUMERICS=$${BO_NUMERICS:-100000} cargo test --release -p bo-bayes --test numerics -- --nocapture
 
 deaths: setup           ## every kind of death in every phase of an iteration: named and survived
 	BO_DEATHS=all cargo test -p bo --test supervise deaths -- --nocapture

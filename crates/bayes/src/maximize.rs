@@ -57,7 +57,8 @@ pub fn ascend(
             direction = inverse.times(&gradient, &held);
         }
         let longest = direction.iter().fold(0.0_f64, |m, v| m.max(v.abs()));
-        if longest <= 0.0 || !longest.is_finite() {
+        // A denormal slope is none: the step that it asks for would be infinite, and stay so.
+        if !(longest.is_finite() && longest.recip().is_finite()) {
             break;
         }
         // A first step knows no scale: a tenth of the box. Later ones never cross more than half.
@@ -165,6 +166,13 @@ impl Inverse {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_denormal_slope_ends_the_ascent() {
+        let flat = |x: &[f64]| (1e-310 * x[0], vec![1e-310]);
+        let (x, _) = ascend(&[0.3], Effort::default(), flat);
+        assert_eq!(x, [0.3]);
+    }
 
     #[test]
     fn a_bent_valley_is_climbed() {

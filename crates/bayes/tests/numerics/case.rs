@@ -170,10 +170,12 @@ fn unit_x(bytes: &mut Bytes<'_>, before: &[Vec<f64>], d: usize) -> Vec<f64> {
 /// # Panics
 /// If anything comes out that is not a number, or outside its range, or differs after a restore.
 pub fn run(bytes: &mut Bytes<'_>) -> Vec<Event> {
-    // One in 1,024 takes everything on and seconds, the others a few milliseconds.
-    let large = bytes.one_in(64) && bytes.one_in(16);
+    // One in 64 takes everything on, and up to seconds; the others a millisecond.
+    let large = bytes.one_in(64);
     let parameters = (0..1 + bytes.below(if large { 4 } else { 2 })).map(|i| format!("x{i}"));
-    let parameters = parameters.map(|name| parameter(bytes, name, large)).collect();
+    let parameters = parameters
+        .map(|name| parameter(bytes, name, large))
+        .collect();
     let problem = Problem {
         space: Space::new(parameters).expect("proper parameters"),
         environments: environments(bytes, large),
@@ -201,7 +203,7 @@ pub fn run(bytes: &mut Bytes<'_>) -> Vec<Event> {
                 .events,
         );
         check_model(&optimizer);
-        if !large && !bytes.one_in(16) {
+        if !large && !bytes.one_in(8) {
             break;
         }
         let decision = optimizer
