@@ -55,7 +55,17 @@ fn batches_are_alike_however_many_are_evaluated_at_once() {
     }
     assert_eq!(evaluations(&case, "r").len(), 9 + 4 * 3);
     assert_eq!(evaluations(&case, "r"), evaluations(&case, "s"));
-    case.bo("show r").ok();
+    case.bo("show r")
+        .ok()
+        .prints(&["with nine chances in ten, by the model"]);
+    let result: serde_json::Value = serde_json::from_str(&case.read("r/result.json")).unwrap();
+    let incumbent = &result["incumbent"];
+    let number = |value: &serde_json::Value| value.as_f64().unwrap();
+    let (low, high) = (
+        number(&incumbent["interval"][0]),
+        number(&incumbent["interval"][1]),
+    );
+    assert!(low < high && (low..=high).contains(&number(&incumbent["risk"])));
     case.bo("report r --out report.html").ok();
 }
 

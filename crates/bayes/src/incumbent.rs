@@ -110,7 +110,7 @@ const SOBOL: usize = 256;
 /// Points climbed from.
 const CLIMBED: usize = 5;
 /// Environments above which the first look uses a spread of them only.
-const SCREENED: usize = 64;
+pub(crate) const SCREENED: usize = 64;
 
 /// The unit x of best risk over `judging`, with its risk: the best few of every observed x, 256 Sobol
 /// points, points around the best observed ones and around the incumbent before (`previous`), each
@@ -130,7 +130,7 @@ pub fn search(
         out
     };
     let surface = surface_over(judging);
-    let few = thinned(judging);
+    let few = thinned(judging, SCREENED);
     let screen = match &few {
         Some(few) => surface_over(few),
         None => surface.clone(),
@@ -203,9 +203,9 @@ fn apart(points: impl Iterator<Item = Vec<f64>>, n: usize) -> Vec<Vec<f64>> {
     kept
 }
 
-/// Every k-th environment such that at most [`SCREENED`] are left; `None` if that is all of them.
-pub(crate) fn thinned(all: &EnvironmentSet) -> Option<EnvironmentSet> {
-    let stride = all.len().div_ceil(SCREENED);
+/// Every k-th environment such that at most `most` are left; `None` if that is all of them.
+pub(crate) fn thinned(all: &EnvironmentSet, most: usize) -> Option<EnvironmentSet> {
+    let stride = all.len().div_ceil(most);
     (stride > 1).then(|| {
         let rows = (0..all.len()).step_by(stride);
         let masses: Vec<f64> = rows.clone().map(|r| all.masses[r]).collect();

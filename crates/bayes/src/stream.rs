@@ -30,6 +30,8 @@ pub enum Purpose {
     SyntheticNoise = 8,
     /// Uniformly random decisions.
     RandomSearch = 9,
+    /// Joint samples behind the interval of the incumbent's risk.
+    Interval = 10,
     /// Features of synthetic problems that are themselves drawn.
     SyntheticSample = 20,
 }

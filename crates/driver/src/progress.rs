@@ -391,6 +391,7 @@ mod tests {
                 x: vec![0.0],
                 risk,
                 mean: 0.0,
+                interval: None,
                 per_environment: Vec::new(),
             }),
             acquisition: None,

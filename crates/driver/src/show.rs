@@ -147,6 +147,7 @@ pub fn recommended(history: &History) -> Option<IncumbentRecord> {
                 x: crate::summary::unnamed(&history.manifest, &incumbent.x)?,
                 risk: incumbent.risk,
                 mean: incumbent.mean,
+                interval: incumbent.interval,
                 per_environment: incumbent.per_environment.clone(),
             })
         }

@@ -59,6 +59,9 @@ struct Recommended {
     default_x: Option<BTreeMap<String, Value>>,
     risk: f64,
     mean: f64,
+    /// Holds the risk with nine chances in ten.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    interval: Option<[f64; 2]>,
     /// What was seen at exactly this x.
     #[serde(skip_serializing_if = "Option::is_none")]
     observed: Option<Observed>,
@@ -164,6 +167,7 @@ impl Summary {
             }),
             risk: incumbent.risk,
             mean: incumbent.mean,
+            interval: incumbent.interval,
             observed: observed(history, &incumbent.x),
             default_observed: of_images(manifest)
                 .then(|| observed(history, &PARAMETERS.map(|parameter| parameter.default)))
@@ -409,6 +413,13 @@ impl Summary {
             self.risk_measure,
             value(recommended.risk)
         )?;
+        if let Some([low, high]) = recommended.interval {
+            let (low, high) = (value(low), value(high));
+            writeln!(
+                f,
+                "  between {low} and {high} with nine chances in ten, by the model"
+            )?;
+        }
         writeln!(f, "mean{over}, by the model: {}", value(recommended.mean))?;
         for (seen, at) in [
             (recommended.observed, "this x"),

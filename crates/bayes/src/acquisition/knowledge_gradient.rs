@@ -218,7 +218,7 @@ impl Floor {
 }
 
 /// Every x in every environment, the environments' own effects added to the means.
-pub(super) fn seen(
+pub(crate) fn seen(
     posterior: &Posterior,
     xs: &[Vec<f64>],
     environments: &EnvironmentSet,
@@ -231,7 +231,7 @@ pub(super) fn seen(
 }
 
 /// Rows (x, w) for every x with every environment, x by x.
-pub(crate) fn joint(xs: &[Vec<f64>], environments: &EnvironmentSet) -> Array2<f64> {
+pub(super) fn joint(xs: &[Vec<f64>], environments: &EnvironmentSet) -> Array2<f64> {
     let (dx, n) = (xs[0].len(), environments.len());
     let dw = environments.encoded[0].len();
     let mut rows = Array2::zeros((xs.len() * n, dx + dw));

@@ -26,4 +26,5 @@ pub mod thompson;
 
 pub use envelope::{Envelope, Gain, REACH};
 pub use knowledge_gradient::KnowledgeGradient;
+pub(crate) use knowledge_gradient::seen;
 pub use situation::{Choice, Situation, Taken};

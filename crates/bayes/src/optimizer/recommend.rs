@@ -1,7 +1,20 @@
 //! The x to recommend now.
 
 use super::{Error, Incumbent, Optimizer};
-use crate::incumbent::RiskSurface;
+use crate::acquisition::seen;
+use crate::incumbent::{RiskSurface, thinned};
+use crate::linalg::Factor;
+use crate::sobol;
+use crate::stream::{Purpose, sobol_seed};
+use ndarray::{Array2, Axis};
+use statrs::distribution::{ContinuousCDF, Normal};
+
+/// Joint samples behind an interval.
+const SAMPLES: usize = 512;
+/// Most environments in a joint sample.
+const JOINT: usize = 256;
+/// Share of the samples below an interval, and above it.
+const OUTSIDE: f64 = 0.05;
 
 impl Optimizer {
     /// The x to recommend now: best risk of the posterior mean over all judging environments, as found
@@ -36,5 +49,112 @@ impl Optimizer {
             mean: restore(crate::risk::mean(&means, &self.judging.masses)),
             per_environment: means.into_iter().map(restore).collect(),
         })
+    }
+
+    /// Between which values the risk of the incumbent lies with nine chances in ten by the model, in the user's
+    /// sign, the lower first: quantiles of the risk over joint samples of the posterior in all judging
+    /// environments. Of more than 256 every k-th is sampled and the interval shifted by what that changes
+    /// in the risk of the mean. `None` without a model. A pure function of model, seed and `iteration`.
+    pub fn interval(&self, iteration: u64) -> Option<[f64; 2]> {
+        let (Some(model), Some(state)) = (&self.model, &self.state) else {
+            return None;
+        };
+        let all = self.judging.clone().with_effects(&model.scale.effects);
+        let few = thinned(&all, JOINT);
+        let judging = few.as_ref().unwrap_or(&all);
+        let x = self.problem.space.encode(&state.incumbent);
+        let (risk, compression) = (self.settings.risk, model.compression());
+        let expand = |v: f64| compression.map_or(v, |c| c.expand(v).0);
+        let judged = |values: &[f64]| {
+            let values: Vec<f64> = values.iter().map(|v| expand(*v)).collect();
+            risk.evaluate(&values, &judging.masses)
+        };
+        let own = seen(&model.posterior, std::slice::from_ref(&x), judging);
+        let covariance = model.posterior.covariance_between(&own, &own);
+        let seed = sobol_seed(self.settings.seed, iteration, Purpose::Interval);
+        let standard = Normal::standard();
+        let normals = Array2::from_shape_fn((judging.len(), SAMPLES), |(d, k)| {
+            standard.inverse_cdf(sobol::coordinate(k as u64, d, seed))
+        });
+        let mut samples = Array2::zeros(normals.dim());
+        samples += &own.mean.view().insert_axis(Axis(1));
+        // Without a factor rounding leaves nothing uncertain.
+        if let Ok(factor) = Factor::new(covariance.view()) {
+            samples += &factor.lower().dot(&normals);
+        }
+        let columns = samples.columns().into_iter();
+        let mut risks: Vec<f64> = columns.map(|sample| judged(&sample.to_vec())).collect();
+        risks.sort_by(f64::total_cmp);
+        let surface = RiskSurface::new(&model.posterior, x.len(), &all, risk);
+        let centre = surface.expanding(compression).means(&x);
+        let shift = risk.evaluate(&centre, &all.masses) - judged(&own.mean.to_vec());
+        let sign = self.problem.direction.sign();
+        let at = |share: f64| {
+            let risk = risks[(share * (SAMPLES - 1) as f64).round() as usize] + shift;
+            sign * model.scale.standardizer.restore(risk)
+        };
+        let (a, b) = (at(OUTSIDE), at(1.0 - OUTSIDE));
+        Some([a.min(b), a.max(b)])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Direction, Observation, Outcome, Problem, Query, Settings};
+    use super::*;
+    use crate::environment::{Environments, Finite, Look};
+    use crate::space::{Parameter, Space};
+
+    fn told(environments: Environments, direction: Direction) -> Optimizer {
+        let problem = Problem {
+            space: Space::new(vec![Parameter::real("a", 0.0, 1.0)]).unwrap(),
+            environments,
+            direction,
+        };
+        let settings = Settings {
+            n_w: Look::All,
+            ..Settings::default()
+        };
+        let mut o = Optimizer::new(problem, settings).unwrap();
+        let value = |q: &Query| (9.0 * q.x[0]).sin() * (1.0 + q.w.iter().sum::<f64>());
+        for (id, query) in (0..).zip(o.initial_design()) {
+            let outcome = Outcome::Value(direction.sign() * value(&query));
+            let observation = Observation {
+                id,
+                iteration: 0,
+                query,
+                outcome,
+            };
+            o.tell(observation).unwrap();
+        }
+        o.refit(0).unwrap();
+        o
+    }
+
+    #[test]
+    fn without_environments_it_is_the_normal_interval_of_the_mean() {
+        let o = told(Environments::None, Direction::Maximize);
+        let (model, incumbent) = (o.model.as_ref().unwrap(), o.incumbent().unwrap());
+        let x = Array2::from_shape_vec((1, 1), vec![incumbent.x[0]]).unwrap();
+        let deviation = model.posterior.variance(x.view())[0].sqrt();
+        let half = 1.645 * deviation * model.scale.standardizer.scale;
+        assert!(half > 1e-4, "something to be unsure of");
+        let [low, high] = o.interval(0).unwrap();
+        for (found, expected) in [(low, incumbent.risk - half), (high, incumbent.risk + half)] {
+            assert!((found - expected).abs() < 0.03 * half, "{found} {expected}");
+        }
+    }
+
+    #[test]
+    fn it_holds_the_risk_and_turns_with_the_sign() {
+        let points = (0..300).map(|i| vec![f64::from(i) / 300.0]).collect();
+        let finite = Finite::new(vec!["w".into()], points, None, None).unwrap();
+        let up = told(Environments::Finite(finite.clone()), Direction::Maximize);
+        let down = told(Environments::Finite(finite), Direction::Minimize);
+        let [low, high] = up.interval(4).unwrap();
+        let risk = up.incumbent().unwrap().risk;
+        assert!(low < risk && risk < high, "{low} {risk} {high}");
+        assert_eq!(down.interval(4).unwrap(), [-high, -low]);
+        assert_eq!(up.interval(4), up.interval(4));
     }
 }

@@ -97,7 +97,7 @@ impl Optimizer {
         let judging = self.judging.clone().with_effects(&model.scale.effects);
         let viability = Data::viability(&self.problem, &self.observations);
         let proven = viability.map(|v| {
-            let few = incumbent::thinned(&judging);
+            let few = incumbent::thinned(&judging, incumbent::SCREENED);
             let observed = self.successes().map(|(o, _)| &o.query.x);
             let observed: Vec<_> = observed.map(|x| self.problem.space.encode(x)).collect();
             Arc::new(v.proven(few.as_ref().unwrap_or(&judging), &observed))

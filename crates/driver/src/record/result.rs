@@ -52,6 +52,9 @@ pub struct IncumbentResult {
     pub risk: f64,
     /// Mean of the posterior mean over all environments.
     pub mean: f64,
+    /// Between which values `risk` lies with nine chances in ten by the model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval: Option<[f64; 2]>,
     /// Posterior mean by environment of a finite set.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub per_environment: Vec<f64>,

@@ -110,12 +110,13 @@ pub fn state(record: &ModelRecord) -> ModelState {
 }
 
 /// The incumbent as recorded.
-pub fn incumbent(incumbent: &optimizer::Incumbent) -> IncumbentRecord {
+pub fn incumbent(incumbent: &optimizer::Incumbent, interval: Option<[f64; 2]>) -> IncumbentRecord {
     let shown = incumbent.per_environment.len() <= SHOWN_ENVIRONMENTS;
     IncumbentRecord {
         x: incumbent.x.clone(),
         risk: incumbent.risk,
         mean: incumbent.mean,
+        interval,
         per_environment: if shown {
             incumbent.per_environment.clone()
         } else {

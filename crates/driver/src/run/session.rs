@@ -207,6 +207,7 @@ impl<'r> Session<'r> {
                 x: named(incumbent),
                 risk: incumbent.risk,
                 mean: incumbent.mean,
+                interval: incumbent.interval,
                 per_environment: incumbent.per_environment.clone(),
             }),
             history: (0..)

@@ -122,7 +122,10 @@ impl Session<'_> {
             })?;
             self.fit_events = report.events.iter().map(ToString::to_string).collect();
             match self.optimizer.incumbent() {
-                Ok(incumbent) => Some(mirror::incumbent(&incumbent)),
+                Ok(incumbent) => {
+                    let interval = self.optimizer.interval(iteration);
+                    Some(mirror::incumbent(&incumbent, interval))
+                }
                 Err(optimizer::Error::NothingObserved) => None,
                 Err(error) => {
                     let what = format!("judging the incumbent of iteration {iteration}");

@@ -299,7 +299,7 @@ impl Check<'_> {
 
     fn incumbent(&self) -> Result<Option<IncumbentRecord>, Failure> {
         match self.optimizer.incumbent() {
-            Ok(incumbent) => Ok(Some(mirror::incumbent(&incumbent))),
+            Ok(incumbent) => Ok(Some(mirror::incumbent(&incumbent, None))),
             Err(bo_bayes::optimizer::Error::NothingObserved) => Ok(None),
             Err(error) => Err(Failure::unexpected("judging the incumbent", error)),
         }
