@@ -146,7 +146,7 @@ fn constraints_that_cannot_be_are_refused() {
         .says(&["constraint program sh: ended without a line yes or no"]);
     for (from, to, said) in [
         ("a = 1.0", "rate = 1.0", "no parameter has this name"),
-        ("at_most = 0.8", "most = 0.8", "did you mean at_most?"),
+        ("at_most = 0.8", "at_mots = 0.8", "did you mean at_most?"),
         ("at_most = 0.8", "", "give at_most or at_least"),
         ("sh gate.sh", "", "names no program"),
     ] {

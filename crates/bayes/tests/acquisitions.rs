@@ -251,7 +251,6 @@ fn a_failing_half_is_left_alone_and_not_recommended() {
         let wasted = o.observations().iter().filter(|t| t.iteration > 0);
         let wasted = wasted.filter(|t| t.outcome == Outcome::Failed).count();
         let best = o.incumbent().unwrap().x;
-        println!("{acquisition:?}: {wasted} of 16 wasted, {best:?}");
         assert!(wasted <= 6, "{acquisition:?}: {wasted} of 16 wasted");
         assert!(best[0] < 0.56, "{acquisition:?} recommends {best:?}");
     }

@@ -121,15 +121,11 @@ impl<'a> Path<'a> {
 }
 
 /// Noise variance of each row: what the factored matrix has on its diagonal beyond the prior's variance.
-fn noise(posterior: &Posterior) -> impl Iterator<Item = f64> {
+fn noise(posterior: &Posterior) -> Vec<f64> {
     let prior = posterior.kernel().outputscale();
     let lower = posterior.factor().lower();
-    lower
-        .rows()
-        .into_iter()
-        .map(|row| (row.dot(&row) - prior).max(0.0))
-        .collect::<Vec<f64>>()
-        .into_iter()
+    let rows = lower.rows().into_iter();
+    rows.map(|row| (row.dot(&row) - prior).max(0.0)).collect()
 }
 
 #[cfg(test)]

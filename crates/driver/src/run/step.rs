@@ -141,7 +141,6 @@ impl Session<'_> {
 
     /// Nothing counts that was chosen while constraints could not be asked.
     pub(super) fn check_constraints(&self) -> Result<(), Halt> {
-        self.check_stop()?;
         match self.objective.trouble() {
             Some(reason) => Err(unanswered(reason).into()),
             None => Ok(()),

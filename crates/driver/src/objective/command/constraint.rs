@@ -39,7 +39,7 @@ pub fn condition(
         Mutex::new(Program {
             words: words.clone(),
             folder: folder.to_owned(),
-            surroundings: surroundings.clone(),
+            log: surroundings.log.clone(),
             running: None,
             answers: HashMap::new(),
         })
@@ -51,11 +51,13 @@ pub fn condition(
         linear
             && programs.iter().all(|program| {
                 let mut program = program.lock().unwrap_or_else(PoisonError::into_inner);
-                program.admits(x, &file).unwrap_or_else(|reason| {
-                    let mut trouble = trouble.lock().unwrap_or_else(PoisonError::into_inner);
-                    trouble.get_or_insert(reason);
-                    false
-                })
+                let mut trouble = trouble.lock().unwrap_or_else(PoisonError::into_inner);
+                // Once an answer is missing nothing counts any more: nobody waits for the next.
+                trouble.is_none()
+                    && program.admits(x, &file).unwrap_or_else(|reason| {
+                        *trouble = Some(reason);
+                        false
+                    })
             })
     }))
 }
@@ -63,7 +65,7 @@ pub fn condition(
 struct Program {
     words: Vec<String>,
     folder: PathBuf,
-    surroundings: Surroundings,
+    log: Arc<dyn Fn(&str) + Send + Sync>,
     running: Option<Process>,
     answers: HashMap<Vec<u64>, bool>,
 }
@@ -86,7 +88,7 @@ impl Program {
         let running = self.running.take().filter(Process::is_alive);
         let mut process = match running {
             Some(process) => process,
-            None => Process::start(&self.words, &self.folder, self.surroundings.log.clone())
+            None => Process::start(&self.words, &self.folder, self.log.clone())
                 .map_err(|error| format!("does not start: {error}"))?,
         };
         process.ask(question, false);
@@ -98,15 +100,11 @@ impl Program {
                         self.running = Some(process);
                         return Ok(matches!(answer, "yes" | "true"));
                     }
-                    _ => (self.surroundings.log)(&line),
+                    _ => (self.log)(&line),
                 },
                 Said::Ended(_) => {
                     process.end();
                     return Err("ended without a line yes or no to".to_owned());
-                }
-                Said::Nothing if self.surroundings.stop.asked().is_some() => {
-                    process.end();
-                    return Err("stopped before it answered".to_owned());
                 }
                 Said::Nothing if begun.elapsed() >= PATIENCE => {
                     process.end();
