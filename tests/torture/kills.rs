@@ -36,7 +36,7 @@ fn with_grandchild(bench: &Bench) {
     let path = bench.path("objective.sh");
     let program = fs::read_to_string(&path).unwrap();
     let child = "here=$(dirname \"$0\")\n\
-                 [ -e $here/child_$id ] && kill -0 $(cat $here/child_$id) 2>/dev/null && echo $id >> $here/overlap.log\n\
+                 [ -e $here/child_$id ] && grep -q '^State:.[RSDT]' /proc/$(cat $here/child_$id)/status 2>/dev/null && echo $id >> $here/overlap.log\n\
                  sleep 20 >/dev/null 2>&1 &\necho $! > $here/child_$id\nsleep 0.02";
     fs::write(&path, program.replace("sleep 0.02", child)).unwrap();
 }

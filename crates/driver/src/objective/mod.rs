@@ -32,6 +32,7 @@ pub use bo_bayes::optimizer::Query;
 pub use breaker::Breaker;
 #[cfg(any(test, fuzzing))]
 pub use command::answer_in;
+pub use command::end_orphans;
 pub use eyes::Eyes;
 pub use images::{LineImages, parameters, refused};
 

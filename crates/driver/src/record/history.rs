@@ -26,6 +26,8 @@ pub struct Attempts {
     pub started: u32,
     /// Deaths of workers that were its own.
     pub deaths: Vec<String>,
+    /// Worker that last started it, and when.
+    pub worker: Option<(u32, u64)>,
     /// Process group of the program last started for it, with the time in seconds since 1970.
     pub program: Option<(u32, u64)>,
 }
@@ -307,6 +309,9 @@ fn attempts(
         if line.death.is_none() {
             // a worker may have died just before the start that it had announced
             attempts.started = attempts.started.max(line.attempt.saturating_add(1));
+        }
+        if line.iteration.is_some() {
+            attempts.worker = Some((line.pid, line.started));
         }
         if let Some(group) = line.process_group {
             attempts.program = Some((group, line.started));

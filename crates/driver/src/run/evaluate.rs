@@ -18,6 +18,7 @@ use super::session::{Halt, Session};
 use super::stop::Stop;
 use crate::event::{Level, Phase};
 use crate::exit::Failure;
+use crate::objective::end_orphans;
 use crate::objective::{Outcome, Request, Status};
 use crate::record::{AttemptLine, Attempts, EvaluationLine, now, same_bits};
 use crate::supervise::end_leftover;
@@ -213,9 +214,13 @@ impl Session<'_> {
                 started: now(),
             })
         })?;
-        if let Some((group, started)) = attempts.program
-            && end_leftover(group, started)
-        {
+        let group = attempts
+            .program
+            .is_some_and(|(group, started)| end_leftover(group, started));
+        let orphans = attempts
+            .worker
+            .is_some_and(|(worker, since)| end_orphans(worker, since));
+        if group || orphans {
             let message = format!(
                 "evaluation {id}: the program of its earlier attempt was still running and was ended"
             );

@@ -21,6 +21,7 @@ use serde_json::{Map, Value, json};
 
 use self::answer::{Answer, Trouble, find_answer};
 use self::process::{Process, Said};
+pub use self::stray::end_orphans;
 use super::{Description, Objective, Opened, Outcome, Request, Started, Status, Surroundings};
 use crate::exit::Failure;
 use crate::settings::{CommandMode, Means, Origin, SpaceFile};
