@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bo_memory::Counting;
 use bo_memory::budget::{self, Budget};
 use bo_vision::corruption::Corruption;
-use bo_vision::edge::{EdgeModel, EdgeNetwork, Ladder, convolution};
+use bo_vision::edge::{EdgeModel, EdgeNetwork, Ladder};
 use bo_vision::kept::{KeptBounds, KeptKey, KeptStore};
 use bo_vision::pipeline::{self, Seen};
 use bo_vision::source::SourceError;
@@ -75,8 +75,6 @@ impl Eyes {
                 "give --cache DIR a folder that can be written",
             )
         })?;
-        // each thread's own buffers now, so that no iteration is blamed for them
-        convolution::warm_up();
         let network = within(network, &device, host, surroundings);
         Ok(Self {
             network,

@@ -12,9 +12,15 @@ use super::network::{EdgeError, EdgeMap, EdgeModel};
 use super::pixels;
 use super::view::View;
 
-/// Tiles and halos are multiples of this many pixels, so that what networks pool and what
-/// convolutions block falls on the same pixels as in the whole.
-pub(super) const ALIGNED: usize = 32;
+/// Tiles and halos are multiples of this many pixels, so that what networks pool and the blocks of
+/// 4 x 4 that convolutions compute together fall on the same pixels as in the whole: four at the
+/// coarsest scale, 1/16 for DexiNed and 1/8 for the others.
+const fn aligned(model: EdgeModel) -> usize {
+    match model {
+        EdgeModel::DexiNed => 64,
+        _ => 32,
+    }
+}
 
 /// A network that can be run on a window of an image.
 pub trait Windowed: Send + Sync {
@@ -80,8 +86,9 @@ impl Tiles {
         if needed(whole)? <= budget {
             return Ok(whole);
         }
-        let halo = model.reach()?.next_multiple_of(ALIGNED);
-        let inner = |side: usize, cuts: usize| side.div_ceil(cuts).next_multiple_of(ALIGNED);
+        let aligned = aligned(model);
+        let halo = model.reach()?.next_multiple_of(aligned);
+        let inner = |side: usize, cuts: usize| side.div_ceil(cuts).next_multiple_of(aligned);
         let (mut down, mut across) = (1, 1);
         loop {
             let tiles = Self {
@@ -93,7 +100,7 @@ impl Tiles {
             if needed <= budget {
                 return Ok(tiles);
             }
-            if tiles.height.max(tiles.width) <= ALIGNED {
+            if tiles.height.max(tiles.width) <= aligned {
                 return Err(EdgeError::Budget {
                     model,
                     needed,
@@ -115,9 +122,9 @@ impl Tiles {
     /// As [`EdgeModel::reach`].
     pub fn smallest(model: EdgeModel) -> Result<Self, EdgeError> {
         Ok(Self {
-            height: ALIGNED,
-            width: ALIGNED,
-            halo: model.reach()?.next_multiple_of(ALIGNED),
+            height: aligned(model),
+            width: aligned(model),
+            halo: model.reach()?.next_multiple_of(aligned(model)),
         })
     }
 
@@ -269,7 +276,7 @@ mod tests {
         let halo = EdgeModel::Compact
             .reach()
             .unwrap()
-            .next_multiple_of(ALIGNED);
+            .next_multiple_of(aligned(EdgeModel::Compact));
         for (height, width) in [(96, 192), (208, 64), (64, 640)] {
             let tiles = Tiles {
                 height,

@@ -1,15 +1,16 @@
 //! Gradients of the convolution with respect to image, weight and bias.
-//!
-//! `unsafe` for the calls of [`multiply_add`], each on buffers owned or borrowed here.
 
 use rayon::prelude::*;
 
 use super::extent::Extent;
-use super::forward::forward_dense;
-use super::product::{Strided, multiply_add};
+use super::forward::is_transformed;
+use super::lanes::Width;
+use super::slope::weight_gradient;
+use super::stencil::Stencil;
+use super::{direct, winograd};
 
-/// Gradient of the image, given the gradient of the output.
-pub(super) fn backward_image(e: &Extent, weight: &[f32], grad: &[f32]) -> Vec<f32> {
+/// Gradient of the image, given the gradient of the output, plus `bias` per channel.
+pub(super) fn backward_image(e: &Extent, weight: &[f32], grad: &[f32], bias: &[f32]) -> Vec<f32> {
     let image = e.c * e.h * e.w;
     let mut out = vec![0.0f32; e.n * image];
     if e.depthwise {
@@ -19,6 +20,7 @@ pub(super) fn backward_image(e: &Extent, weight: &[f32], grad: &[f32]) -> Vec<f3
                 let c = i % e.c;
                 let taps = &weight[c * e.kh * e.kw..(c + 1) * e.kh * e.kw];
                 let grad = &grad[i * e.oh * e.ow..(i + 1) * e.oh * e.ow];
+                plane.fill(bias[c]);
                 let mut scratch = vec![0.0f32; e.kh * e.kw * e.oh * e.ow];
                 for (row, tap) in scratch.chunks_exact_mut(e.oh * e.ow).zip(taps) {
                     row.iter_mut().zip(grad).for_each(|(o, g)| *o = tap * g);
@@ -33,56 +35,22 @@ pub(super) fn backward_image(e: &Extent, weight: &[f32], grad: &[f32]) -> Vec<f3
             });
         return out;
     }
-    let reach = e.dilation as isize * (e.kh as isize - 1);
-    if e.stride == 1 && e.kh == e.kw && reach >= e.padding {
-        let turned = Extent {
-            c: e.o,
-            h: e.oh,
-            w: e.ow,
-            o: e.c,
-            oh: e.h,
-            ow: e.w,
-            padding: reach - e.padding,
-            ..*e
-        };
-        forward_dense(
+    let turned = e.turned();
+    let width = Width::widest();
+    if is_transformed(&turned) {
+        winograd::forward(
+            width,
             &turned,
             grad,
             &turn(e, weight),
-            &vec![0.0; e.c],
-            false,
+            (bias, false),
             &mut out,
         );
-        return out;
+    } else {
+        for part in Stencil::backward(e, Some(weight)) {
+            direct::forward(width, &part, grad, (bias, false), &mut out);
+        }
     }
-    let (area, rows) = (e.oh * e.ow, e.block_rows());
-    out.par_chunks_mut(image)
-        .enumerate()
-        .for_each(|(n, target)| {
-            let mut scratch = Vec::new();
-            for y0 in (0..e.oh).step_by(rows) {
-                let y1 = (y0 + rows).min(e.oh);
-                let pixels = (y1 - y0) * e.ow;
-                scratch.clear();
-                scratch.resize(e.depth() * pixels, 0.0);
-                let lhs = Strided::new(weight, 1, e.depth());
-                let rhs = Strided::new(&grad[n * e.o * area + y0 * e.ow..], area, 1);
-                // SAFETY: the turned weight is depth x o, the gradient rows o x pixels, the scratch
-                // depth x pixels and owned here.
-                unsafe {
-                    multiply_add(
-                        e.depth(),
-                        pixels,
-                        e.o,
-                        scratch.as_mut_ptr(),
-                        pixels,
-                        lhs,
-                        rhs,
-                    )
-                };
-                e.fold(&scratch, y0, y1, target);
-            }
-        });
     out
 }
 
@@ -111,53 +79,16 @@ pub(super) fn channel_sums(grad: &[f32], channels: usize, area: usize) -> Vec<f3
 
 /// Gradient of the weight, given the gradient of the output.
 pub(super) fn backward_weight(e: &Extent, x: &[f32], grad: &[f32]) -> Vec<f32> {
-    let partials: Vec<Vec<f32>> = if e.depthwise {
-        (0..e.n)
-            .into_par_iter()
-            .map(|n| depthwise_weight(e, x, grad, n))
-            .collect()
-    } else {
-        (0..e.n)
-            .into_par_iter()
-            .map(|n| dense_weight(e, x, grad, n))
-            .collect()
-    };
-    let mut weight = vec![0.0f32; partials.first().map_or(0, Vec::len)];
+    if !e.depthwise {
+        return weight_gradient(Width::widest(), &Stencil::unweighted(e), x, grad);
+    }
+    let partials: Vec<Vec<f32>> = (0..e.n)
+        .into_par_iter()
+        .map(|n| depthwise_weight(e, x, grad, n))
+        .collect();
+    let mut weight = vec![0.0f32; e.c * e.kh * e.kw];
     for partial in partials {
         weight.iter_mut().zip(partial).for_each(|(w, p)| *w += p);
-    }
-    weight
-}
-
-fn dense_weight(e: &Extent, x: &[f32], grad: &[f32], n: usize) -> Vec<f32> {
-    let (area, image, rows) = (e.oh * e.ow, e.c * e.h * e.w, e.block_rows());
-    let input = &x[n * image..(n + 1) * image];
-    let mut weight = vec![0.0f32; e.o * e.depth()];
-    let mut scratch = Vec::new();
-    for y0 in (0..e.oh).step_by(rows) {
-        let y1 = (y0 + rows).min(e.oh);
-        let pixels = (y1 - y0) * e.ow;
-        let columns = if e.is_pointwise() {
-            Strided::new(&input[y0 * e.ow..], 1, area)
-        } else {
-            scratch.resize(e.depth() * pixels, 0.0);
-            e.unroll(input, y0, y1, &mut scratch);
-            Strided::new(&scratch, 1, pixels)
-        };
-        let lhs = Strided::new(&grad[n * e.o * area + y0 * e.ow..], area, 1);
-        // SAFETY: the gradient rows are o x pixels, the turned columns pixels x depth, the target
-        // o x depth and owned here.
-        unsafe {
-            multiply_add(
-                e.o,
-                e.depth(),
-                pixels,
-                weight.as_mut_ptr(),
-                e.depth(),
-                lhs,
-                columns,
-            )
-        };
     }
     weight
 }

@@ -1,9 +1,6 @@
-//! The sizes of one convolution, its blocks, and the unrolled matrix that makes it a product.
+//! The sizes of one convolution and what a kernel tap meets, plane by plane.
 //!
 //! Central type [`Extent`].
-
-/// Largest number of floats of one block's scratch matrix, unless one row already needs more.
-const SCRATCH: usize = 96 * 1024;
 
 /// All sizes of one convolution.
 #[derive(Clone, Copy)]
@@ -24,28 +21,23 @@ pub(super) struct Extent {
 }
 
 impl Extent {
-    /// Rows of the unrolled matrix: one per input channel and kernel tap.
+    /// Terms of every sum: one per input channel and kernel tap.
     pub(super) fn depth(&self) -> usize {
         self.c * self.kh * self.kw
     }
 
-    /// True if the unrolled matrix is the image itself.
-    pub(super) fn is_pointwise(&self) -> bool {
-        self.kh == 1 && self.kw == 1 && self.stride == 1 && self.padding == 0
-    }
-
-    /// Output rows of one block: a function of the shape alone.
-    pub(super) fn block_rows(&self) -> usize {
-        (SCRATCH / (self.depth() * self.ow).max(1)).clamp(1, self.oh)
-    }
-
-    /// (image, first row, one past the last row) of every block, in order.
-    pub(super) fn blocks(&self) -> Vec<(usize, usize, usize)> {
-        let rows = self.block_rows();
-        (0..self.n)
-            .flat_map(|n| (0..self.oh).step_by(rows).map(move |y| (n, y, y + rows)))
-            .map(|(n, y, end)| (n, y, end.min(self.oh)))
-            .collect()
+    /// The convolution with step 1 that takes the output's gradient to the image's.
+    pub(super) fn turned(&self) -> Self {
+        Self {
+            c: self.o,
+            h: self.oh,
+            w: self.ow,
+            o: self.c,
+            oh: self.h,
+            ow: self.w,
+            padding: self.dilation as isize * (self.kh as isize - 1) - self.padding,
+            ..*self
+        }
     }
 
     /// Columns `ox` of the output whose tap `kx` lies inside the image.
@@ -62,21 +54,7 @@ impl Extent {
         (first.min(last) as usize, last as usize)
     }
 
-    /// Writes the unrolled matrix (depth x pixels) of output rows `y0..y1` of `image` (C x H x W).
-    pub(super) fn unroll(&self, image: &[f32], y0: usize, y1: usize, columns: &mut [f32]) {
-        let pixels = (y1 - y0) * self.ow;
-        let mut rows = columns.chunks_exact_mut(pixels);
-        for plane in image.chunks_exact(self.h * self.w) {
-            for ky in 0..self.kh {
-                for kx in 0..self.kw {
-                    let row = rows.next().expect("the scratch holds depth x pixels");
-                    self.unroll_tap(plane, ky, kx, y0, row);
-                }
-            }
-        }
-    }
-
-    /// One row of it: the values that one kernel tap meets, zeros where it hangs over the border.
+    /// Writes the values that one kernel tap meets in output rows `y0..` of `plane`, zeros where it hangs over the border.
     pub(super) fn unroll_tap(
         &self,
         plane: &[f32],

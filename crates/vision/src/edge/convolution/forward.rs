@@ -1,27 +1,16 @@
-//! The convolution itself.
-//!
-//! `unsafe` because a block of output rows is scattered over the channel planes of one buffer: blocks
-//! are disjoint, and each writes through a pointer to the whole.
+//! The convolution itself: which way to compute it.
 
 use multiversion::multiversion;
 use rayon::prelude::*;
 
 use super::extent::Extent;
-use super::product::{Strided, multiply_add};
+use super::lanes::Width;
+use super::stencil::Stencil;
+use super::{direct, winograd};
 
-/// Output buffer shared between blocks that write disjoint rows.
-#[derive(Clone, Copy)]
-struct Shared(*mut f32);
-// SAFETY: every block writes only its own rows of every plane; see `forward_dense`.
-unsafe impl Send for Shared {}
-// SAFETY: as above.
-unsafe impl Sync for Shared {}
-
-impl Shared {
-    fn at(self, offset: usize) -> *mut f32 {
-        self.0.wrapping_add(offset)
-    }
-}
+/// Inputs and outputs from which fewer multiplications are worth the transformations around them; measured, see
+/// `experiments/network`.
+const WORTH_TRANSFORMING: usize = 32;
 
 /// N x O x OH x OW values of the convolution of `x` with `weight`, plus `bias`.
 pub(super) fn forward(e: &Extent, x: &[f32], weight: &[f32], bias: &[f32], relu: bool) -> Vec<f32> {
@@ -53,47 +42,18 @@ pub(super) fn forward_dense(
     relu: bool,
     out: &mut [f32],
 ) {
-    let (area, image) = (e.oh * e.ow, e.c * e.h * e.w);
-    let shared = Shared(out.as_mut_ptr());
-    e.blocks()
-        .into_par_iter()
-        .for_each_init(Vec::new, |scratch: &mut Vec<f32>, (n, y0, y1)| {
-            let pixels = (y1 - y0) * e.ow;
-            let input = &x[n * image..(n + 1) * image];
-            let columns = if e.is_pointwise() {
-                Strided::new(&input[y0 * e.ow..], area, 1)
-            } else {
-                scratch.resize(e.depth() * pixels, 0.0);
-                e.unroll(input, y0, y1, scratch);
-                Strided::new(scratch, pixels, 1)
-            };
-            let start = shared.at(n * e.o * area + y0 * e.ow);
-            // SAFETY: rows y0..y1 of image n belong to this block alone, in each of the o planes, and
-            // lie inside `out`; the slices made here do not outlive their turn.
-            let line = |o: usize| unsafe {
-                std::slice::from_raw_parts_mut(start.wrapping_add(o * area), pixels)
-            };
-            for (o, &b) in bias.iter().enumerate() {
-                line(o).fill(b);
-            }
-            // SAFETY: the weight is o x depth, the columns depth x pixels, the target as above.
-            unsafe {
-                multiply_add(
-                    e.o,
-                    pixels,
-                    e.depth(),
-                    start,
-                    area,
-                    Strided::new(weight, e.depth(), 1),
-                    columns,
-                );
-            }
-            if relu {
-                for o in 0..e.o {
-                    line(o).iter_mut().for_each(|v| *v = v.max(0.0));
-                }
-            }
-        });
+    let width = Width::widest();
+    if is_transformed(e) {
+        winograd::forward(width, e, x, weight, (bias, relu), out);
+    } else {
+        direct::forward(width, &Stencil::forward(e, weight), x, (bias, relu), out);
+    }
+}
+
+/// True for 3x3 kernels with step 1 and enough channels on both sides.
+pub(super) fn is_transformed(e: &Extent) -> bool {
+    let plain = (e.kh, e.kw, e.stride, e.dilation) == (3, 3, 1, 1);
+    plain && e.c.min(e.o) >= WORTH_TRANSFORMING
 }
 
 #[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2"))]

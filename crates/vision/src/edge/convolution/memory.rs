@@ -3,8 +3,11 @@
 use candle_core::Result;
 
 use super::extent::Extent;
+use super::forward::is_transformed;
 use super::operation::Convolution;
+use super::stencil::Stencil;
 use super::transposed::Transposed;
+use super::{direct, slope, winograd};
 
 impl Convolution {
     /// N x O x OH x OW for an image and a weight of these shapes.
@@ -68,50 +71,41 @@ fn bytes(numbers: usize) -> u64 {
     (numbers * size_of::<f32>()) as u64
 }
 
-/// Numbers in scratch matrices, over all threads that can work at once.
+/// Numbers held beside arguments and results, over all threads that can work at once.
 impl Extent {
-    /// Of one block of output rows.
-    fn block(&self) -> usize {
-        self.depth() * self.block_rows() * self.ow
-    }
-
     fn forward_scratch(&self) -> usize {
-        if self.depthwise || self.is_pointwise() {
-            return 0;
+        if self.depthwise {
+            0
+        } else if is_transformed(self) {
+            winograd::scratch(self)
+        } else {
+            let stencil = Stencil::unweighted(self);
+            stencil.packed_size() + direct::scratch(&stencil)
         }
-        let blocks = self.n * self.oh.div_ceil(self.block_rows());
-        rayon::current_num_threads().min(blocks) * self.block()
     }
 
     /// For the gradient of the image.
     fn image_scratch(&self) -> usize {
-        let threads = rayon::current_num_threads();
         if self.depthwise {
+            let threads = rayon::current_num_threads();
             return threads.min(self.n * self.c) * self.kh * self.kw * self.oh * self.ow;
         }
-        if self.stride > 1 {
-            return threads.min(self.n) * self.block();
+        let turned = self.turned();
+        if is_transformed(&turned) {
+            // the weight is turned first
+            return self.o * self.depth() + winograd::scratch(&turned);
         }
-        // the convolution of the gradient with the turned weight
-        let turned = Self {
-            c: self.o,
-            h: self.oh,
-            w: self.ow,
-            o: self.c,
-            oh: self.h,
-            ow: self.w,
-            ..*self
-        };
-        turned.forward_scratch() + self.o * self.depth()
+        let parts = Stencil::backward(self, None);
+        let weights: usize = parts.iter().map(Stencil::packed_size).sum();
+        weights + parts.iter().map(direct::scratch).max().unwrap_or(0)
     }
 
     /// For the gradient of the weight.
     fn weight_scratch(&self) -> usize {
-        let workers = rayon::current_num_threads().min(self.n);
         if self.depthwise {
-            return workers * self.oh * self.ow;
+            let workers = rayon::current_num_threads().min(self.n);
+            return self.n * self.o * self.depth() + workers * self.oh * self.ow;
         }
-        let block = if self.is_pointwise() { 0 } else { self.block() };
-        self.n * self.o * self.depth() + workers * block
+        slope::scratch(&Stencil::unweighted(self))
     }
 }

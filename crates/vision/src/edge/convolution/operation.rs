@@ -145,7 +145,7 @@ impl CustomOp3 for Convolution {
         let (sx, lx) = x.storage_and_layout();
         let (sw, lw) = weight.storage_and_layout();
         let gx = if x.track_op() {
-            Some(backward_image(&e, slice(&sw, lw)?, &grad))
+            Some(backward_image(&e, slice(&sw, lw)?, &grad, &vec![0.0; e.c]))
         } else {
             None
         };

@@ -93,10 +93,7 @@ impl CustomOp3 for Transposed {
             );
         }
         let (x, weight, bias) = (cpu_slice(s1, l1)?, cpu_slice(s2, l2)?, cpu_slice(s3, l3)?);
-        let mut out = backward_image(&e, weight, x);
-        for (i, plane) in out.chunks_exact_mut(e.h * e.w).enumerate() {
-            plane.iter_mut().for_each(|v| *v += bias[i % e.c]);
-        }
+        let out = backward_image(&e, weight, x, bias);
         Ok((CpuStorage::F32(out), Shape::from((e.n, e.c, e.h, e.w))))
     }
 
