@@ -9,16 +9,16 @@ build() { cargo +nightly fuzz build -s none --release -a; }
 release=target/x86_64-unknown-linux-gnu/release
 
 one() {
-  local target=$1 used=0 runs=0 crashes=0
+  local target=$1 used=0 runs=0 crashes=0 # used: milliseconds
   mkdir -p "grown/$target" "artifacts/$target"
-  while [ "$used" -lt "$each" ]; do
+  while [ "$used" -lt "$((each * 1000))" ]; do
     TIMEFORMAT='%U %S'
     { time TMPDIR=${FUZZ_TMP:-/dev/shm} "$release/$target" "grown/$target" "corpus/$target" -artifact_prefix="artifacts/$target/" \
-        -max_total_time=60 -max_len=20000 -rss_limit_mb=4096 -timeout=60 -print_final_stats=1 \
+        -max_total_time="$each" -max_len=20000 -rss_limit_mb=4096 -timeout=60 -print_final_stats=1 \
         -dict=words.dict >"grown/$target.log" 2>&1 || crashes=$((crashes + 1)); } 2>"grown/$target.time"
-    used=$((used + $(awk '{print int($1 + $2 + 0.5)}' "grown/$target.time")))
+    used=$((used + $(awk '{print int(1000 * ($1 + $2))}' "grown/$target.time")))
     runs=$((runs + $(awk '/stat::number_of_executed_units/ {print $2}' "grown/$target.log" | tail -1 || echo 0)))
-    echo "$target: $used s, $runs executions, $crashes crashes" >"grown/$target.sum"
+    echo "$target: $((used / 1000)) s, $runs executions, $crashes crashes" >"grown/$target.sum"
     [ "$crashes" -lt 5 ] || break
   done
 }

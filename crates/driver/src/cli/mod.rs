@@ -56,7 +56,7 @@ enum Command {
     Report(report::ReportArgs),
     /// Ends a run cleanly, from another terminal
     Stop(stop::StopArgs),
-    /// Whether runs would die on this machine, and of what: half a minute of checks
+    /// Whether runs would die on this machine, and of what; exit code 1 if something would stop one
     Doctor(doctor::DoctorArgs),
     /// Checks every file of a run and computes each decision again
     Verify(verify::VerifyArgs),

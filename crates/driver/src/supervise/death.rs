@@ -239,13 +239,20 @@ fn evidence(signs: &Signs) -> Vec<String> {
             .find(|line| line.contains("panicked at"));
         all.extend(panic.map(|line| format!("log: {line}")));
     }
-    let last = signs.words.len().saturating_sub(WORDS);
-    all.extend(
-        signs.words[last..]
-            .iter()
-            .map(|line| format!("its last words: {line}")),
-    );
+    let last = last_words(signs);
+    all.extend(last.map(|line| format!("its last words: {line}")));
     all
+}
+
+/// The last lines of stderr that the log does not hold, without the frames of a backtrace, which are indented.
+fn last_words(signs: &Signs) -> impl Iterator<Item = &str> {
+    let new = |line: &&str| {
+        let logged = || signs.log.iter().any(|logged| logged.ends_with(line));
+        !line.is_empty() && !line.starts_with(' ') && !logged()
+    };
+    let lines: Vec<&str> = signs.words.iter().map(String::as_str).filter(new).collect();
+    let surplus = lines.len().saturating_sub(WORDS);
+    lines.into_iter().skip(surplus)
 }
 
 /// Where the loop was, in words.
@@ -284,6 +291,22 @@ mod tests {
             resident: 0,
             ended: false,
         })
+    }
+
+    #[test]
+    fn last_words_are_those_that_nothing_else_holds() {
+        let lines = |lines: &[&str]| lines.iter().map(|&line| line.to_owned()).collect();
+        let signs = Signs {
+            words: lines(&[
+                "iteration 3/9",
+                "",
+                "has overflowed its stack",
+                "   0: main",
+            ]),
+            log: lines(&["2026-01-31T23:59:59Z iteration 3/9"]),
+            ..Signs::default()
+        };
+        assert!(last_words(&signs).eq(["has overflowed its stack"]));
     }
 
     #[test]

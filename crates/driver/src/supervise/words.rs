@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// Bytes of stderr kept.
-const KEPT: usize = 4096;
+/// Bytes of stderr kept: room for a backtrace after what was said.
+const KEPT: usize = 64 << 10;
 /// How long to wait for the end of its output when it has ended itself: something may hold it open.
 const LINGER: Duration = Duration::from_secs(2);
 
