@@ -6,6 +6,7 @@ mod command_objective;
 mod commands;
 mod decide;
 mod holders;
+mod images;
 mod rules;
 mod trust;
 mod watching;

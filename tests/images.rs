@@ -1,0 +1,90 @@
+//! Images as environments: corrupted ones, what is kept of them, pictures, detection without labels, training.
+
+use crate::case::Case;
+
+const SMALL: &str =
+    "run --scenes 2 --environment both --environments 3 --n-w 2 --n-initial 1 --quiet --json";
+
+#[test]
+fn corrupted_images_are_environments_and_a_deleted_cache_changes_nothing() {
+    let case = Case::new();
+    let whole = case
+        .bo(&format!("{SMALL} --iterations 2 --out a"))
+        .ok()
+        .json();
+    case.bo(&format!("{SMALL} --iterations 1 --out b")).ok();
+    std::fs::remove_dir_all(case.path("b/cache")).unwrap();
+    let resumed = case
+        .bo("resume b --iterations 2 --quiet --json")
+        .ok()
+        .json();
+    assert_eq!(whole["incumbent"], resumed["incumbent"]);
+    assert_eq!(whole["history"], resumed["history"]);
+    let values = |run: &str| -> Vec<serde_json::Value> {
+        let text = case.read(&format!("{run}/evaluations.jsonl"));
+        let line = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap();
+        text.lines()
+            .map(|text| serde_json::json!([line(text)["w"], line(text)["value"]]))
+            .collect()
+    };
+    assert_eq!(values("a"), values("b"));
+    let run: serde_json::Value = serde_json::from_str(&case.read("a/run.json")).unwrap();
+    assert_eq!(run["w"].as_array().unwrap().len(), 11);
+    assert_eq!(run["environments"].as_array().unwrap().len(), 3);
+    case.bo("run --scenes 2 --environments 9 --out c")
+        .code(2)
+        .says(&["--environment corruptions"]);
+
+    let measured = case
+        .bo("evaluate a --environment features --json")
+        .ok()
+        .json();
+    assert_eq!(measured["images"].as_array().unwrap().len(), 2);
+    assert!(measured["images"][0]["corner_error"].is_f64(), "{measured}");
+    assert_eq!(measured["pictures"].as_array().unwrap().len(), 2);
+
+    let case = case.file(
+        "roi.json",
+        r#"{"*": [{"bounds": [0, 0, 640, 90], "kind": "fillet"}, [700, 0, 1280, 480]]}"#,
+    );
+    case.bo("detect a --images a/worst --roi roi.json --out found.json")
+        .ok()
+        .prints(&["of 2 images"]);
+    let found: serde_json::Value = serde_json::from_str(&case.read("found.json")).unwrap();
+    for image in found["images"].as_array().unwrap() {
+        assert_eq!(
+            (image["width"].as_u64(), image["height"].as_u64()),
+            (Some(1280), Some(480))
+        );
+        assert!(image["lines"].as_array().unwrap().len() <= 2);
+        assert!(case.path(image["overlay"].as_str().unwrap()).is_file());
+    }
+    case.bo("detect a --images a --out none.json")
+        .code(2)
+        .says(&["no jpg, png or bmp"]);
+}
+
+#[test]
+fn training_leaves_weights_that_a_run_takes_and_is_never_overwritten() {
+    let case = Case::new();
+    let train = "train edge --scenes 20 --steps 2 --batch 1 --accumulate 2 --side 32 --out t";
+    case.bo(train)
+        .ok()
+        .says(&["step 2 of 2", "held out", "weights.safetensors"]);
+    assert_eq!(case.read("t/losses.jsonl").lines().count(), 2);
+    assert!(case.read("t/losses.svg").starts_with("<svg xmlns"));
+    let state = std::fs::read(case.path("t/state.safetensors")).unwrap();
+    case.bo(train)
+        .code(2)
+        .says(&["holds a training", "--resume"]);
+    case.bo("train edge --out t --resume").ok();
+    assert_eq!(
+        std::fs::read(case.path("t/state.safetensors"))
+            .unwrap()
+            .len(),
+        state.len()
+    );
+    assert_eq!(case.read("t/losses.jsonl").lines().count(), 2);
+    case.bo("run --scenes 1 --weights t/weights.safetensors --dry-run")
+        .ok();
+}
