@@ -185,10 +185,32 @@ pub fn mean_minus_deviation(values: &[f64], weights: &[f64], k: f64) -> f64 {
 pub(super) fn deviation(values: &[f64], weights: &[f64]) -> f64 {
     let centre = mean(values, weights);
     let total: f64 = weights.iter().sum();
+    // Over the largest, so that squares neither overflow nor vanish.
+    let largest = values
+        .iter()
+        .fold(0.0_f64, |m, v| m.max((v - centre).abs()));
+    if largest == 0.0 {
+        return 0.0;
+    }
     let squares: f64 = values
         .iter()
         .zip(weights)
-        .map(|(v, w)| w * (v - centre).powi(2))
+        .map(|(v, w)| w * ((v - centre) / largest).powi(2))
         .sum();
-    (squares / total).sqrt()
+    largest * (squares / total).sqrt()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deviations_of_any_scale() {
+        for scale in [1.0, 1e-300, 1e300] {
+            let values = [scale, -scale, scale, -scale];
+            let found = deviation(&values, &[1.0; 4]);
+            assert!((found / scale - 1.0).abs() < 1e-15);
+        }
+        assert_eq!(deviation(&[3.0, 3.0], &[1.0, 1.0]), 0.0);
+    }
 }
