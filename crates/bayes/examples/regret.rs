@@ -3,7 +3,8 @@
 //!
 //! Initial design and noise as in the BoTorch script it is compared with: 2 (dx + dw) + 2 joint Sobol
 //! points with one environment each, n_w 16. One JSON line per seed on stdout:
-//! `{"problem":..,"acquisition":..,"seed":..,"regret":[after the initial design, ...],"seconds":..}`.
+//! `{"problem":..,"acquisition":..,"seed":..,"regret":[after the initial design, ...],"best_seen":..,"seconds":..}`;
+//! `best_seen` is the true regret of the best x that was evaluated, at the end.
 
 use bo_bayes::environment::Look;
 use bo_bayes::optimizer::{AcquisitionKind, Observation, Optimizer, Outcome, Settings};
@@ -78,9 +79,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             trace.push(regret(&optimizer)?);
         }
         let seconds = clock.elapsed().as_secs_f64();
+        let evaluated = optimizer.observations().iter();
+        let best_seen = evaluated
+            .map(|o| problem.optimum().0 - problem.true_risk(&o.query.x, risk))
+            .fold(f64::INFINITY, f64::min);
         writeln!(
             out,
-            "{{\"problem\":\"{}\",\"acquisition\":\"{name}\",\"n_w\":{n_w},\"seed\":{seed},\"regret\":{trace:?},\"seconds\":{seconds:.3}}}",
+            "{{\"problem\":\"{}\",\"acquisition\":\"{name}\",\"n_w\":{n_w},\"seed\":{seed},\"regret\":{trace:?},\"best_seen\":{best_seen:?},\"seconds\":{seconds:.3}}}",
             problem.name()
         )?;
     }
