@@ -1,4 +1,4 @@
-"""Ordinary Bayesian optimisation of Hartmann 6: bo, egobox and Optuna's GPSampler in turn, seed by seed.
+"""Ordinary Bayesian optimisation of Hartmann 6: bo (two acquisitions), egobox and Optuna's GPSampler in turn, seed by seed.
 
 usage: python compare.py REGRET_EXAMPLE FIRST_SEED SEEDS OUT.jsonl
 
@@ -42,10 +42,13 @@ def cpu():
     return sum(u.ru_utime + u.ru_stime for u in use)
 
 
-def run_bo(example, seed):
-    out = subprocess.run([example, "hartmann6", str(seed), "1", "40"], capture_output=True, text=True, check=True).stdout
-    line = json.loads(out)
-    return line["best_seen"], line["regret"][-1], line["seconds"]
+def run_bo(acquisition):
+    def run(example, seed):
+        words = [example, "hartmann6", str(seed), "1", "40", acquisition]
+        line = json.loads(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
+        return line["best_seen"], line["regret"][-1], line["seconds"]
+
+    return run
 
 
 def run_egobox(_, seed):
@@ -66,7 +69,7 @@ def run_optuna(_, seed):
     return regret, regret, None
 
 
-PEERS = {"bo": run_bo, "egobox": run_egobox, "optuna": run_optuna}
+PEERS = {"bo, rho-kg": run_bo("rho-kg"), "bo, log-nei": run_bo("log-nei"), "egobox": run_egobox, "optuna": run_optuna}
 
 
 def main():

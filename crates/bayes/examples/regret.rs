@@ -1,8 +1,8 @@
 //! True regret after each evaluation on the synthetic problems:
-//! `regret PROBLEM FIRST_SEED SEEDS ITERATIONS [ACQUISITION] [N_W]`.
+//! `regret PROBLEM FIRST_SEED SEEDS ITERATIONS [ACQUISITION] [N_W] [N_INITIAL]`.
 //!
 //! Initial design and noise as in the BoTorch script it is compared with: 2 (dx + dw) + 2 joint Sobol
-//! points with one environment each, n_w 16. One JSON line per seed on stdout:
+//! points (or N_INITIAL) with one environment each, n_w 16. One JSON line per seed on stdout:
 //! `{"problem":..,"acquisition":..,"seed":..,"regret":[after the initial design, ...],"best_seen":..,"seconds":..}`;
 //! `best_seen` is the true regret of the best x that was evaluated, at the end.
 
@@ -15,7 +15,7 @@ use std::io::Write as _;
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let text = |i: usize| arguments.get(i).map(String::as_str);
-    let usage = "regret PROBLEM FIRST_SEED SEEDS ITERATIONS [rho-kg|random] [N_W]";
+    let usage = "regret PROBLEM FIRST_SEED SEEDS ITERATIONS [rho-kg|cv-ucb|log-nei|thompson|random] [N_W] [N_INITIAL]";
     let problem = text(0).and_then(synthetic::by_name).ok_or(usage)?;
     let number = |i: usize| text(i).and_then(|t| t.parse::<u64>().ok());
     let (first, seeds, iterations) = (
@@ -26,6 +26,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let name = text(4).unwrap_or("rho-kg");
     let acquisition = match name {
         "random" => AcquisitionKind::Random,
+        "cv-ucb" => AcquisitionKind::CvUcb,
+        "log-nei" => AcquisitionKind::LogNei,
+        "thompson" => AcquisitionKind::Thompson,
         "rho-kg" => AcquisitionKind::RhoKg,
         other => return Err(format!("unknown acquisition {other:?}: {usage}").into()),
     };
@@ -40,7 +43,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             _ => Look::Count(n_w),
         };
         let settings = Settings {
-            n_initial: 2 * d + 2,
+            n_initial: number(6).map_or(2 * d + 2, |n| n as usize),
             initial_w: 1,
             n_w: look,
             risk,

@@ -20,7 +20,7 @@ const CENTRE: [[f64; 6]; 4] = [
 ];
 
 /// To be maximised, greatest value 3.32237 on the unit cube; the variables are those of x, then of w.
-fn hartmann(x: &[f64], w: &[f64]) -> f64 {
+pub(super) fn hartmann(x: &[f64], w: &[f64]) -> f64 {
     let hill = |k: usize| {
         let u = x.iter().chain(w);
         let square = u.zip(&STEEPNESS[k]).zip(&CENTRE[k]);

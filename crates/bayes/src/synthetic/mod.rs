@@ -8,6 +8,7 @@ mod hartmann;
 mod marzat;
 mod nguyen;
 mod sample;
+mod wide;
 
 use crate::environment::{EnvironmentSet, Environments};
 use crate::optimizer::{Direction, Problem, Query};
@@ -19,7 +20,7 @@ use statrs::distribution::{ContinuousCDF, Normal};
 use std::sync::Arc;
 
 /// Names [`by_name`] knows.
-pub const NAMES: [&str; 8] = [
+pub const NAMES: [&str; 13] = [
     "branin11",
     "branin_williams",
     "marzat6",
@@ -28,6 +29,11 @@ pub const NAMES: [&str; 8] = [
     "hartmann6",
     "hartmann42",
     "gp_sample",
+    "hartmann6_50",
+    "ackley20",
+    "levy20",
+    "levy20_w",
+    "rosenbrock100",
 ];
 
 /// A test problem.
@@ -63,6 +69,10 @@ enum Function {
 /// | `hartmann6` | 6 | none | 1 |
 /// | `hartmann42` | 4 | 2 variables of Hartmann 6, uniform | 0.3 |
 /// | `gp_sample` | 2 | 16 on a grid in 1 variable | 0.3 |
+/// | `hartmann6_50` | 50, of which 6 count | none | 1 |
+/// | `ackley20`, `levy20` | 20 | none | 1 |
+/// | `levy20_w` | 20 | 8 on a grid in 1 variable | 0.3 |
+/// | `rosenbrock100` | 100 | none | 1 |
 pub fn by_name(name: &str) -> Option<Synthetic> {
     match name {
         "branin11" => Some(branin::one_and_one()),
@@ -73,6 +83,11 @@ pub fn by_name(name: &str) -> Option<Synthetic> {
         "hartmann6" => Some(hartmann::six()),
         "hartmann42" => Some(hartmann::four_and_two()),
         "gp_sample" => Some(sample::gp()),
+        "hartmann6_50" => Some(wide::hartmann_in_fifty()),
+        "ackley20" => Some(wide::ackley()),
+        "levy20" => Some(wide::levy_ordinary()),
+        "levy20_w" => Some(wide::levy_tilted()),
+        "rosenbrock100" => Some(wide::rosenbrock()),
         _ => None,
     }
 }

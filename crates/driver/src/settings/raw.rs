@@ -207,7 +207,8 @@ pub struct RawSettings {
     pub timeout: Option<f64>,
 
     /// A test function with known optimum: branin11, branin_williams, marzat6,
-    /// goldstein_price, branin_lv, hartmann6, hartmann42, gp_sample
+    /// goldstein_price, branin_lv, hartmann6, hartmann42, gp_sample, hartmann6_50,
+    /// ackley20, levy20, levy20_w, rosenbrock100
     #[arg(
         long,
         value_name = "NAME",
