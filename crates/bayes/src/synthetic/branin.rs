@@ -30,7 +30,7 @@ pub(super) fn one_and_one() -> Synthetic {
         tail: 0.3,
         noise: 0.0,
         f: Function::Formula(|x, w| -branin(x[0], w[0])),
-        optimum: (-55.6809, vec![0.2491]),
+        optimum: (-55.680_868_955, vec![0.249_078_575]),
     }
 }
 
@@ -60,6 +60,6 @@ pub(super) fn williams() -> Synthetic {
         tail: 0.3,
         noise: 10.0,
         f: Function::Formula(|x, w| -branin(x[0], w[0]) * branin(w[1], x[1])),
-        optimum: (-722.663, vec![0.2226, 0.2953]),
+        optimum: (-722.662_927, vec![0.222_599, 0.295_322]),
     }
 }
