@@ -5,8 +5,15 @@ Prints the table of final regrets. Needs Python only.
 """
 import glob, json, math, os, statistics, sys
 
-OPTIMA = {"branin11": -55.6809, "branin_williams": -722.663, "marzat6": -2.70923}
-COLOURS = {"rho-kg": "#1b6ca8", "random": "#999999", "BoTorch rho-KG": "#c8553d"}
+OPTIMA = {"branin11": -55.680869, "branin_williams": -722.662927, "marzat6": -2.70923}
+COLOURS = {
+    "rho-kg": "#1b6ca8",
+    "cv-ucb": "#5a9e6f",
+    "log-nei": "#8a5aa8",
+    "thompson": "#d19a2a",
+    "random": "#999999",
+    "BoTorch rho-KG": "#c8553d",
+}
 
 
 def traces(results, peers):
@@ -41,12 +48,12 @@ def panel(problem, methods, left):
         out.append(f'<line x1="{px(0)}" x2="{px(steps)}" y1="{y:.1f}" y2="{y:.1f}" stroke="#ddd"/>')
         out.append(f'<text x="{left + 8}" y="{y + 4:.1f}">1e{decade}</text>')
     for k, (method, runs) in enumerate(sorted(methods.items())):
-        colour = COLOURS.get(method, "#5a9e6f")
+        colour = COLOURS.get(method, "#000000")
         bands = [quartiles([r[i] for r in runs if i < len(r)]) for i in range(min(map(len, runs)))]
         up = [f"{px(i):.1f},{py(b[2]):.1f}" for i, b in enumerate(bands)]
         down = [f"{px(i):.1f},{py(b[0]):.1f}" for i, b in reversed(list(enumerate(bands)))]
         middle = " ".join(f"{px(i):.1f},{py(b[1]):.1f}" for i, b in enumerate(bands))
-        out.append(f'<polygon points="{" ".join(up + down)}" fill="{colour}" opacity="0.15"/>')
+        out.append(f'<polygon points="{" ".join(up + down)}" fill="{colour}" opacity="0.1"/>')
         out.append(f'<polyline points="{middle}" fill="none" stroke="{colour}" stroke-width="2"/>')
         y = 30 + height + 20 + 14 * k
         out.append(f'<text x="{left + 45}" y="{y}" fill="{colour}">{method}, {len(runs)} seeds</text>')
@@ -63,7 +70,7 @@ def main():
         body += panel(problem, methods, 370 * k)
     count = len(body) and 370 * (k + 1)
     with open(target, "w") as f:
-        f.write(f'<svg xmlns="http://www.w3.org/2000/svg" width="{count}" height="320" font-family="sans-serif" font-size="12">')
+        f.write(f'<svg xmlns="http://www.w3.org/2000/svg" width="{count}" height="380" font-family="sans-serif" font-size="12">')
         f.write('<rect width="100%" height="100%" fill="white"/>' + "\n".join(body) + "</svg>\n")
 
 
