@@ -39,6 +39,35 @@ fn every_acquisition_runs_is_resumed_and_verified() {
 }
 
 #[test]
+fn the_acquisition_unless_named_follows_the_problem() {
+    for (problem, taken, other) in [
+        ("hartmann6", "log-nei", "rho-kg"),
+        ("branin11", "rho-kg", "log-nei"),
+    ] {
+        let case = Case::new();
+        let words = format!("run --problem {problem} --iterations 1 --n-initial 4 --quiet --out");
+        case.bo(&format!("{words} r")).ok();
+        case.bo(&format!("{words} s --acquisition {taken}")).ok();
+        case.bo(&format!("{words} t --acquisition {other}")).ok();
+        // Two rules may well choose the same pair, but not for the same worth.
+        let worths = |run: &str| -> Vec<String> {
+            let text = case.read(&format!("{run}/decisions.jsonl"));
+            let after = text.split("\"acquisition\":").skip(1);
+            after
+                .map(|rest| rest.split([',', '}']).next().unwrap().to_owned())
+                .collect()
+        };
+        assert_eq!(
+            evaluations(&case, "r"),
+            evaluations(&case, "s"),
+            "{problem}"
+        );
+        assert_eq!(worths("r"), worths("s"), "{problem}");
+        assert_ne!(worths("r"), worths("t"), "{problem}");
+    }
+}
+
+#[test]
 fn batches_are_alike_however_many_are_evaluated_at_once() {
     let case = Case::new();
     let batch = format!("{SMALL} --iterations 3 --batch 3");

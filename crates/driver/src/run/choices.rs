@@ -94,7 +94,12 @@ pub fn choices(study: &Study, problem: &Problem) -> Result<optimizer::Settings, 
         },
         risk: measure(study),
         acquisition: match study.acquisition {
-            Acquisition::RhoKg => AcquisitionKind::RhoKg,
+            // Without environments both end at the same x, but only log-nei has evaluated it by then
+            // (experiments/ordinary).
+            Acquisition::Auto if problem.environments == Environments::None => {
+                AcquisitionKind::LogNei
+            }
+            Acquisition::Auto | Acquisition::RhoKg => AcquisitionKind::RhoKg,
             Acquisition::CvUcb => AcquisitionKind::CvUcb,
             Acquisition::LogNei => AcquisitionKind::LogNei,
             Acquisition::Thompson => AcquisitionKind::Thompson,

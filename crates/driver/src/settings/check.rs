@@ -137,7 +137,7 @@ impl Settings {
             alpha,
             risk: raw.risk.unwrap_or(Risk::Cvar),
             k,
-            acquisition: raw.acquisition.unwrap_or(Acquisition::RhoKg),
+            acquisition: raw.acquisition.unwrap_or(Acquisition::Auto),
             surrogate: Surrogate {
                 kernel: raw.kernel.unwrap_or(Kernel::Matern52),
                 structure: raw.kernel_structure.unwrap_or(KernelStructure::Joint),

@@ -110,6 +110,8 @@ pub enum Risk {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Acquisition {
+    /// rho-kg; log-nei where there are no environments.
+    Auto,
     /// Knowledge gradient of the risk measure, exact.
     RhoKg,
     /// Risk of upper confidence bounds: cheap.

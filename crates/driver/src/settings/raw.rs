@@ -59,7 +59,7 @@ pub struct RawSettings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub k: Option<f64>,
 
-    /// What chooses the next (x, w) [default: rho-kg]
+    /// What chooses the next (x, w) [default: auto]
     #[arg(long, value_enum, help_heading = "Run")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub acquisition: Option<Acquisition>,
