@@ -1,7 +1,8 @@
 """Ordinary Bayesian optimisation of Hartmann 6: bo (two acquisitions), egobox and Optuna's GPSampler in turn, seed by seed.
 
-usage: python compare.py REGRET_EXAMPLE FIRST_SEED SEEDS OUT.jsonl
+usage: python compare.py REGRET_EXAMPLE FIRST_SEED SEEDS OUT.jsonl [PEER ...]
 
+Lines are added to OUT; the table is of all of them. Peers: "bo, rho-kg", "bo, log-nei", egobox, optuna (all unless named).
 14 initial points and 40 more for each. One JSON line per seed and peer:
 {"peer":..,"seed":..,"seconds":..,"cpu":..,"best":..,"recommended":..}; best = regret of the best point evaluated,
 recommended = regret of what is recommended (the same thing where a peer recommends its best observation).
@@ -74,21 +75,23 @@ PEERS = {"bo, rho-kg": run_bo("rho-kg"), "bo, log-nei": run_bo("log-nei"), "egob
 
 def main():
     example, first, seeds, out = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
-    lines = []
-    with open(out, "w") as file:
+    asked = sys.argv[5:] or list(PEERS)
+    with open(out, "a") as file:
         for seed in range(first, first + seeds):
-            for peer, run in PEERS.items():
+            for peer, run in [(peer, PEERS[peer]) for peer in asked]:
                 clock, used = time.perf_counter(), cpu()
                 best, recommended, inner = run(example, seed)
                 line = {"peer": peer, "seed": seed, "seconds": inner or time.perf_counter() - clock, "cpu": cpu() - used, "best": best, "recommended": recommended}
-                lines.append(line)
                 print(json.dumps(line), file=file, flush=True)
-    print("| peer | median regret, best seen | recommended | worst | CPU seconds, median | against egobox |\n| --- | --- | --- | --- | --- | --- |")
+    with open(out) as file:
+        lines = [json.loads(text) for text in file]
+    print("| peer | seeds | median regret, best seen | recommended | worst | CPU seconds, median | against egobox |\n| --- | --- | --- | --- | --- | --- | --- |")
     middle = lambda peer, key: float(np.median([l[key] for l in lines if l["peer"] == peer]))
-    for peer in PEERS:
+    for peer in dict.fromkeys(l["peer"] for l in lines):
+        count = sum(l["peer"] == peer for l in lines)
         worst = max(l["recommended"] for l in lines if l["peer"] == peer)
         ratio = middle(peer, "cpu") / middle("egobox", "cpu")
-        print(f"| {peer} | {middle(peer, 'best'):.3g} | {middle(peer, 'recommended'):.3g} | {worst:.3g} | {middle(peer, 'cpu'):.2f} | {ratio:.2f} |")
+        print(f"| {peer} | {count} | {middle(peer, 'best'):.3g} | {middle(peer, 'recommended'):.3g} | {worst:.3g} | {middle(peer, 'cpu'):.2f} | {ratio:.2f} |")
 
 
 if __name__ == "__main__":
