@@ -2,10 +2,10 @@
 //! uncertain.
 //!
 //! `E[max(risk(f(x, .)) - max_i risk(f(x_i, .)), 0)]` over the joint posterior of f at x and at a base of observed
-//! x_i (the incumbent and the best by the mean), in every environment of the decision; by [`SAMPLES`] quasi-Monte-Carlo
+//! x_i (the incumbent and the best by the mean), in every environment of the decision; by 128 quasi-Monte-Carlo
 //! samples that all candidates share. The max with 0 is made smooth, with a tail that falls like a square instead
 //! of vanishing, and the logarithm of the mean is what is climbed: where nothing is likely to be gained
-//! there is still a direction. The environment is the one that says most of the risk ([`super::informative`]) in
+//! there is still a direction. The environment is the one that says most of the risk (`informative`) in
 //! the samples that gain. Sources: Letham et al. (2019), *Constrained Bayesian optimization with noisy
 //! experiments*; Ament et al. (2023), *Unexpected improvements to expected improvement*.
 //!
@@ -193,7 +193,7 @@ impl<'a> NoisyGain<'a> {
     }
 }
 
-/// Standard normal numbers, `dimensions` x [`SAMPLES`]: scrambled Sobol points through the inverse distribution.
+/// Standard normal numbers, `dimensions` x 128: scrambled Sobol points through the inverse distribution.
 fn normals(dimensions: usize, seed: u32) -> Array2<f64> {
     let standard = Normal::standard();
     Array2::from_shape_fn((dimensions, SAMPLES), |(d, k)| {

@@ -1,8 +1,8 @@
 //! `thompson`: the x whose risk is best under one sample path of the posterior, and the environment there that says
 //! most of its risk.
 //!
-//! x maximises `risk(f(x, .))` of one path f ([`Path`]), climbed by its gradient; w is where an
-//! observation lowers the variance of the risk most ([`super::informative`]), the tail being the path's own.
+//! x maximises `risk(f(x, .))` of one path f (`path`), climbed by its gradient; w is where an
+//! observation lowers the variance of the risk most (`informative`), the tail being the path's own.
 //! Source: Thompson (1933); for functions Russo and Van Roy (2014). A new path is drawn for every decision.
 
 use super::informative::{falls, greatest};

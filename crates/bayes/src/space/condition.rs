@@ -3,10 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
+type Rule = dyn Fn(&[f64]) -> bool + Send + Sync;
+
 /// Says of a natural point of the domains whether it may be evaluated. It must give the same answer each time: what is
 /// decided depends on it.
 #[derive(Clone)]
-pub struct Condition(Arc<dyn Fn(&[f64]) -> bool + Send + Sync>);
+pub struct Condition(Arc<Rule>);
 
 impl Condition {
     /// From a rule on natural points.
