@@ -1,30 +1,53 @@
 //! `bo watch` follows a run to its end and never disturbs it; `bo doctor` says whether runs would finish here.
 
-use std::time::{Duration, Instant};
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
+use std::time::Duration;
 
 use crate::case::Case;
 
-const SLOW: &str = "read line\nid=${line#*\\\"id\\\":}\nid=${id%%,*}\nsleep 0.3\necho \"{\\\"id\\\":$id,\\\"value\\\":0.$id}\"\n";
+/// Answers once there is a file `go`.
+const WAITING: &str = "read line\nid=${line#*\\\"id\\\":}\nid=${id%%,*}\nwhile ! [ -e go ]; do sleep 0.05; done\necho \"{\\\"id\\\":$id,\\\"value\\\":0.$id}\"\n";
 
 #[test]
 fn watch_tells_each_change_and_ends_with_the_run() {
     let case = Case::new()
         .file("s.toml", "[x.a]\nlow = 0.0\nhigh = 1.0\n")
-        .file("o.sh", SLOW);
+        .file("o.sh", WAITING);
     case.bo("watch r").code(3).says(&["no run here"]);
     let run = "run --command 'sh o.sh' --space s.toml --n-initial 2 --iterations 4 --out r --quiet";
-    let mut child = case.command(run).spawn().unwrap();
-    let begun = Instant::now();
-    while !case.path("r/evaluations.jsonl").exists() && begun.elapsed() < Duration::from_secs(20) {
+    let mut child = case.command(run).stdout(Stdio::null()).spawn().unwrap();
+    while !case.path("r/run.json").exists() {
+        assert!(
+            child.try_wait().unwrap().is_none(),
+            "the run ended before it began"
+        );
         std::thread::sleep(Duration::from_millis(20));
     }
-    let done = case.bo("watch r").ok();
-    assert!(child.wait().unwrap().success());
-    done.prints(&[
-        "r: running",
-        "r: finished, iteration 4 of 4 complete",
-        "recommended after 4 iterations",
-    ]);
+    let mut watch = case
+        .command("watch r")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines();
+    let first = lines.next().unwrap().unwrap();
+    assert!(
+        first.starts_with("r: running, in its initial design"),
+        "{first}"
+    );
+    std::fs::write(case.path("go"), "").unwrap();
+    let rest: Vec<String> = lines.map(|line| line.unwrap()).collect();
+    assert!(
+        rest.iter()
+            .any(|line| line == "r: finished, iteration 4 of 4 complete"),
+        "{rest:?}"
+    );
+    assert!(
+        rest.iter()
+            .any(|line| line == "recommended after 4 iterations"),
+        "{rest:?}"
+    );
+    assert!(watch.wait().unwrap().success() && child.wait().unwrap().success());
 }
 
 /// All of it takes half a minute in a release build: `BO_DOCTOR=1` (`make doctor`).
