@@ -1,7 +1,7 @@
 //! Runs of every earlier format version can be read and go on, for ever. Decisions of another version of the program are
 //! another matter: only what was recorded is compared.
 
-#[allow(
+#[expect(
     dead_code,
     reason = "shared by test programs that each use a part of it"
 )]

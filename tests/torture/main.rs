@@ -8,7 +8,7 @@ mod disk;
 mod kills;
 mod power;
 #[path = "../runs/mod.rs"]
-#[allow(
+#[expect(
     dead_code,
     reason = "shared by test programs that each use a part of it"
 )]

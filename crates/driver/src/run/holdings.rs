@@ -4,6 +4,7 @@ use std::mem::size_of;
 
 use bo_bayes::optimizer::Observation;
 
+use super::mirror;
 use super::session::Session;
 use crate::record::{DecisionLine, EvaluationLine, IncumbentRecord};
 
@@ -30,6 +31,7 @@ impl Session<'_> {
     /// Names everything that stays until the next iteration.
     pub fn name_holdings(&self) {
         let told = self.optimizer.observations().len();
+        let modelled = mirror::model(self.optimizer.state()).map_or(0, |model| model.observed);
         let vectors = self.evaluations.capacity() * size_of::<EvaluationLine>()
             + self.decisions.capacity() * size_of::<DecisionLine>()
             + self.incumbents.capacity() * size_of::<Option<IncumbentRecord>>()
@@ -40,7 +42,7 @@ impl Session<'_> {
             self.kept_bytes + (vectors + incumbents) as u64,
         );
         self.ledger
-            .hold("factor", (told * told * size_of::<f64>()) as u64);
+            .hold("factor", modelled * modelled * size_of::<f64>() as u64);
         for (name, bytes) in self.objective.holds() {
             self.ledger.hold(&name, bytes);
         }
