@@ -28,7 +28,7 @@ fn uniform(index: usize, start: u32) -> f64 {
     let h = (index as u32)
         .wrapping_mul(2_654_435_761)
         .wrapping_add(start);
-    let h = scramble(scramble(h).wrapping_mul(0x45D9_F3B));
+    let h = scramble(scramble(h).wrapping_mul(0x045D_9F3B));
     f64::from(h) / 4_294_967_296.0 - 0.5
 }
 
