@@ -9,6 +9,7 @@ mod doctor;
 mod evaluate;
 mod event;
 mod exit;
+mod forecast;
 mod objective;
 mod picture;
 mod plan;

@@ -12,6 +12,7 @@ pub mod cgroup;
 mod clean;
 mod counting;
 pub mod device;
+pub mod gpu;
 pub mod host;
 mod ledger;
 mod meter;

@@ -3,7 +3,9 @@
 mod detect;
 mod doctor;
 mod evaluate;
+mod gpu;
 mod init;
+mod plan;
 mod point;
 mod report;
 mod result;
@@ -54,6 +56,10 @@ enum Command {
     Train(train::TrainArgs),
     /// Runs as one HTML file with figures
     Report(report::ReportArgs),
+    /// The memory a network will take here, and the batch that fits
+    Plan(plan::PlanArgs),
+    /// Memory of the GPUs and who holds it
+    Gpu(gpu::GpuArgs),
     /// Ends a run cleanly, from another terminal
     Stop(stop::StopArgs),
     /// Whether runs would die on this machine, and of what; exit code 1 if something would stop one
@@ -86,6 +92,8 @@ pub fn main() -> ExitCode {
         Command::Report(args) => report::main(&args),
         Command::Watch(args) => watch::main(&args),
         Command::Doctor(args) => doctor::main(&args),
+        Command::Plan(args) => plan::main(&args),
+        Command::Gpu(args) => gpu::main(&args),
         Command::Stop(args) => stop::main(&args),
         Command::Verify(args) => verify::main(&args),
         Command::Init(args) => init::main(&args),

@@ -1,0 +1,114 @@
+//! `bo plan`: the memory that a network will take here, and what fits, before anything is run.
+
+use bo_vision::edge::{EdgeModel, Purpose, Work};
+use clap::Args;
+
+use super::result::print;
+use crate::exit::Failure;
+use crate::forecast::{Cards, Forecast};
+use crate::settings::Origin;
+
+/// Flags of `bo plan`.
+#[derive(Args)]
+pub struct PlanArgs {
+    /// Edge network: compact, dexined, pidinet, pidinet-small, pidinet-tiny
+    #[arg(long, value_name = "NAME", default_value = "compact")]
+    edge_model: String,
+
+    /// Columns of an image (of a training crop)
+    #[arg(long, value_name = "PIXELS", default_value_t = 640)]
+    width: u32,
+
+    /// Rows of an image (of a training crop)
+    #[arg(long, value_name = "PIXELS", default_value_t = 480)]
+    height: u32,
+
+    /// Images at once
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    batch: usize,
+
+    /// A step of training instead of looking at images
+    #[arg(long)]
+    train: bool,
+
+    /// Host memory that may be taken, MiB [default: 80 % of the machine's memory or of the tightest cgroup limit]
+    #[arg(long, value_name = "N")]
+    host_memory_mb: Option<u64>,
+
+    /// Run the largest batch that is planned to fit once, and tell what it took
+    #[arg(long, conflicts_with_all = ["train", "cards"])]
+    probe: bool,
+
+    /// Recommended settings for cards of several sizes and every network instead
+    #[arg(long)]
+    cards: bool,
+
+    /// Share of a card's memory that may be taken, for --cards
+    #[arg(long, value_name = "SHARE", default_value_t = 0.8)]
+    gpu_memory_fraction: f64,
+
+    /// As one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Shows the plan.
+///
+/// # Errors
+/// A network that is not known, or a size that it does not take.
+pub fn main(args: &PlanArgs) -> Result<(), Failure> {
+    let refuse = |key: &str, reason: String, remedy: &str| Failure::Setting {
+        key: key.into(),
+        origin: Origin::Flag(format!("--{key}")),
+        reason,
+        remedy: remedy.into(),
+    };
+    let share = args.gpu_memory_fraction;
+    if !(share > 0.0 && share <= 1.0) {
+        let reason = format!("{share} is outside (0, 1]");
+        return Err(refuse(
+            "gpu-memory-fraction",
+            reason,
+            "type --gpu-memory-fraction 0.8",
+        ));
+    }
+    // larger ones are slips of the finger, and sums of bytes must not overflow
+    for (key, value, most) in [
+        ("width", u64::from(args.width), 100_000),
+        ("height", u64::from(args.height), 100_000),
+        ("batch", args.batch as u64, 4096),
+    ] {
+        if !(1..=most).contains(&value) {
+            let reason = format!("{value} is outside 1 .. {most}");
+            return Err(refuse(
+                key,
+                reason,
+                &format!("type --{key} with a number in that range"),
+            ));
+        }
+    }
+    let model: EdgeModel = args.edge_model.parse().map_err(|error| {
+        let remedy = "leave out --edge-model to plan for the network that ships";
+        refuse("edge-model", format!("{error}"), remedy)
+    })?;
+    if args.cards {
+        return print(&Cards::new(share)?, args.json);
+    }
+    let (height, width) = model.padded(args.height, args.width);
+    let work = Work {
+        model,
+        purpose: if args.train {
+            Purpose::Training
+        } else {
+            Purpose::Inference
+        },
+        batch: args.batch,
+        height,
+        width,
+    };
+    let mut forecast = Forecast::new(work, args.host_memory_mb.map(|mb| mb << 20))?;
+    if args.probe {
+        forecast.probe()?;
+    }
+    print(&forecast, args.json)
+}

@@ -1,0 +1,106 @@
+//! Settings recommended for cards of several sizes, from the planner itself.
+
+use std::fmt;
+
+use bo_vision::edge::{EdgeModel, Purpose, Work};
+use serde::Serialize;
+
+use super::largest_batch;
+use crate::exit::Failure;
+
+/// Memory of common cards, GB.
+const SIZES: [u64; 7] = [6, 8, 12, 16, 24, 48, 80];
+
+/// Side of a training crop.
+const CROP: usize = 192;
+
+/// The table.
+#[derive(Clone, Debug, Serialize)]
+pub struct Cards {
+    format: &'static str,
+    version: u32,
+    share: f64,
+    rows: Vec<Row>,
+}
+
+/// One network on one card.
+#[derive(Clone, Debug, Serialize)]
+struct Row {
+    gigabytes: u64,
+    model: EdgeModel,
+    /// Largest batch of 640 x 480 images.
+    images: usize,
+    /// Largest batch of 192 x 192 crops in training.
+    crops: usize,
+    /// The same for a batch of 16 crops: micro-batches whose gradients are added up.
+    accumulate: usize,
+}
+
+impl Cards {
+    /// For cards of which `share` may be taken.
+    ///
+    /// # Errors
+    /// None that sizes in use can cause.
+    pub fn new(share: f64) -> Result<Self, Failure> {
+        let mut rows = Vec::new();
+        for gigabytes in SIZES {
+            let room = (gigabytes as f64 * 1e9 * share) as u64;
+            for model in EdgeModel::ALL {
+                let work = |purpose, height, width| Work {
+                    model,
+                    purpose,
+                    batch: 1,
+                    height,
+                    width,
+                };
+                let images = largest_batch(&work(Purpose::Inference, 480, 640), room)?;
+                let crops = largest_batch(&work(Purpose::Training, CROP, CROP), room)?;
+                rows.push(Row {
+                    gigabytes,
+                    model,
+                    images,
+                    crops,
+                    accumulate: 16usize.div_ceil(crops.clamp(1, 16)),
+                });
+            }
+        }
+        Ok(Self {
+            format: "bo/cards",
+            version: 1,
+            share,
+            rows,
+        })
+    }
+}
+
+impl fmt::Display for Cards {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "largest batches within {:.0} % of a card, float32, as planned from the layers:",
+            100.0 * self.share
+        )?;
+        writeln!(
+            f,
+            "{:>6}  {:<14} {:>14} {:>20} {:>12}",
+            "card", "network", "640x480 images", "192x192 in training", "for 16 add up"
+        )?;
+        let most = |batch: usize| match batch {
+            super::LARGEST => format!("{batch}+"),
+            0 => "none".to_owned(),
+            batch => batch.to_string(),
+        };
+        for row in &self.rows {
+            writeln!(
+                f,
+                "{:>3} GB  {:<14} {:>14} {:>20} {:>12}",
+                row.gigabytes,
+                row.model.name(),
+                most(row.images),
+                most(row.crops),
+                row.accumulate
+            )?;
+        }
+        Ok(())
+    }
+}

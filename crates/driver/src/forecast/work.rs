@@ -1,0 +1,256 @@
+//! One piece of work against this machine's budget.
+
+use std::fmt;
+
+use bo_memory::budget::{self, Budget, Source};
+use bo_memory::{Counting, Ledger, host};
+use bo_vision::edge::{
+    EdgeModel, Footprint, Purpose, Tiles, Work, logits_within,
+};
+use image::RgbImage;
+use serde::Serialize;
+
+use super::remedy::{Remedy, remedies};
+use super::{footprint, largest_batch};
+use crate::exit::Failure;
+use crate::quantity::bytes;
+
+/// Host bytes that a loader worker holds of an image's pixel: decoded, enhanced, and the enhancement's
+/// own maps.
+const WORKER: u64 = 3 + 3 + 12;
+
+/// Layers listed on a screen.
+const LISTED: usize = 8;
+
+/// What a piece of work takes and whether it fits.
+#[derive(Clone, Debug, Serialize)]
+pub struct Forecast {
+    format: &'static str,
+    version: u32,
+    work: Work,
+    /// Of the network.
+    needs: Footprint,
+    host: Host,
+    budget: Budget,
+    fits: bool,
+    /// Largest batch that fits; 0 if one image does not.
+    largest_batch: usize,
+    /// How one image is cut where it does not fit whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tiles: Option<Tiled>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    probe: Option<Probe>,
+    remedies: Vec<Remedy>,
+}
+
+/// Host memory beside the network.
+#[derive(Clone, Copy, Debug, Serialize)]
+struct Host {
+    /// This program as it stands.
+    base: u64,
+    /// Threads that load images: a third of the cores.
+    workers: usize,
+    /// What they hold of one image each.
+    loading: u64,
+    /// The answer: a logit a pixel.
+    answer: u64,
+}
+
+#[derive(Clone, Copy, Debug, Serialize)]
+struct Tiled {
+    tiles: usize,
+    window: (usize, usize),
+    bytes: u64,
+}
+
+#[derive(Clone, Copy, Debug, Serialize)]
+struct Probe {
+    batch: usize,
+    predicted: u64,
+    measured: u64,
+}
+
+impl Forecast {
+    /// Plans `work` against `asked` bytes of host memory, or what the machine allows.
+    ///
+    /// # Errors
+    /// A size that the network does not take.
+    pub fn new(work: Work, asked: Option<u64>) -> Result<Self, Failure> {
+        let needs = footprint(&work)?;
+        let budget = budget::host(asked);
+        let pixels = (work.height * work.width) as u64;
+        let workers = std::thread::available_parallelism().map_or(1, |n| n.get().div_ceil(3));
+        let host = Host {
+            base: host::resident().map_or_else(Counting::in_use, |resident| resident.now),
+            workers,
+            loading: workers as u64 * WORKER * pixels,
+            answer: 4 * pixels * work.batch as u64,
+        };
+        let left = budget
+            .bytes
+            .saturating_sub(host.base + host.loading + host.answer);
+        let fits = needs.peak <= left;
+        let tiles = if fits || work.purpose == Purpose::Training {
+            None
+        } else {
+            let size = (work.height, work.width);
+            let room = left.saturating_sub(needs.model);
+            Tiles::fit(work.model, 1, size, room).ok().map(|tiles| {
+                let window = tiles.window(work.height, work.width);
+                let one = Work {
+                    batch: 1,
+                    height: window.0,
+                    width: window.1,
+                    ..work
+                };
+                Tiled {
+                    tiles: tiles.count(work.height, work.width),
+                    window,
+                    bytes: one.footprint().map_or(0, |needs| needs.peak),
+                }
+            })
+        };
+        Ok(Self {
+            format: "bo/memory-plan",
+            version: 1,
+            work,
+            largest_batch: largest_batch(&work, left)?,
+            remedies: if fits {
+                Vec::new()
+            } else {
+                remedies(&work, left)?
+            },
+            needs,
+            host,
+            budget,
+            fits,
+            tiles,
+            probe: None,
+        })
+    }
+
+    /// Runs the largest batch that fits, at most 16, on blank images, and notes what it took.
+    ///
+    /// # Errors
+    /// A network that needs a file of weights, no batch that fits, or a failure of the network.
+    pub fn probe(&mut self) -> Result<(), Failure> {
+        let failed = |reason: String| Failure::unexpected("probing", reason);
+        if self.work.model != EdgeModel::Compact {
+            let reason = format!(
+                "{} comes without weights; the default network has its own",
+                self.work.model
+            );
+            return Err(failed(reason));
+        }
+        let batch = self.largest_batch.min(16);
+        if batch == 0 {
+            return Err(failed("not even one image fits the budget whole".into()));
+        }
+        let network = self
+            .work
+            .model
+            .load(None, &candle_core::Device::Cpu)
+            .map_err(|error| failed(error.to_string()))?;
+        let Some(windowed) = network.windowed() else {
+            return Err(failed("this network cannot be run on windows".into()));
+        };
+        bo_vision::edge::convolution::warm_up();
+        let (height, width) = (self.work.height, self.work.width);
+        let images = vec![RgbImage::new(width as u32, height as u32); batch];
+        let refs: Vec<&RgbImage> = images.iter().collect();
+        let ledger = Ledger::new();
+        let scope = ledger.scope("probe");
+        logits_within(windowed, &refs, Tiles::whole(height, width))
+            .map_err(|error| failed(error.to_string()))?;
+        let report = scope.close();
+        let needs = footprint(&Work { batch, ..self.work })?;
+        self.probe = Some(Probe {
+            batch,
+            predicted: needs.beside_model() + 4 * (height * width * batch) as u64,
+            measured: report.peak.host - report.before.host,
+        });
+        Ok(())
+    }
+}
+
+impl fmt::Display for Forecast {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Work {
+            model,
+            purpose,
+            batch,
+            height,
+            width,
+        } = self.work;
+        let doing = match purpose {
+            Purpose::Inference => "looking at",
+            Purpose::Training => "training on",
+        };
+        writeln!(f, "{model}, {doing} {batch} x {width} x {height} pixels")?;
+        let needs = &self.needs;
+        let rows = [
+            ("model", needs.model),
+            ("optimiser", needs.optimiser),
+            ("gradients", needs.gradients),
+            ("activations", needs.activations),
+            ("input", needs.input),
+            ("working memory", needs.scratch),
+            ("network at its peak", needs.peak),
+            ("this program", self.host.base),
+            ("loading images", self.host.loading),
+            ("answer", self.host.answer),
+        ];
+        for (name, held) in rows.into_iter().filter(|(_, held)| *held > 0) {
+            writeln!(f, "  {name:<20} {:>9}", bytes(held))?;
+        }
+        writeln!(f, "  layers that hold most at the peak:")?;
+        for (layer, held) in needs.layers.iter().take(LISTED) {
+            writeln!(f, "    {layer:<24} {:>9}", bytes(*held))?;
+        }
+        let source = match self.budget.source {
+            Source::Asked => "asked for",
+            Source::Machine => "80 % of what machine and cgroups allow",
+            Source::Unknown => "the system tells no limit",
+        };
+        writeln!(f, "budget {}: {source}", bytes(self.budget.bytes))?;
+        if self.fits {
+            writeln!(
+                f,
+                "fits; the largest batch that does is {}",
+                self.largest_batch
+            )?;
+        } else {
+            writeln!(
+                f,
+                "does not fit; the largest batch that does is {}",
+                self.largest_batch
+            )?;
+        }
+        if let Some(tiled) = self.tiles {
+            let (height, width) = tiled.window;
+            writeln!(
+                f,
+                "bo sees it in {} tiles of at most {width} x {height} pixels, {} each, with the same result",
+                tiled.tiles,
+                bytes(tiled.bytes)
+            )?;
+        }
+        if let Some(probe) = self.probe {
+            writeln!(
+                f,
+                "probe: a batch of {} took {}, predicted were {}",
+                probe.batch,
+                bytes(probe.measured),
+                bytes(probe.predicted)
+            )?;
+        }
+        for remedy in &self.remedies {
+            writeln!(f, "remedy: {remedy}")?;
+        }
+        writeln!(
+            f,
+            "loader workers: {}, a third of the cores",
+            self.host.workers
+        )
+    }
+}
