@@ -3,7 +3,7 @@
 BO := target/release/bo
 OUT ?= checkpoints/run-$(shell date +%Y%m%d-%H%M%S)
 
-.PHONY: run test check fmt lint docs build setup torture deaths numerics masks bench
+.PHONY: footprint run test check fmt lint docs build setup torture deaths numerics masks bench
 
 run: build              ## the main job on the built-in weld scenes, into a fresh folder
 	$(BO) run --iterations 30 --alpha 0.1 --n-w 3 --out $(OUT)
@@ -48,6 +48,9 @@ advisories:             ## known faults of dependencies; needs cargo-deny or car
 
 fuzz:                   ## SECONDS_EACH (60) of fuzzing for every reader; needs nightly and cargo-fuzz
 	fuzz/run.sh
+
+footprint: setup        ## predicted memory of three networks against the ledger's measured peak, larger images
+	BO_FOOTPRINT_LONG=1 cargo test -p bo-vision --test footprint -- --nocapture
 
 masks: setup            ## 100,000 random masks, orientation fields and votes; time of region growing by pixels
 	BO_MASKS=100000 cargo test -p bo-vision --test random_maps -- --nocapture --test-threads 1

@@ -276,3 +276,35 @@ fn a_report_is_one_file_that_needs_nothing_else() {
     case.bo("report r nowhere").code(3).says(&["nowhere"]);
     assert_eq!(case.read("mine.html"), "precious");
 }
+
+#[test]
+fn plan_says_what_a_network_takes_and_what_fits() {
+    let case = Case::new();
+    case.bo("plan --width 12000 --height 8400 --host-memory-mb 3000")
+        .ok()
+        .prints(&["activations", "does not fit", "tiles of at most"]);
+    let plan = case
+        .bo("plan --edge-model dexined --train --batch 16 --width 192 --height 192 --host-memory-mb 1000 --json")
+        .ok()
+        .json();
+    assert_eq!(plan["format"], "bo/memory-plan");
+    assert_eq!(plan["fits"], false);
+    let needs = |key: &str| plan["needs"][key].as_u64().unwrap();
+    assert_eq!(needs("optimiser"), 2 * needs("model"));
+    assert!(!plan["remedies"].as_array().unwrap().is_empty());
+    case.bo("plan --probe --host-memory-mb 1000")
+        .ok()
+        .prints(&["probe: a batch of"]);
+    case.bo("plan --edge-model compcat")
+        .code(2)
+        .says(&["known are compact"]);
+}
+
+#[test]
+fn gpu_without_one_says_so() {
+    let case = Case::new();
+    let mut command = case.command("gpu");
+    let output = command.env("PATH", case.path("empty")).output().unwrap();
+    assert_eq!(output.status.code(), Some(6));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("no GPU: nvidia-smi"));
+}

@@ -4,9 +4,7 @@ use std::fmt;
 
 use bo_memory::budget::{self, Budget, Source};
 use bo_memory::{Counting, Ledger, host};
-use bo_vision::edge::{
-    EdgeModel, Footprint, Purpose, Tiles, Work, logits_within,
-};
+use bo_vision::edge::{EdgeModel, Footprint, Purpose, Tiles, Work, logits_within};
 use image::RgbImage;
 use serde::Serialize;
 
