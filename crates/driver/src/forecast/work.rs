@@ -152,7 +152,6 @@ impl Forecast {
         let Some(windowed) = network.windowed() else {
             return Err(failed("this network cannot be run on windows".into()));
         };
-        bo_vision::edge::convolution::warm_up();
         let (height, width) = (self.work.height, self.work.width);
         let images = vec![RgbImage::new(width as u32, height as u32); batch];
         let refs: Vec<&RgbImage> = images.iter().collect();
