@@ -201,7 +201,7 @@ fn plan(args: &EdgeArgs) -> Result<Plan, Failure> {
             &format!("type --{key} 1 or more"),
         ));
     }
-    if args.side % 8 != 0 || !(32..=1024).contains(&args.side) {
+    if !args.side.is_multiple_of(8) || !(32..=1024).contains(&args.side) {
         return Err(refuse(
             "side",
             format!("{} is no multiple of 8 from 32 to 1024", args.side),

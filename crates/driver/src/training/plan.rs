@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 use crate::exit::Failure;
 use crate::record::replace;
 
+/// A source of examples with its share.
+pub type Weighted = (f64, Box<dyn ExampleSource>);
+
 /// Seed of scenes and shapes that are trained on: none that a run looks at by default.
 const SEED: u64 = 0x0074_7261_696e;
 /// Share of crops from photographs, scenes and shapes.
@@ -104,7 +107,7 @@ impl Plan {
     ///
     /// # Errors
     /// A folder that cannot be read or holds no pair.
-    pub fn sources(&self) -> Result<Vec<(f64, Box<dyn ExampleSource>)>, Failure> {
+    pub fn sources(&self) -> Result<Vec<Weighted>, Failure> {
         let keep = |name: &str| {
             let digits: String = name.chars().take_while(char::is_ascii_digit).collect();
             !self.odd_only || digits.parse::<u64>().is_ok_and(|number| number % 2 == 1)
