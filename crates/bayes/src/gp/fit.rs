@@ -214,7 +214,7 @@ impl Ascent {
                 (self.starts, self.optima) = (ends.len(), optima);
             }
             let (n, w) = (ends.len() as f64, optima as f64);
-            if w * (w + 1.0) <= UNSEEN * n * (n - 1.0) {
+            if optima > 0 && w * (w + 1.0) <= UNSEEN * n * (n - 1.0) {
                 break;
             }
         }
