@@ -187,7 +187,7 @@ fn out_of_memory_asks_again_at_a_smaller_scale() {
     assert!(
         case.read("r/evaluations.jsonl")
             .lines()
-            .all(|line| line.contains("\"value\":0.75"))
+            .all(|line| line.contains("\"value\":0.75") && line.contains("\"scale\":0.75"))
     );
     let never = sh("echo \"{\\\"id\\\":$id,\\\"error\\\":\\\"full\\\",\\\"kind\\\":\\\"oom\\\"}\"");
     let case = Case::new().file("s.toml", ONE).file("o.sh", &never);

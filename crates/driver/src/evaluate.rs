@@ -252,7 +252,7 @@ impl Judge<'_> {
                 .cloned()
                 .unwrap_or_else(|| number.to_string());
             let score = match opened.objective.evaluate(&request) {
-                Outcome::Value(value) => Ok(value),
+                Outcome::Value(value) | Outcome::Reduced { value, .. } => Ok(value),
                 Outcome::Failed { reason, .. } => Err(reason),
                 Outcome::Stopped => return Err(Failure::unexpected("evaluating", "stopped")),
             };

@@ -206,6 +206,7 @@ const LONG: [Case; 3] = [
 ];
 
 #[test]
+#[expect(clippy::print_stderr, reason = "the table, for --nocapture")]
 fn predictions_lie_within_a_tenth_of_the_measured_peak() {
     // what threads make once and keep is not the network's; after this it is there
     inference(EdgeModel::Compact, 64, 64);

@@ -72,6 +72,13 @@ pub enum Status {
 pub enum Outcome {
     /// A finite number in the user's sign.
     Value(f64),
+    /// A finite number for which the objective was asked to do less work than the whole.
+    Reduced {
+        /// In the user's sign.
+        value: f64,
+        /// Share of the whole that was asked for, in (0, 1).
+        scale: f64,
+    },
     /// No value.
     Failed {
         /// Which kind of failure; never [`Status::Ok`].

@@ -22,6 +22,9 @@ pub struct EvaluationLine {
     pub value: Option<f64>,
     /// `ok`, `failed`, `oom`, `timeout`, `invalid`.
     pub status: String,
+    /// Share of the whole work that gave the value, where it was less than all of it (after `oom`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scale: Option<f64>,
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,

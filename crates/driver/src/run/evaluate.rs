@@ -257,6 +257,10 @@ impl Session<'_> {
             environment: request.query.environment.map(|row| row as u64),
             value,
             status: status.to_owned(),
+            scale: match outcome {
+                Outcome::Reduced { scale, .. } => Some(scale),
+                _ => None,
+            },
             reason,
             attempt: request.attempt,
             seconds,

@@ -33,8 +33,8 @@ pub fn observation(line: &EvaluationLine) -> Observation {
         },
         outcome: match line.value {
             None => optimizer::Outcome::Failed,
-            Some(value) if line.status == "ok" => optimizer::Outcome::Value(value),
-            Some(value) => optimizer::Outcome::Rough(value),
+            Some(value) if line.scale.is_some() => optimizer::Outcome::Rough(value),
+            Some(value) => optimizer::Outcome::Value(value),
         },
     }
 }
@@ -42,8 +42,10 @@ pub fn observation(line: &EvaluationLine) -> Observation {
 /// Value, status and reason as recorded. A value that is no number is a failure, whoever sent it.
 pub fn outcome(outcome: &Outcome) -> Option<(Option<f64>, &'static str, Option<String>)> {
     match outcome {
-        Outcome::Value(value) if value.is_finite() => Some((Some(*value), "ok", None)),
-        Outcome::Value(value) => {
+        Outcome::Value(value) | Outcome::Reduced { value, .. } if value.is_finite() => {
+            Some((Some(*value), "ok", None))
+        }
+        Outcome::Value(value) | Outcome::Reduced { value, .. } => {
             Some((None, "invalid", Some(format!("the objective gave {value}"))))
         }
         Outcome::Failed { status, reason } => Some((None, name(*status), Some(reason.clone()))),

@@ -79,8 +79,8 @@ pub struct RawSettings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input_warping: Option<bool>,
 
-    /// Learn a noise variance of its own for values with a status other than ok, such as those of a
-    /// smaller scale [default: false]
+    /// Learn a noise variance of its own for values that a program gave at a smaller scale, after it had
+    /// run out of memory [default: false]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", help_heading = "Model")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub noise_per_status: Option<bool>,

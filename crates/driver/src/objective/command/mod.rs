@@ -152,6 +152,7 @@ impl Objective for Command {
             (request.attempt, 1.0, 0, 0, 0);
         loop {
             match self.attempt(request, attempt, scale) {
+                Attempt::Value(value) if scale < 1.0 => return Outcome::Reduced { value, scale },
                 Attempt::Value(value) => return Outcome::Value(value),
                 Attempt::Stopped => return Outcome::Stopped,
                 Attempt::Failed(status, reason) => return Outcome::Failed { status, reason },
