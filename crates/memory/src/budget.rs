@@ -1,6 +1,6 @@
 //! How much a process may take: what was asked for, held to what the machine and its cgroups allow.
 //!
-//! Central function [`host`].
+//! Central function [`host()`].
 
 use serde::Serialize;
 

@@ -37,7 +37,7 @@ pub struct Slope {
 }
 
 impl Slope {
-    /// Takes the report of an iteration. `Some` when unnamed bytes have risen by more than [`BOUND`]
+    /// Takes the report of an iteration. `Some` when unnamed bytes have risen by more than `BOUND`
     /// an iteration (the median of the slopes of all pairs, Theil and Sen) with both halves of the
     /// window rising; then not again before the window is a new one.
     pub fn push(&mut self, report: &ScopeReport) -> Option<Growth> {
