@@ -3,7 +3,7 @@
 BO := target/release/bo
 OUT ?= checkpoints/run-$(shell date +%Y%m%d-%H%M%S)
 
-.PHONY: footprint run test check fmt lint docs build setup torture deaths numerics masks bench
+.PHONY: run test check fmt lint docs build setup torture numerics deaths doctor advisories fuzz footprint masks
 
 run: build              ## the main job on the built-in weld scenes, into a fresh folder
 	$(BO) run --iterations 30 --alpha 0.1 --n-w 3 --out $(OUT)
