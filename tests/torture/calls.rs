@@ -63,6 +63,7 @@ fn runs_killed_before_any_system_call_are_the_same_runs() {
     }
     let step = if long() { 1 } else { 12 };
     let mut killed: BTreeMap<String, usize> = BTreeMap::new();
+    let mut injected = 0;
     for seed in 0..if long() { 4 } else { 1 } {
         let bench = Bench::new();
         succeed(&mut run(&bench, "whole", seed));
@@ -84,6 +85,7 @@ fn runs_killed_before_any_system_call_are_the_same_runs() {
                 words.extend(["-e".into(), inject.into(), "-o".into(), "/dev/null".into()]);
                 let words: Vec<&std::ffi::OsStr> = words.iter().map(OsString::as_os_str).collect();
                 let output = traced(&run(&bench, &out, seed), &words).output().unwrap();
+                injected += 1;
                 *killed.entry(name.clone()).or_default() += usize::from(!output.status.success());
                 if path.join("run.json").exists() {
                     succeed(&mut bench.bo(&["resume", &out]));
@@ -97,5 +99,10 @@ fn runs_killed_before_any_system_call_are_the_same_runs() {
         }
     }
     eprintln!("killed before the call, promise held each time: {killed:?}");
-    assert!(killed.values().sum::<usize>() > 10, "{killed:?}");
+    // a run may end a call or two earlier than the one that was traced
+    let done = killed.values().sum::<usize>();
+    assert!(
+        injected > 5 && done * 5 >= injected * 4,
+        "{done} of {injected}: {killed:?}"
+    );
 }
