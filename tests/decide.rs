@@ -64,6 +64,11 @@ fn the_acquisition_unless_named_follows_the_problem() {
         );
         assert_eq!(worths("r"), worths("s"), "{problem}");
         assert_ne!(worths("r"), worths("t"), "{problem}");
+        let record = case.read("r/run.json");
+        assert!(
+            record.contains(&format!(r#""acquisition":"{taken}""#)),
+            "{record}"
+        );
     }
 }
 

@@ -59,6 +59,18 @@ fn corrupted_images_are_environments_and_a_deleted_cache_changes_nothing() {
         assert!(image["lines"].as_array().unwrap().len() <= 2);
         assert!(case.path(image["overlay"].as_str().unwrap()).is_file());
     }
+    let slip = case.file("slip.json", r#"{"nobody.png": [[0, 0, 9, 9]]}"#);
+    slip.bo("detect a --images a/worst --roi slip.json --out bare")
+        .ok()
+        .says(&["slip.json: no image is named nobody.png"]);
+    assert!(slip.path("bare").is_file() && slip.path("bare.pictures").is_dir());
+    let case = slip;
+    for threads in [
+        "detect a --images a/worst --threads 0",
+        "evaluate a --threads 100000",
+    ] {
+        case.bo(threads).code(2).says(&["threads"]);
+    }
     case.bo("detect a --images a --out none.json")
         .code(2)
         .says(&["no jpg, png or bmp"]);
@@ -77,6 +89,9 @@ fn training_leaves_weights_that_a_run_takes_and_is_never_overwritten() {
     case.bo(train)
         .code(2)
         .says(&["holds a training", "--resume"]);
+    case.bo("train edge --out t --resume --steps 9")
+        .code(2)
+        .says(&["--resume", "--steps"]);
     case.bo("train edge --out t --resume").ok();
     assert_eq!(
         std::fs::read(case.path("t/state.safetensors"))
@@ -87,4 +102,19 @@ fn training_leaves_weights_that_a_run_takes_and_is_never_overwritten() {
     assert_eq!(case.read("t/losses.jsonl").lines().count(), 2);
     case.bo("run --scenes 1 --weights t/weights.safetensors --dry-run")
         .ok();
+
+    let from = |out: &str| train.replace("--out t", &format!("--out u --start {out}"));
+    case.bo(&from("t/losses.svg")).code(2).says(&["--start"]);
+    assert!(!case.path("u").exists());
+    case.bo(&from("t/weights.safetensors")).ok();
+    let losses = case.read("u/losses.jsonl");
+    assert_ne!(losses, case.read("t/losses.jsonl"));
+    // killed before its first checkpoint, it still begins with the weights that were named
+    std::fs::remove_file(case.path("u/state.safetensors")).unwrap();
+    case.bo("train edge --out u --resume").ok();
+    assert_eq!(losses, case.read("u/losses.jsonl"));
+    std::fs::write(case.path("u/state.safetensors"), "no tensors").unwrap();
+    case.bo("train edge --out u --resume")
+        .code(3)
+        .says(&["state.safetensors"]);
 }

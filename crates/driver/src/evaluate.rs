@@ -13,12 +13,14 @@ use bo_vision::pipeline::{Examination, PARAMETERS, Scratch};
 use rayon::prelude::*;
 use serde::Serialize;
 use serde_json::Value;
+use signal_hook::consts::SIGTERM;
 
 use crate::exit::Failure;
 use crate::objective::{LineImages, Opened, Outcome, Query, Request};
 use crate::picture::save;
 use crate::quantity::value;
 use crate::record::Manifest;
+use crate::run::StopFlag;
 use crate::settings::Origin;
 use crate::summary::shown;
 
@@ -211,12 +213,13 @@ impl Judge<'_> {
     /// Scores of x on all environments of any objective. Asks it once for each.
     ///
     /// # Errors
-    /// Continuous environments of a program (there are too many to ask for), or no value at all.
+    /// Continuous environments of a program (there are too many to ask for), no value at all, or a signal.
     pub fn objective(
         &self,
         opened: &mut Opened,
         x: &[f64],
         seed: u64,
+        stop: &StopFlag,
     ) -> Result<Evaluation, Failure> {
         let environments = &opened.problem.environments;
         if matches!(environments, Environments::Continuous(_))
@@ -254,7 +257,12 @@ impl Judge<'_> {
             let score = match opened.objective.evaluate(&request) {
                 Outcome::Value(value) | Outcome::Reduced { value, .. } => Ok(value),
                 Outcome::Failed { reason, .. } => Err(reason),
-                Outcome::Stopped => return Err(Failure::unexpected("evaluating", "stopped")),
+                Outcome::Stopped => {
+                    opened.objective.stop();
+                    return Err(Failure::Said {
+                        code: 128_u8.wrapping_add(stop.asked().unwrap_or(SIGTERM) as u8),
+                    });
+                }
             };
             scored.push(Scored::new(name, score));
         }

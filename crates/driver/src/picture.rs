@@ -37,11 +37,8 @@ pub fn draw(
     overlay.into_image()
 }
 
-/// Writes a picture as PNG into `folder`, made if absent, under a name made of `name`; answers the path.
-///
-/// # Errors
-/// The folder or file cannot be written.
-pub fn save(picture: &RgbImage, folder: &Path, name: &str) -> Result<PathBuf, Failure> {
+/// A name without the characters that a shell or a file system may trip over; two names may become one.
+pub fn plain(name: &str) -> String {
     let plain = |c: char| {
         if c.is_alphanumeric() || "._-".contains(c) {
             c
@@ -49,10 +46,15 @@ pub fn save(picture: &RgbImage, folder: &Path, name: &str) -> Result<PathBuf, Fa
             '-'
         }
     };
-    let path = folder.join(format!(
-        "{}.png",
-        name.chars().map(plain).collect::<String>()
-    ));
+    name.chars().map(plain).collect()
+}
+
+/// Writes a picture as PNG into `folder`, made if absent, under a name made of `name`; answers the path.
+///
+/// # Errors
+/// The folder or file cannot be written.
+pub fn save(picture: &RgbImage, folder: &Path, name: &str) -> Result<PathBuf, Failure> {
+    let path = folder.join(format!("{}.png", plain(name)));
     let written = std::fs::create_dir_all(folder)
         .map_err(image::ImageError::from)
         .and_then(|()| picture.save(&path));

@@ -17,14 +17,14 @@ pub struct Gpu {
     pub uuid: String,
     /// What it is.
     pub name: String,
-    /// All of its memory.
-    pub total: u64,
+    /// All of its memory; `None`, here and below, where the driver does not tell.
+    pub total: Option<u64>,
     /// Taken by programs.
-    pub used: u64,
-    /// Kept by the driver; `None` where it does not tell.
+    pub used: Option<u64>,
+    /// Kept by the driver.
     pub reserved: Option<u64>,
     /// Neither.
-    pub free: u64,
+    pub free: Option<u64>,
     /// Who holds memory, the most first.
     pub holders: Vec<Holder>,
 }
@@ -94,10 +94,10 @@ fn parse(gpus: &str, holders: &str) -> Result<Vec<Gpu>, GpuError> {
             index: index.parse().map_err(|_| bad())?,
             uuid: uuid.to_owned(),
             name: name.to_owned(),
-            total: mebibytes(total).ok_or_else(bad)?,
-            used: mebibytes(used).ok_or_else(bad)?,
+            total: mebibytes(total),
+            used: mebibytes(used),
             reserved: mebibytes(reserved),
-            free: mebibytes(free).ok_or_else(bad)?,
+            free: mebibytes(free),
             holders: Vec::new(),
         });
     }
@@ -135,14 +135,19 @@ mod tests {
     #[test]
     fn the_tools_table_is_read_with_what_it_does_not_know() {
         let gpus = "0, GPU-a, NVIDIA RTX 2060, 6144, 1500, 4400, 244\n\
-                    1, GPU-b, NVIDIA H200, 143771, 4, 143156, [N/A]\n";
+                    1, GPU-b, NVIDIA H200, 143771, 4, 143156, [N/A]\n\
+                    2, GPU-c, NVIDIA GB10, [N/A], [N/A], [N/A], [N/A]\n";
         let holders = "GPU-a, 42, 300, /usr/bin/python3, -m train\nGPU-a, 7, [N/A], Xorg\n\
                        GPU-a, 9, 1000, bo\n";
         let found = parse(gpus, holders).unwrap();
-        assert_eq!(found.len(), 2);
+        assert_eq!(found.len(), 3);
+        assert_eq!(
+            (found[2].total, found[2].used, found[2].free),
+            (None, None, None)
+        );
         assert_eq!(
             (found[0].total, found[0].reserved),
-            (6144 << 20, Some(244 << 20))
+            (Some(6144 << 20), Some(244 << 20))
         );
         assert_eq!(found[1].reserved, None);
         let pids: Vec<u32> = found[0].holders.iter().map(|holder| holder.pid).collect();

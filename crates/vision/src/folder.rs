@@ -300,6 +300,11 @@ impl Photographs {
         self.files.is_empty()
     }
 
+    /// File names of all images.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
     /// File name of image `index`.
     pub fn name(&self, index: usize) -> &str {
         &self.names[index]

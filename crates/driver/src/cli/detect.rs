@@ -11,7 +11,7 @@ use crate::detect::{Detection, Rois};
 use crate::exit::Failure;
 use crate::objective::{open_eyes, parameters, refused};
 use crate::record::{History, replace};
-use crate::run::{World, recorded_settings, watch_signals};
+use crate::run::{World, recorded_settings, watch_signals, workers};
 use crate::settings::{Origin, RawSettings, Settings};
 
 /// Flags of `bo detect`.
@@ -25,7 +25,7 @@ pub struct DetectArgs {
     #[arg(long, value_name = "DIR")]
     images: PathBuf,
 
-    /// File for lines and corner points (JSON); pictures go into a folder beside it, named like it
+    /// File for lines and corner points (JSON); pictures go into a folder beside it, named like it or like it with .pictures
     #[arg(long, value_name = "FILE", default_value = "lines.json")]
     out: PathBuf,
 
@@ -69,16 +69,12 @@ pub fn main(args: &DetectArgs) -> Result<(), Failure> {
     }
     let flags = RawSettings {
         device: args.device.clone(),
+        threads: args.threads,
         ..RawSettings::default()
     };
     let merged = flags.over(recorded_settings(&history.manifest)?.at(&args.run).into());
     let settings = Settings::check(&merged, &|key| Origin::Flag(format!("--{key}")))?;
-    if let Some(threads) = args.threads {
-        // Only this process's first pool counts; results do not depend on it.
-        let _ = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .build_global();
-    }
+    workers(args.threads);
     let x = point(&args.run, args.x.as_deref(), &history)?;
     let rois = args
         .roi
@@ -87,12 +83,19 @@ pub fn main(args: &DetectArgs) -> Result<(), Failure> {
         .transpose()?
         .unwrap_or_default();
     let photographs = Photographs::open(&args.images).map_err(|error| refused(&error))?;
+    if let (Some(file), Some(unused)) = (&args.roi, rois.unused(photographs.names())) {
+        notify(&[format!("{}: no image is named {unused}", file.display())]);
+    }
     let world = World::default();
     watch_signals(&world.stop)?;
     let (eyes, notices) = open_eyes(&settings, &world.surroundings(&settings))?;
     notify(&notices);
     let named = (history.manifest.named_x(&x), parameters(&x));
-    let overlays = args.out.with_extension("");
+    // a name without an extension is the file's own
+    let overlays = match args.out.extension() {
+        Some(_) => args.out.with_extension(""),
+        None => args.out.with_extension("pictures"),
+    };
     let detection = Detection::new(&photographs, &eyes, &rois, named, &overlays)?;
     notify(&detection.failures());
     let text = serde_json::to_vec(&detection)

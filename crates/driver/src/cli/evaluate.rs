@@ -10,7 +10,7 @@ use crate::evaluate::Judge;
 use crate::exit::Failure;
 use crate::objective::{self, LineImages};
 use crate::record::{History, Manifest};
-use crate::run::{World, foreign, measure, recorded_settings, trusted, watch_signals};
+use crate::run::{World, foreign, measure, recorded_settings, trusted, watch_signals, workers};
 use crate::settings::{Environment, ObjectiveSettings, Origin, RawSettings, Settings};
 
 /// Flags of `bo evaluate`.
@@ -82,12 +82,7 @@ pub fn main(args: &EvaluateArgs) -> Result<(), Failure> {
     let manifest = &history.manifest;
     trusted(manifest, foreign(&args.run), args.command.as_deref())?;
     let settings = settings(args, manifest)?;
-    if let Some(threads) = args.threads {
-        // Only this process's first pool counts; results do not depend on it.
-        let _ = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .build_global();
-    }
+    workers(args.threads);
     let x = point(&args.run, args.x.as_deref(), &history)?;
     let world = World::default();
     watch_signals(&world.stop)?;
@@ -114,7 +109,13 @@ pub fn main(args: &EvaluateArgs) -> Result<(), Failure> {
         _ => {
             let mut opened = objective::open(&settings, surroundings)?;
             notify(&opened.notices);
-            judge.objective(&mut opened, &x, settings.study().seed)?
+            judge
+                .objective(&mut opened, &x, settings.study().seed, &world.stop)
+                .inspect_err(|failure| {
+                    if matches!(failure, Failure::Said { .. }) {
+                        notify(&["stopped: nothing was measured".to_owned()]);
+                    }
+                })?
         }
     };
     print(&evaluation, args.json)
@@ -136,6 +137,7 @@ fn settings(args: &EvaluateArgs, manifest: &Manifest) -> Result<Settings, Failur
         environments: args.environments,
         environment_seed: args.environment_seed,
         device: args.device.clone(),
+        threads: args.threads,
         ..RawSettings::default()
     };
     let other = ["images", "labels", "scenes", "environment"]

@@ -55,19 +55,18 @@ impl fmt::Display for Table {
         for gpu in &self.gpus {
             writeln!(f, "cuda:{}  {}", gpu.index, gpu.name)?;
             let rows = [
-                ("total", Some(gpu.total)),
-                ("used", Some(gpu.used)),
+                ("total", gpu.total),
+                ("used", gpu.used),
                 ("reserved", gpu.reserved),
-                ("free", Some(gpu.free)),
+                ("free", gpu.free),
             ];
             for (name, held) in rows {
-                match held {
-                    Some(held) => {
-                        let share = 100.0 * held as f64 / gpu.total.max(1) as f64;
-                        writeln!(f, "  {name:<9} {:>10}  {share:5.1} %", bytes(held))?;
-                    }
-                    None => writeln!(f, "  {name:<9} {:>10}", "not told")?,
+                let words = held.map_or("not told".to_owned(), bytes);
+                write!(f, "  {name:<9} {words:>10}")?;
+                if let (Some(held), Some(total)) = (held, gpu.total) {
+                    write!(f, "  {:5.1} %", 100.0 * held as f64 / total.max(1) as f64)?;
                 }
+                writeln!(f)?;
             }
             if gpu.holders.is_empty() {
                 writeln!(f, "  held by no process that the driver shows")?;

@@ -77,6 +77,7 @@ pub fn main(args: &PlanArgs) -> Result<(), Failure> {
         ("width", u64::from(args.width), 100_000),
         ("height", u64::from(args.height), 100_000),
         ("batch", args.batch as u64, 4096),
+        ("host-memory-mb", args.host_memory_mb.unwrap_or(1), 1 << 40),
     ] {
         if !(1..=most).contains(&value) {
             let reason = format!("{value} is outside 1 .. {most}");

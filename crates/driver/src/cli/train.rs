@@ -95,7 +95,10 @@ struct EdgeArgs {
     checkpoint_every: usize,
 
     /// Go on with the training in --out, by its own settings
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = [
+        "images", "edges", "scenes", "odd_only", "start", "steps", "batch", "accumulate",
+        "side", "learning_rate", "augmentation", "seed", "judge_every", "patience", "checkpoint_every",
+    ])]
     resume: bool,
 }
 
@@ -110,9 +113,6 @@ pub fn main(args: &TrainArgs) -> Result<(), Failure> {
         false => plan(args)?,
     };
     let sources = plan.sources()?;
-    if !args.resume {
-        plan.begin(&args.out)?;
-    }
     let stop = StopFlag::default();
     watch_signals(&stop)?;
     let course = Course::open(&plan, &args.out, args.resume, &candle_core::Device::Cpu)?;

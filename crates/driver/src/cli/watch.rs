@@ -33,7 +33,9 @@ pub fn main(args: &WatchArgs) -> Result<(), Failure> {
             view.end(&state);
             return Ok(());
         }
-        view.show(&state);
+        if view.show(&state).is_err() {
+            return Ok(());
+        }
         std::thread::sleep(PAUSE);
     }
 }
@@ -55,19 +57,17 @@ impl View {
         }
     }
 
-    /// A terminal that has gone away ends the command with the next look at nothing: what cannot be written is dropped.
-    fn show(&mut self, state: &State) {
+    /// Fails when nobody reads any more.
+    fn show(&mut self, state: &State) -> std::io::Result<()> {
         let text = match &self.terminal {
             Some(_) => state.to_string(),
             None => state.line(),
         };
         if text == self.last {
-            return;
+            return Ok(());
         }
         match &self.terminal {
-            None => {
-                let _ = writeln!(std::io::stdout(), "{text}");
-            }
+            None => writeln!(std::io::stdout(), "{text}")?,
             Some(terminal) => {
                 let (height, width) = terminal.size();
                 // a line that wraps or a screen that scrolls could not be drawn over
@@ -76,12 +76,16 @@ impl View {
                     .take(usize::from(height).saturating_sub(1))
                     .map(|line| console::truncate_str(line, usize::from(width), ""))
                     .collect();
-                let _ = terminal.clear_last_lines(self.drawn);
-                let _ = terminal.write_line(&lines.join("\n"));
+                terminal.clear_last_lines(self.drawn)?;
+                terminal.write_line(&lines.join(
+                    "
+",
+                ))?;
                 self.drawn = lines.len();
             }
         }
         self.last = text;
+        Ok(())
     }
 
     /// The whole state once more, to stay.

@@ -19,7 +19,7 @@ use serde_json::Value;
 use super::Rois;
 use crate::exit::Failure;
 use crate::objective::Eyes;
-use crate::picture::{draw, save};
+use crate::picture::{draw, plain, save};
 
 /// How far beyond their ends two lines may meet, as a share of the image's diagonal.
 const REACH: f32 = 0.03;
@@ -84,15 +84,16 @@ impl Detection {
         (x, parameters): (BTreeMap<String, Value>, LineParameters),
         overlays: &Path,
     ) -> Result<Self, Failure> {
-        let images = (0..photographs.len())
-            .into_par_iter()
-            .map_init(Scratch::default, |scratch, index| {
+        let images = picture_names(photographs.names())
+            .par_iter()
+            .enumerate()
+            .map_init(Scratch::default, |scratch, (index, file)| {
                 Detected::new(
                     photographs,
                     index,
                     (eyes, rois),
                     &parameters,
-                    (scratch, overlays),
+                    (scratch, overlays, file),
                 )
             })
             .collect::<Result<_, _>>()?;
@@ -111,13 +112,27 @@ impl Detection {
     }
 }
 
+/// A name for the picture of each image: the image's own, its number before it where another's would be the same.
+fn picture_names(images: &[String]) -> Vec<String> {
+    let names: Vec<String> = images.iter().map(|image| plain(image)).collect();
+    let mut count: BTreeMap<&str, usize> = BTreeMap::new();
+    for name in &names {
+        *count.entry(name).or_default() += 1;
+    }
+    let of = |(index, name): (usize, &String)| match count[name.as_str()] {
+        1 => name.clone(),
+        _ => format!("{index}-{name}"),
+    };
+    names.iter().enumerate().map(of).collect()
+}
+
 impl Detected {
     fn new(
         photographs: &Photographs,
         index: usize,
         (eyes, rois): (&Eyes, &Rois),
         parameters: &LineParameters,
-        (scratch, overlays): (&mut Scratch, &Path),
+        (scratch, overlays, file): (&mut Scratch, &Path, &str),
     ) -> Result<Self, Failure> {
         let name = photographs.name(index).to_owned();
         let mut detected = Self {
@@ -151,7 +166,7 @@ impl Detected {
             |line: &bo_vision::pipeline::DetectedLine| Some((kind(line.region)?, line.segment));
         let corners = Corners::from_lines(&lines.iter().filter_map(of_kind).collect::<Vec<_>>());
         let picture = draw(&pixels, None, &regions, &lines, &corners);
-        detected.overlay = Some(save(&picture, overlays, &name)?);
+        detected.overlay = Some(save(&picture, overlays, file)?);
         let named = CORNER_NAMES.into_iter().zip(corners.points);
         detected.corners = named
             .filter_map(|(name, point)| Some((name, at(point?))))
@@ -214,6 +229,13 @@ impl fmt::Display for Detection {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_picture_is_written_over_another() {
+        let images = ["a b.png", "a+b.png", "c.png"].map(str::to_owned);
+        let expected = ["0-a-b.png", "1-a-b.png", "c.png"];
+        assert_eq!(picture_names(&images), expected);
+    }
 
     #[test]
     fn lines_meet_inside_the_image_and_near_their_ends() {

@@ -3,7 +3,7 @@
 //! A JSON object by image name, by name without extension, or `"*"` for every other image; each holds a list of
 //! regions, `[left, top, right, bottom]` in pixels or `{"bounds": [..], "kind": "fillet"}`. In a region one line is found.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use bo_vision::geometry::Rect;
@@ -90,12 +90,26 @@ impl Rois {
 
     /// Regions of the image `name`; none means the whole image.
     pub fn of(&self, name: &str) -> &[Roi] {
-        let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
-        let found = [name, stem, "*"]
+        let found = [name, stem(name), "*"]
             .into_iter()
             .find_map(|name| self.by_name.get(name));
         found.map_or(&[], Vec::as_slice)
     }
+
+    /// Names that no image has, in one line; a slip of the finger among them would go unnoticed.
+    pub fn unused<'n>(&self, images: impl IntoIterator<Item = &'n String>) -> Option<String> {
+        let mut unused: BTreeSet<&str> = self.by_name.keys().map(String::as_str).collect();
+        unused.remove("*");
+        for name in images {
+            unused.remove(name.as_str());
+            unused.remove(stem(name));
+        }
+        (!unused.is_empty()).then(|| unused.into_iter().collect::<Vec<_>>().join(", "))
+    }
+}
+
+fn stem(name: &str) -> &str {
+    name.rsplit_once('.').map_or(name, |(stem, _)| stem)
 }
 
 #[cfg(test)]
@@ -110,6 +124,8 @@ mod tests {
         assert_eq!(rois.of("b.png"), []);
         assert_eq!(rois.of("c.png")[0].bounds.bottom, 6);
         assert_eq!(Rois::default().of("c.png"), []);
+        let names = ["a.jpg", "c.png"].map(str::to_owned);
+        assert_eq!(rois.unused(&names).unwrap(), "b.png");
         for (text, said) in [
             (
                 r#"{"a": [[3, 1, 3, 6]]}"#,

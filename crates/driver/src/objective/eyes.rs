@@ -1,6 +1,6 @@
 //! Seeing images: the network on its device, and the store of what it once said.
 //!
-//! Central type: [`Eyes`]. What is seen depends on pixels, corruption, network, preprocessing and kind of device,
+//! Central type: [`Eyes`]. What is seen depends on pixels, corruption, network, preprocessing and type of device or processor,
 //! and always comes in the form in which it is kept.
 
 use std::sync::Arc;
@@ -17,6 +17,7 @@ use image::RgbImage;
 use super::Surroundings;
 use super::device::Chosen;
 use crate::exit::Failure;
+use crate::record::cpu;
 use crate::settings::{Origin, Settings};
 
 /// Most memory for what is kept; less where the budget is small. The rest is in files.
@@ -27,6 +28,8 @@ pub struct Eyes {
     network: Box<dyn EdgeNetwork>,
     device: Chosen,
     store: KeptStore,
+    /// Where what is kept was computed.
+    place: String,
     log: Arc<dyn Fn(&str) + Send + Sync>,
 }
 
@@ -76,9 +79,15 @@ impl Eyes {
             )
         })?;
         let network = within(network, &device, host, surroundings);
+        // numbers are the same bit for bit only on the same type of processor
+        let place = match device.kind() {
+            "cpu" => format!("cpu {}", cpu()),
+            kind => kind.to_owned(),
+        };
         Ok(Self {
             network,
             device,
+            place,
             store,
             log: Arc::clone(&surroundings.log),
         })
@@ -100,7 +109,7 @@ impl Eyes {
             corruption: corruption.key(),
             network: self.network.fingerprint().to_owned(),
             preprocessing: pipeline::preprocessing(),
-            device: self.device.kind().to_owned(),
+            device: self.place.clone(),
         };
         let kept = self.store.get_or_compute(&key, || {
             let pixels = corruption.apply(&load()?, &self.device.device)?;

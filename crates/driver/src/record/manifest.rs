@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::seal::Sealed;
+use crate::settings::Acquisition;
 
 /// What a run is. `fixed` and `hashes` may never change in a run, `free` may.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -129,12 +130,23 @@ impl Manifest {
         check("w", self.w == other.w);
         check("environments", self.environments == other.environments);
         for name in self.fixed.keys() {
-            check(name, self.fixed.get(name) == other.fixed.get(name));
+            check(name, self.setting(name) == other.setting(name));
         }
         for name in keys(&self.hashes, &other.hashes) {
             check(name, self.hashes.get(name) == other.hashes.get(name));
         }
         found
+    }
+
+    /// A fixed setting. Runs begun before the record named what it stands for hold the acquisition `auto`.
+    fn setting(&self, name: &str) -> Option<Value> {
+        let value = self.fixed.get(name)?.clone();
+        match serde_json::from_value::<Acquisition>(value.clone()) {
+            Ok(acquisition) if name == "acquisition" => {
+                serde_json::to_value(acquisition.fitted(!self.w.is_empty())).ok()
+            }
+            _ => Some(value),
+        }
     }
 }
 

@@ -93,12 +93,10 @@ pub fn choices(study: &Study, problem: &Problem) -> Result<optimizer::Settings, 
             settings::Look::Count(asked) => Look::Count(asked.min(count.unwrap_or(asked))),
         },
         risk: measure(study),
-        acquisition: match study.acquisition {
-            // Without environments both end at the same x, but only log-nei has evaluated it by then
-            // (experiments/ordinary).
-            Acquisition::Auto if problem.environments == Environments::None => {
-                AcquisitionKind::LogNei
-            }
+        acquisition: match study
+            .acquisition
+            .fitted(problem.environments != Environments::None)
+        {
             Acquisition::Auto | Acquisition::RhoKg => AcquisitionKind::RhoKg,
             Acquisition::CvUcb => AcquisitionKind::CvUcb,
             Acquisition::LogNei => AcquisitionKind::LogNei,

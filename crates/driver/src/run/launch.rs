@@ -118,18 +118,23 @@ pub fn free(out: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
+/// So many worker threads for this process, where a number was given and checked.
+pub fn workers(threads: Option<usize>) {
+    if let Some(threads) = threads {
+        // a pool that exists already keeps its size: results do not depend on it
+        let _ = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build_global();
+    }
+}
+
 /// Opens the objective and puts the optimiser together.
 pub(super) fn prepare(
     settings: &Settings,
     world: &World,
     reporter: &mut dyn Reporter,
 ) -> Result<Setup, Failure> {
-    if let Some(threads) = settings.means().threads {
-        // a pool that exists already keeps its size: results do not depend on it
-        let _ = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .build_global();
-    }
+    workers(settings.means().threads);
     if let Some(message) = objective::preparing(settings) {
         let level = Level::Info;
         reporter.event(&RunEvent::Notice { level, message });
@@ -144,13 +149,20 @@ pub(super) fn prepare(
             message,
         });
     }
-    Setup::new(
+    let setup = Setup::new(
         &settings,
         opened.problem,
         choices,
         opened.objective,
         world.stop.clone(),
-    )
+    )?;
+    if settings.means().jobs > 1 && setup.workers.is_empty() {
+        reporter.event(&RunEvent::Notice {
+            level: Level::Info,
+            message: "evaluated one at a time, on all cores: --jobs has no effect".into(),
+        });
+    }
+    Ok(setup)
 }
 
 /// What `bo resume` was asked.

@@ -21,7 +21,7 @@ mod trust;
 mod verify;
 
 pub use choices::{choices, measure};
-pub use launch::{ResumeRequest, Total, World, free, recorded_settings, resume, start};
+pub use launch::{ResumeRequest, Total, World, free, recorded_settings, resume, start, workers};
 pub use setup::{Schedule, Setup};
 pub use signal::watch_signals;
 pub use stop::{End, Stop, StopFlag, StopRequest};

@@ -124,6 +124,18 @@ pub enum Acquisition {
     Random,
 }
 
+impl Acquisition {
+    /// What `auto` stands for. Without environments both end at the same x, but only log-nei has evaluated it by then
+    /// (experiments/ordinary).
+    pub fn fitted(self, environments: bool) -> Self {
+        match self {
+            Self::Auto if environments => Self::RhoKg,
+            Self::Auto => Self::LogNei,
+            named => named,
+        }
+    }
+}
+
 /// What an environment of labelled images is, by its name on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
@@ -365,9 +377,14 @@ impl Settings {
         self
     }
 
-    /// With a number of environments to look at that there are: an n_w that was not written falls to all of a
-    /// smaller set. One that was written stays, to be refused where it is too large.
+    /// With the acquisition that `auto` stands for here, and with a number of environments to look at that there are:
+    /// an n_w that was not written falls to all of a smaller set. One that was written stays, to be refused where it is
+    /// too large.
     pub fn fitted(mut self, environments: &Environments) -> Self {
+        self.study.acquisition = self
+            .study
+            .acquisition
+            .fitted(*environments != Environments::None);
         if let (Environments::Finite(finite), Look::Count(default)) = (environments, self.study.n_w)
             && self.n_w_free
             && finite.len() < default

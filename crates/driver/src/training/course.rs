@@ -16,6 +16,7 @@ use super::Plan;
 use super::ledger::{Entry, Ledger};
 use crate::exit::Failure;
 use crate::run::StopFlag;
+use crate::settings::Origin;
 
 /// Crops by which progress is judged.
 const JUDGING: usize = 16;
@@ -41,28 +42,35 @@ pub enum Ended {
 }
 
 impl<'p> Course<'p> {
-    /// From the beginning, or from the state in the folder.
+    /// From the beginning, with the plan written down once it can be followed; or from the state in the folder.
     ///
     /// # Errors
-    /// Weights to begin with that do not fit, or a state or ledger that cannot be used.
+    /// Weights to begin with that do not fit, a folder that holds a training where one is to begin, or a state or
+    /// ledger that cannot be used.
     pub fn open(
         plan: &'p Plan,
         folder: &Path,
         resume: bool,
         device: &Device,
     ) -> Result<Self, Failure> {
-        let start = match (&plan.start, resume) {
-            (Some(path), false) => Some(Weights::open(path).map_err(|error| {
-                Failure::input(path, error, "give --start weights of the compact network")
-            })?),
-            _ => None,
-        };
-        let mut trainer = EdgeTrainer::new(plan.settings.clone(), start.as_ref(), device)
-            .map_err(|error| failed(&error))?;
         let state = folder.join("state.safetensors");
         // stopped before its first checkpoint: from the beginning again
-        if resume && state.exists() {
-            trainer.restore(&state).map_err(|error| failed(&error))?;
+        let restores = resume && state.exists();
+        let start = match (&plan.start, restores) {
+            (Some(path), false) => Some(Weights::open(path).map_err(|error| unfit(path, error))?),
+            _ => None,
+        };
+        let trainer = EdgeTrainer::new(plan.settings.clone(), start.as_ref(), device);
+        let mut trainer = trainer.map_err(|error| match (&plan.start, error) {
+            (Some(path), TrainError::Edge(error)) => unfit(path, error),
+            (_, error) => failed(folder, &error),
+        })?;
+        if restores {
+            let restored = trainer.restore(&state);
+            restored.map_err(|error| failed(folder, &error))?;
+        }
+        if !resume {
+            plan.begin(folder)?;
         }
         let ledger = Ledger::open(folder, trainer.steps_done())?;
         Ok(Self {
@@ -95,7 +103,7 @@ impl<'p> Course<'p> {
         if !held_out.is_empty() {
             let mixture = mixture(&held_out);
             self.judging =
-                judging_crops(settings, &mixture, JUDGING).map_err(|error| failed(&error))?;
+                judging_crops(settings, &mixture, JUDGING).map_err(|error| self.failed(&error))?;
         }
         let (mut ended, mut trouble) = (Ended::Done, None);
         let steps = self.trainer.steps_done()..settings.steps;
@@ -108,7 +116,7 @@ impl<'p> Course<'p> {
             }
             Ok(ControlFlow::Break(()))
         });
-        streamed.map_err(|error| failed(&error))?;
+        streamed.map_err(|error| self.failed(&error))?;
         match trouble {
             Some(failure) => Err(failure),
             None => self.save().map(|()| ended),
@@ -129,7 +137,7 @@ impl<'p> Course<'p> {
             true => Some(
                 self.trainer
                     .judge(&self.judging)
-                    .map_err(|error| failed(&error))?,
+                    .map_err(|error| self.failed(&error))?,
             ),
             false => None,
         };
@@ -144,7 +152,8 @@ impl<'p> Course<'p> {
         // without examples to judge by, the latest weights are the best known
         if (judged.is_some() && waited == 0) || (self.judging.is_empty() && due) {
             let path = self.folder.join("weights.safetensors");
-            self.trainer.save(&path).map_err(|error| failed(&error))?;
+            let saved = self.trainer.save(&path);
+            saved.map_err(|error| self.failed(&error))?;
         }
         if done.is_multiple_of(self.plan.checkpoint_every) {
             self.save()?;
@@ -158,13 +167,18 @@ impl<'p> Course<'p> {
         })
     }
 
-    /// State and picture.
+    /// State and picture. No state may be on disk whose steps the ledger lacks.
     fn save(&self) -> Result<(), Failure> {
+        self.ledger.sync()?;
         let state = self.folder.join("state.safetensors");
         self.trainer
             .checkpoint(&state)
-            .map_err(|error| failed(&error))?;
+            .map_err(|error| self.failed(&error))?;
         self.ledger.draw()
+    }
+
+    fn failed(&self, error: &TrainError) -> Failure {
+        failed(&self.folder, error)
     }
 }
 
@@ -186,6 +200,32 @@ fn mixture<'s>(parts: &'s [(f64, Part<'s>)]) -> Vec<(f64, &'s dyn ExampleSource)
     parts.iter().map(plain).collect()
 }
 
-fn failed(error: &TrainError) -> Failure {
-    Failure::unexpected("training", error)
+/// Weights that a training cannot begin with.
+fn unfit(path: &Path, error: impl ToString) -> Failure {
+    Failure::input(path, error, "give --start weights of the compact network")
+}
+
+/// What a training in `folder` ends with when it fails.
+fn failed(folder: &Path, error: &TrainError) -> Failure {
+    match error {
+        TrainError::NoExamples { path } | TrainError::Image { path, .. } => {
+            Failure::input(path, error, "mend it or take it out of the folder")
+        }
+        TrainError::Checkpoint { path, reason } => {
+            Failure::unusable(path, reason, "begin anew in another folder")
+        }
+        TrainError::Folder { path, source } => {
+            Failure::unusable(path, source, "make it readable, and room on its disk")
+        }
+        TrainError::Diverged { .. } => Failure::Setting {
+            key: "learning-rate".to_owned(),
+            origin: Origin::File {
+                path: Plan::path(folder),
+                key: "learning_rate".to_owned(),
+            },
+            reason: error.to_string(),
+            remedy: "begin anew in another folder with a lower --learning-rate".to_owned(),
+        },
+        TrainError::Edge(_) | TrainError::Tensor(_) => Failure::unexpected("training", error),
+    }
 }

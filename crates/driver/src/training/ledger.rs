@@ -79,6 +79,15 @@ impl Ledger {
         Ok(())
     }
 
+    /// Puts all steps so far on disk.
+    ///
+    /// # Errors
+    /// The system does not.
+    pub fn sync(&self) -> Result<(), Failure> {
+        let synced = self.file.sync_data();
+        synced.map_err(|error| Failure::unusable(&self.folder, error, "make room on the disk"))
+    }
+
     /// The best judgement so far, and how many in a row were no better since.
     pub fn best(&self) -> (Option<f32>, usize) {
         let mut best = (None, 0);

@@ -99,7 +99,7 @@ impl Plan {
         Ok(replace(&path, &text)?)
     }
 
-    fn path(folder: &Path) -> PathBuf {
+    pub(super) fn path(folder: &Path) -> PathBuf {
         folder.join("train.json")
     }
 

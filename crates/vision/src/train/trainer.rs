@@ -368,13 +368,17 @@ impl EdgeTrainer {
     }
 }
 
-/// Writes tensors beside their place and moves them there.
+/// Writes tensors beside their place and moves them there; on disk once this returns.
 fn write(tensors: &HashMap<String, Tensor>, path: &Path) -> Result<(), TrainError> {
     let beside = path.with_extension("tmp");
     candle_core::safetensors::save(tensors, &beside)?;
     let whole = std::fs::File::open(&beside).and_then(|file| file.sync_all());
     whole
         .and_then(|()| std::fs::rename(&beside, path))
+        .and_then(|()| {
+            let folder = path.parent().filter(|folder| *folder != Path::new(""));
+            std::fs::File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+        })
         .map_err(|source| TrainError::Folder {
             path: path.into(),
             source,
