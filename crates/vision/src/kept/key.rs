@@ -11,7 +11,7 @@ pub struct KeptKey {
     pub network: String,
     /// Version of everything that is kept but the network: [`crate::pipeline::preprocessing`].
     pub preprocessing: String,
-    /// Kind of device that computed it (`cpu`, `cuda`): another one rounds otherwise.
+    /// What computed it, type of processor included: another one rounds otherwise.
     pub device: String,
 }
 
