@@ -58,6 +58,7 @@ fn a_run_of_another_user_starts_no_program_and_writes_nowhere_else() {
         "resume r --iterations 2 --out new",
         "resume alone/iter_000.json",
         "evaluate r",
+        "verify r",
     ] {
         case.bo(words)
             .code(2)
@@ -100,5 +101,41 @@ fn secrets_of_the_environment_are_in_no_file() {
                 assert!(!text.contains(secret), "{} holds a secret", path.display());
             }
         }
+    }
+}
+
+const CONSTRAINED: &str = "[x.a]\nlow = 0.0\nhigh = 1.0\n[[constraint]]\nprogram = \"./gate.sh\"\n";
+const GATE: &str = "#!/bin/sh\necho asked >> gated\nwhile read line; do echo yes; done\n";
+
+#[test]
+#[expect(clippy::print_stderr, reason = "says what was skipped")]
+fn constraint_programs_start_only_where_they_are_trusted() {
+    let case = with_program()
+        .file("s.toml", CONSTRAINED)
+        .file("gate.sh", GATE);
+    let executable = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(case.path("gate.sh"), executable).unwrap();
+    case.bo(&format!("run --command ./o.sh {SMALL}")).ok();
+    let refused = |words: &str, says: &[&str]| {
+        std::fs::remove_file(case.path("gated")).ok();
+        case.bo(words).code(2).says(says);
+        assert!(!case.path("gated").exists(), "{words} started it");
+    };
+    // a changed space file is refused before its programs run, not after
+    let changed = CONSTRAINED.replace("1.0", "0.9");
+    std::fs::write(case.path("s.toml"), changed).unwrap();
+    for words in ["resume r --iterations 2", "evaluate r", "verify r"] {
+        refused(words, &["space", "not what it was when the run began"]);
+    }
+    std::fs::write(case.path("s.toml"), CONSTRAINED).unwrap();
+    case.bo("verify r").ok();
+    assert!(case.path("gated").exists());
+    if std::os::unix::fs::chown(case.path("r/run.json"), Some(12_345), None).is_err() {
+        eprintln!("SKIPPED: only root can give files away");
+        return;
+    }
+    for words in ["resume r --iterations 2", "evaluate r", "verify r"] {
+        let words = format!("{words} --command ./o.sh");
+        refused(&words, &["another user", "constraint programs: ./gate.sh"]);
     }
 }

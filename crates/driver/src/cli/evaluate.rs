@@ -10,7 +10,7 @@ use crate::evaluate::Judge;
 use crate::exit::Failure;
 use crate::objective::{self, LineImages};
 use crate::record::{History, Manifest};
-use crate::run::{World, foreign, measure, recorded_settings, trusted, watch_signals, workers};
+use crate::run::{World, foreign, measure, trusted_settings, watch_signals, workers};
 use crate::settings::{Environment, ObjectiveSettings, Origin, RawSettings, Settings};
 
 /// Flags of `bo evaluate`.
@@ -80,7 +80,6 @@ pub struct EvaluateArgs {
 pub fn main(args: &EvaluateArgs) -> Result<(), Failure> {
     let history = History::read(&args.run)?;
     let manifest = &history.manifest;
-    trusted(manifest, foreign(&args.run), args.command.as_deref())?;
     let settings = settings(args, manifest)?;
     workers(args.threads);
     let x = point(&args.run, args.x.as_deref(), &history)?;
@@ -123,7 +122,8 @@ pub fn main(args: &EvaluateArgs) -> Result<(), Failure> {
 
 /// The run's settings, with the data that was named instead of its own.
 fn settings(args: &EvaluateArgs, manifest: &Manifest) -> Result<Settings, Failure> {
-    let settings = recorded_settings(manifest)?.at(&args.run);
+    let settings = trusted_settings(manifest, foreign(&args.run), args.command.as_deref(), false)?
+        .at(&args.run);
     let of_images = matches!(
         settings.study().objective,
         ObjectiveSettings::Scenes { .. } | ObjectiveSettings::Images(_)

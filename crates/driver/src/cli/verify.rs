@@ -14,6 +14,10 @@ pub struct VerifyArgs {
     /// The run's directory
     run: PathBuf,
 
+    /// The run's command, repeated: needed when its files belong to another user
+    #[arg(long, value_name = "PROG ARGS")]
+    command: Option<String>,
+
     /// The outcome as one JSON object
     #[arg(long)]
     json: bool,
@@ -24,5 +28,5 @@ pub struct VerifyArgs {
 /// # Errors
 /// [`Failure::Unusable`] naming the file or the iteration.
 pub fn main(args: &VerifyArgs) -> Result<(), Failure> {
-    print(&verify(&args.run)?, args.json)
+    print(&verify(&args.run, args.command.as_deref())?, args.json)
 }

@@ -44,6 +44,9 @@ pub struct Heartbeat {
     pub waits: bool,
     /// Resident bytes.
     pub resident: u64,
+    /// Evaluations under way, in that phase: more than one with `--jobs`.
+    #[serde(default)]
+    pub under_way: u32,
     /// The run came to an end of its own.
     #[serde(default)]
     pub ended: bool,
@@ -63,6 +66,11 @@ impl Heartbeat {
         {
             let _ = fs::rename(&temporary, &path);
         }
+    }
+
+    /// What begins the lines of `log.txt` that process `pid` of the loop says of its own end.
+    pub fn mark(pid: u32) -> String {
+        format!("bo[{pid}]")
     }
 
     /// The last beat of a run.

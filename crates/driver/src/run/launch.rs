@@ -11,15 +11,15 @@ use super::choices::choices;
 use super::locate::{Base, Located, locate};
 use super::start::{begin, proceed};
 use super::stop::{End, StopFlag};
-use super::trust::{foreign, manifest_of, trusted};
+use super::trust::{foreign, manifest_of, trusted, trusted_settings};
 use crate::event::{Level, Reporter, RunEvent};
 use crate::exit::Failure;
 use crate::objective::{self, Started, Surroundings};
 use crate::plan;
 use crate::quantity::typed;
 use crate::record::{
-    AttemptLine, Holder, Lock, Log, Manifest, RecordError, StartedJournal, checkpoint_files,
-    holds_run, now,
+    AttemptLine, Heartbeat, Holder, Lock, Log, Manifest, RecordError, StartedJournal,
+    checkpoint_files, holds_run, now,
 };
 use crate::settings::{Origin, RawSettings, Settings};
 
@@ -68,7 +68,8 @@ impl World {
         self.log.attach(folder)?;
         let (log, before) = (Arc::clone(&self.log), std::panic::take_hook());
         std::panic::set_hook(Box::new(move |panic| {
-            log.say(&panic.to_string());
+            // marked: an objective's words stand in the same log
+            log.say(&format!("{} {panic}", Heartbeat::mark(std::process::id())));
             before(panic);
         }));
         let journal = StartedJournal::open(folder)?;
@@ -266,13 +267,7 @@ pub fn resume(
         });
     }
     let folder = located.directory.path().to_owned();
-    trusted(manifest, foreign, command)?;
-    let mut asked = manifest.clone();
-    if foreign {
-        // files are kept in the run's own folder, wherever its file would have them
-        asked.free.remove("cache");
-    }
-    let settings = recorded_settings(&asked)?
+    let settings = trusted_settings(manifest, foreign, command, request.accept_changed)?
         .at(&folder)
         .with_iterations(total)
         .with_means(&request.means)?;
@@ -318,23 +313,6 @@ fn finished(located: &Located) -> Option<crate::record::RunResult> {
             .last()
             .is_some_and(|(iteration, _)| *iteration == history.manifest.iterations);
     whole.then_some(result)
-}
-
-/// The settings that `run.json` holds.
-///
-/// # Errors
-/// Settings of another version.
-pub fn recorded_settings(manifest: &Manifest) -> Result<Settings, Failure> {
-    let mut fields: serde_json::Map<String, Value> = manifest
-        .fixed
-        .clone()
-        .into_iter()
-        .chain(manifest.free.clone())
-        .collect();
-    fields.insert("iterations".to_owned(), Value::from(manifest.iterations));
-    let raw: RawSettings = serde_json::from_value(Value::Object(fields))
-        .map_err(|error| Failure::unexpected("reading the settings of run.json", error))?;
-    Settings::check(&raw, &|_| Origin::Record)
 }
 
 /// Inputs must be what they were.

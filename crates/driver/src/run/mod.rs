@@ -21,9 +21,9 @@ mod trust;
 mod verify;
 
 pub use choices::{choices, measure};
-pub use launch::{ResumeRequest, Total, World, free, recorded_settings, resume, start, workers};
+pub use launch::{ResumeRequest, Total, World, free, resume, start, workers};
 pub use setup::{Schedule, Setup};
 pub use signal::watch_signals;
 pub use stop::{End, Stop, StopFlag, StopRequest};
-pub use trust::{foreign, trusted};
+pub use trust::{foreign, recorded_settings, trusted_settings};
 pub use verify::verify;

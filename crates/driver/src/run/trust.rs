@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::exit::Failure;
 use crate::record::{Checkpoint, History, Manifest, read_sealed};
-use crate::settings::Origin;
+use crate::settings::{ObjectiveSettings, Origin, RawSettings, Settings, read_space};
 
 /// Whether a run or a checkpoint, or the `run.json` beside it, belongs to another user.
 pub fn foreign(path: &Path) -> bool {
@@ -33,6 +33,88 @@ pub fn manifest_of(path: &Path) -> Option<Manifest> {
             .ok()
             .map(|checkpoint| checkpoint.run),
     }
+}
+
+/// The settings of a run whose programs may all be started, read before any of them is. What belongs to another user
+/// keeps its files in its own folder, wherever it would have them.
+///
+/// # Errors
+/// [`Failure::Setting`]: the command must be repeated, or the constraint programs are not to be trusted.
+pub fn trusted_settings(
+    manifest: &Manifest,
+    foreign: bool,
+    repeated: Option<&str>,
+    accept_changed: bool,
+) -> Result<Settings, Failure> {
+    trusted(manifest, foreign, repeated)?;
+    let mut manifest = manifest.clone();
+    if foreign {
+        manifest.free.remove("cache");
+    }
+    let settings = recorded_settings(&manifest)?;
+    constraints(&manifest, &settings, foreign, accept_changed)?;
+    Ok(settings)
+}
+
+/// The settings that `run.json` holds.
+///
+/// # Errors
+/// Settings of another version.
+pub fn recorded_settings(manifest: &Manifest) -> Result<Settings, Failure> {
+    let mut fields: serde_json::Map<String, Value> = manifest
+        .fixed
+        .clone()
+        .into_iter()
+        .chain(manifest.free.clone())
+        .collect();
+    fields.insert("iterations".to_owned(), Value::from(manifest.iterations));
+    let raw: RawSettings = serde_json::from_value(Value::Object(fields))
+        .map_err(|error| Failure::unexpected("reading the settings of run.json", error))?;
+    Settings::check(&raw, &|_| Origin::Record)
+}
+
+/// Whether the constraint programs of a run may be started: a repeated command does not name them.
+fn constraints(
+    manifest: &Manifest,
+    settings: &Settings,
+    foreign: bool,
+    accept_changed: bool,
+) -> Result<(), Failure> {
+    let ObjectiveSettings::Command { space, .. } = &settings.study().objective else {
+        return Ok(());
+    };
+    let file = read_space(space)?;
+    let programs = &file.constraints.programs;
+    if programs.is_empty() {
+        return Ok(());
+    }
+    let refuse = |key: &str, reason: String, remedy: &str| {
+        Err(Failure::Setting {
+            key: key.into(),
+            origin: Origin::Record,
+            reason,
+            remedy: remedy.into(),
+        })
+    };
+    if foreign {
+        let all: Vec<String> = programs.iter().map(shell_words::join).collect();
+        return refuse(
+            "constraint",
+            format!(
+                "this run file belongs to another user and would start constraint programs: {}",
+                all.join(", ")
+            ),
+            "look at them, copy the run and its space file as your own and take up the copy",
+        );
+    }
+    if file.hashes != manifest.hashes && !accept_changed {
+        return refuse(
+            "space",
+            "not what it was when the run began, and it would start constraint programs".into(),
+            "put it back, or go on with what is there now: bo resume RUN --accept-changed",
+        );
+    }
+    Ok(())
 }
 
 /// Whether the program of a run may be started: the files are our own, or its command was `repeated`.
