@@ -273,10 +273,12 @@ impl Optimizer {
                 state.observed
             )));
         }
-        let model = self
-            .condition(&state, state.observed)
-            .map_err(|e| fault(e.to_string()))?;
-        self.model = Some(model);
+        self.model = match self.condition(&state, state.observed) {
+            Ok(model) => Some(model),
+            // as in `refit`: a state may stay whose model has no factor on what is known by now
+            Err(GpError::Factor(_)) => None,
+            Err(e) => return Err(fault(e.to_string())),
+        };
         self.state = Some(state);
         Ok(())
     }

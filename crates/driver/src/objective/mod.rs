@@ -242,6 +242,11 @@ pub trait Objective {
     /// Does one evaluation. May take hours; watches the stop flag it was opened with.
     fn evaluate(&mut self, request: &Request) -> Outcome;
 
+    /// Whether deciding waits for programs too: those of constraints.
+    fn asks(&self) -> bool {
+        false
+    }
+
     /// Why x could not be checked against known constraints, if that happened: no decision counts then.
     fn trouble(&self) -> Option<String> {
         None

@@ -93,25 +93,9 @@ impl History {
             }
             (Err(error), None) => return Err(error),
         };
-        let (evaluations, restored_evaluations) = Restoration {
-            file: &path.join("evaluations.jsonl"),
-            key: |line: &EvaluationLine| line.id,
-            round: |line: &EvaluationLine| line.iteration,
-            first: 0,
-            what: "evaluation",
-        }
-        .complete(
-            evaluations,
-            saved
-                .as_ref()
-                .map(|(name, saved)| (name.as_str(), saved.evaluations.as_slice())),
-            EvaluationLine::agrees,
-            &mut notices,
-        )?;
         let (decisions, restored_decisions) = Restoration {
             file: &path.join("decisions.jsonl"),
             key: |line: &DecisionLine| line.iteration,
-            round: |line: &DecisionLine| line.iteration,
             first: 1,
             what: "decision of iteration",
         }
@@ -121,6 +105,29 @@ impl History {
                 .as_ref()
                 .map(|(name, saved)| (name.as_str(), saved.decisions.as_slice())),
             |a, b| a.difference(b).is_none(),
+            |_, _| false,
+            &mut notices,
+        )?;
+        let (evaluations, restored_evaluations) = Restoration {
+            file: &path.join("evaluations.jsonl"),
+            key: |line: &EvaluationLine| line.id,
+            first: 0,
+            what: "evaluation",
+        }
+        .complete(
+            evaluations,
+            saved
+                .as_ref()
+                .map(|(name, saved)| (name.as_str(), saved.evaluations.as_slice())),
+            EvaluationLine::agrees,
+            // those of one round may come in any order
+            |missing, after| {
+                let round = after[0].iteration;
+                let decided = decisions.iter().find(|line| line.iteration == round);
+                after.iter().all(|line| line.iteration == round)
+                    && (round == 0
+                        || decided.is_some_and(|line| line.members().any(|one| one.id == missing)))
+            },
             &mut notices,
         )?;
         let attempts = attempts(&journal::read(&path.join("attempts.jsonl"))?, &mut notices);
@@ -327,8 +334,6 @@ fn attempts(
 struct Restoration<'f, T> {
     file: &'f Path,
     key: fn(&T) -> u64,
-    /// Lines of the last round may have come in any order, so that one may still be missing.
-    round: fn(&T) -> u64,
     first: u64,
     what: &'static str,
 }
@@ -339,6 +344,8 @@ impl<T: Sealed + Clone> Restoration<'_, T> {
         contents: Contents<T>,
         saved: Option<(&str, &[T])>,
         agree: impl Fn(&T, &T) -> bool,
+        // whether the first line missing may still come, given those after it
+        under_way: impl Fn(u64, &[&T]) -> bool,
         notices: &mut Vec<String>,
     ) -> Result<(Vec<T>, bool), RecordError> {
         let mut lines: BTreeMap<u64, T> = BTreeMap::new();
@@ -379,10 +386,8 @@ impl<T: Sealed + Clone> Restoration<'_, T> {
             .zip(lines.keys())
             .find(|(expected, key)| *key != expected);
         if let Some((missing, next)) = gap {
-            let last = lines.values().next_back().map(self.round);
-            let mut after = lines.range(next..).map(|(_, line)| (self.round)(line));
-            let under_way = contents.damaged.is_empty() && after.all(|round| Some(round) == last);
-            if !under_way {
+            let after: Vec<&T> = lines.range(next..).map(|(_, line)| line).collect();
+            if !contents.damaged.is_empty() || !under_way(missing, &after) {
                 let cause = contents
                     .damaged
                     .first()

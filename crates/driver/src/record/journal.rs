@@ -23,8 +23,6 @@ const LARGEST: u64 = 4 << 30;
 pub struct Journal<T> {
     path: PathBuf,
     file: File,
-    /// Bytes that count; an append that failed is cut back to here.
-    length: u64,
     broken: bool,
     fence: Option<Fence>,
     lines: PhantomData<T>,
@@ -61,8 +59,6 @@ pub struct Contents<T> {
     torn_at: Option<usize>,
     /// The last line is whole but its newline is missing.
     unended: bool,
-    /// Length in bytes.
-    length: usize,
 }
 
 impl<T: Sealed> Contents<T> {
@@ -72,7 +68,6 @@ impl<T: Sealed> Contents<T> {
             damaged: Vec::new(),
             torn_at: None,
             unended: false,
-            length: bytes.len(),
         };
         let mut start = 0;
         for (index, piece) in bytes.split_inclusive(|&byte| byte == b'\n').enumerate() {
@@ -131,7 +126,6 @@ impl<T: Sealed> Journal<T> {
             .map_err(RecordError::io(path, "open"))?;
         sync_folder(path.parent().unwrap_or(Path::new(".")))?;
         let contents: Contents<T> = read(path)?;
-        let mut length = contents.length as u64;
         let mut torn = None;
         if let Some(at) = contents.torn_at {
             let mut tail = Vec::new();
@@ -139,15 +133,13 @@ impl<T: Sealed> Journal<T> {
                 .and_then(|_| file.read_to_end(&mut tail))
                 .map_err(RecordError::io(path, "read"))?;
             torn = Some(set_aside(path, &tail)?);
-            length = at as u64;
-            file.set_len(length)
+            file.set_len(at as u64)
                 .and_then(|()| file.sync_all())
                 .map_err(RecordError::io(path, "cut the torn tail of"))?;
         }
         let mut journal = Self {
             path: path.to_owned(),
             file,
-            length,
             broken: false,
             fence: None,
             lines: PhantomData,
@@ -219,13 +211,15 @@ impl<T: Sealed> Journal<T> {
         if let Some(fence) = &self.fence {
             fence.check()?;
         }
+        // asked each time: another writer may have appended since
+        let length = self.file.metadata().map(|data| data.len());
+        let length = length.map_err(RecordError::io(&self.path, "measure"))?;
         if let Err(source) = self.file.write_all(bytes) {
             self.broken = true;
             // a partial line would be taken for a torn one; cutting it may fail on the same disk
-            let _ = self.file.set_len(self.length);
+            let _ = self.file.set_len(length);
             return Err(RecordError::io(&self.path, "append to")(source));
         }
-        self.length += bytes.len() as u64;
         Ok(())
     }
 }

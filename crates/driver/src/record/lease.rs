@@ -174,7 +174,10 @@ impl Lease {
                     return Err(held());
                 }
             }
-            let number = before.as_ref().map_or(1, |(number, _)| number + 1);
+            let last = before.as_ref().map_or(0, |(number, _)| *number);
+            let number = last.checked_add(1).ok_or_else(|| {
+                RecordError::damaged(&file_of(folder, last), "no lease can follow this number")
+            })?;
             let path = file_of(folder, number);
             let claim = Claim::new();
             match OpenOptions::new().write(true).create_new(true).open(&path) {

@@ -103,7 +103,7 @@ impl Session<'_> {
 
     fn one_by_one(&mut self, scope: &Scope, round: &mut Round<'_>) -> Result<(), Halt> {
         while let Some((id, query)) = round.open.pop_front() {
-            let (request, aside) = self.begin(scope, round.iteration, id, query)?;
+            let (request, aside) = self.begin(scope, round.iteration, (id, query), 0)?;
             let begun = Instant::now();
             let outcome = match aside {
                 Some(outcome) => outcome,
@@ -161,7 +161,8 @@ impl Session<'_> {
             while trouble.is_ok()
                 && let (Some(lane), Some((id, query))) = (idle.last(), round.open.front())
             {
-                trouble = match self.begin(scope, round.iteration, *id, query) {
+                let busy = lanes.len() - idle.len();
+                trouble = match self.begin(scope, round.iteration, (*id, query), busy) {
                     Ok((request, Some(outcome))) => {
                         round.open.pop_front();
                         self.end(scope, round, request, outcome, 0.0)
@@ -189,19 +190,23 @@ impl Session<'_> {
     }
 
     /// What must be on disk before an evaluation starts; with an outcome if it has killed its worker too often
-    /// to be started again.
+    /// to be started again. `busy`: evaluations under way beside it.
     fn begin(
         &mut self,
         scope: &Scope,
         iteration: u64,
-        id: u64,
-        query: &Query,
+        (id, query): (u64, &Query),
+        busy: usize,
     ) -> Result<(Request, Option<Outcome>), Halt> {
         self.check_stop()?;
         self.settle()?;
         let attempts = self.ahead.attempts.get(&id).cloned().unwrap_or_default();
         let attempt = attempts.started;
-        self.phase_of(iteration, Phase::Evaluate, Some((id, attempt, query)));
+        self.phase_of(
+            iteration,
+            Phase::Evaluate,
+            Some((id, attempt, query, busy as u32 + 1)),
+        );
         scope.during("record", || {
             self.directory.attempts.append(&AttemptLine {
                 id,
@@ -290,7 +295,7 @@ const DEATHS: usize = 2;
 fn set_aside(attempts: &Attempts) -> Option<Outcome> {
     let last = attempts.deaths.last()?;
     (attempts.deaths.len() >= DEATHS).then(|| Outcome::Failed {
-        status: if last.contains("memory") {
+        status: if last.starts_with("out of memory") {
             Status::Oom
         } else {
             Status::Failed

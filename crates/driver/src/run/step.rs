@@ -246,14 +246,14 @@ impl Session<'_> {
         &mut self,
         iteration: u64,
         phase: Phase,
-        evaluation: Option<(u64, u32, &optimizer::Query)>,
+        evaluation: Option<(u64, u32, &optimizer::Query, u32)>,
     ) {
         self.emit(&RunEvent::Phase { iteration, phase });
         if self.replaying() {
             return;
         }
         self.beats += 1;
-        let query = evaluation.map(|(_, _, query)| query);
+        let query = evaluation.map(|(_, _, query, _)| query);
         let row = query.and_then(|query| query.environment);
         Heartbeat {
             pid: std::process::id(),
@@ -261,14 +261,16 @@ impl Session<'_> {
             time: now(),
             iteration,
             phase,
-            id: evaluation.map(|(id, _, _)| id),
-            attempt: evaluation.map_or(0, |(_, attempt, _)| attempt),
+            id: evaluation.map(|(id, ..)| id),
+            attempt: evaluation.map_or(0, |(_, attempt, ..)| attempt),
             x: query.map_or_else(Vec::new, |query| query.x.clone()),
             w: query.map_or_else(Vec::new, |query| query.w.clone()),
             environment: row
                 .and_then(|row| self.manifest.environments.get(row))
                 .map(|environment| environment.name.clone()),
-            waits: phase == Phase::Evaluate && self.manifest.objective == "command",
+            waits: self.manifest.objective == "command"
+                && (phase == Phase::Evaluate || self.objective.asks()),
+            under_way: evaluation.map_or(0, |(.., under_way)| under_way),
             resident: host::resident().map_or(0, |resident| resident.now),
             ended: false,
         }

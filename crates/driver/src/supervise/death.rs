@@ -14,7 +14,7 @@ pub struct Signs {
     pub code: Option<i32>,
     /// The parent ended it because its loop made no step for so many seconds.
     pub hung: Option<u64>,
-    /// Out-of-memory kills counted by the kernel: meanwhile if it was watched, else ever.
+    /// Out-of-memory kills counted by the kernel: in its last seconds if it was watched, else ever.
     pub kills: Option<u64>,
     /// Largest resident size seen in the last minutes, in bytes.
     pub resident: u64,
@@ -67,10 +67,11 @@ pub fn judge(signs: &Signs) -> Verdict {
     } else {
         unwatched(signs)
     };
+    // with several under way nothing tells which of them it was
     let evaluating = signs
         .last
         .as_ref()
-        .is_some_and(|beat| beat.phase == Phase::Evaluate);
+        .is_some_and(|beat| beat.phase == Phase::Evaluate && beat.under_way <= 1);
     Verdict {
         sentence: format!("{what},{place}"),
         own: own && evaluating,
@@ -123,7 +124,7 @@ fn cause(signs: &Signs) -> (String, bool) {
 
 /// The same where nobody saw it: parent and worker ended together, or there was no parent.
 fn unwatched(signs: &Signs) -> (String, bool) {
-    let panicked = signs.log.iter().any(|line| line.contains("panicked at"));
+    let panicked = panic(signs).is_some();
     if signs
         .kernel
         .iter()
@@ -155,6 +156,13 @@ fn unwatched(signs: &Signs) -> (String, bool) {
             false,
         )
     }
+}
+
+/// The worker's own panic in the log, told from an objective's and from those of earlier workers.
+fn panic(signs: &Signs) -> Option<&String> {
+    let begins = format!("{} panicked at", Heartbeat::mark(signs.last.as_ref()?.pid));
+    let mut lines = signs.log.iter().rev();
+    lines.find(|line| line.contains(&begins))
 }
 
 /// The kernel says that it killed the worker, or one of its group, for want of memory.
@@ -208,7 +216,7 @@ fn evidence(signs: &Signs) -> Vec<String> {
     match signs.kills {
         Some(kills) if kills > 0 => {
             let when = if signs.watched {
-                "meanwhile"
+                "in its last seconds"
             } else {
                 "in this group so far"
             };
@@ -232,12 +240,7 @@ fn evidence(signs: &Signs) -> Vec<String> {
         all.push(format!(
             "the machine {anew} started anew since the last step"
         ));
-        let panic = signs
-            .log
-            .iter()
-            .rev()
-            .find(|line| line.contains("panicked at"));
-        all.extend(panic.map(|line| format!("log: {line}")));
+        all.extend(panic(signs).map(|line| format!("log: {line}")));
     }
     let last = last_words(signs);
     all.extend(last.map(|line| format!("its last words: {line}")));

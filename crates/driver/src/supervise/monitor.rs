@@ -1,9 +1,11 @@
 //! The watch over a living worker: samples its memory, and ends it when its loop makes no step any more.
 
+use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
+use bo_memory::cgroup;
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 
 use super::memory::Curve;
@@ -13,16 +15,34 @@ use crate::record::Heartbeat;
 const HANG: Duration = Duration::from_secs(600);
 /// A hang is also this many times longer than the longest step so far.
 const HANG_FACTOR: u32 = 10;
+/// Seconds before a death in which an out-of-memory kill may have been the worker's: earlier ones were of programs that
+/// it had started.
+const RECENT: usize = 10;
 
-/// Watches until `over` is closed; returns the memory curve and, if the worker hung and was ended, for how many seconds.
-pub fn monitor(pid: u32, folder: &Path, over: &Receiver<()>) -> (Curve, Option<u64>) {
+/// What was seen of a worker until its end.
+pub struct Seen {
+    /// Its memory.
+    pub curve: Curve,
+    /// Ended after so many seconds without a step.
+    pub hung: Option<u64>,
+    /// Out-of-memory kills that the kernel counted in its last [`RECENT`] seconds.
+    pub kills: Option<u64>,
+}
+
+/// Watches until `over` is closed. `kills`: out-of-memory kills before the worker was started.
+pub fn monitor(pid: u32, folder: &Path, kills: Option<u64>, over: &Receiver<()>) -> Seen {
     let mut curve = Curve::of(pid);
+    let mut counts = VecDeque::from([kills]);
     let mut last = (0, Instant::now());
     let mut longest = Duration::ZERO;
     let mut hung = None;
     let shortest = shortest_hang();
     while over.recv_timeout(Duration::from_secs(1)) == Err(RecvTimeoutError::Timeout) {
         curve.sample();
+        if counts.len() == RECENT {
+            counts.pop_front();
+        }
+        counts.push_back(cgroup::kills());
         if std::process::id() == 1 {
             reap_orphans(pid);
         }
@@ -42,7 +62,14 @@ pub fn monitor(pid: u32, folder: &Path, over: &Receiver<()>) -> (Curve, Option<u
             }
         }
     }
-    (curve, hung)
+    Seen {
+        curve,
+        hung,
+        kills: match (counts[0], cgroup::kills()) {
+            (Some(before), Some(after)) => Some(after.saturating_sub(before)),
+            _ => None,
+        },
+    }
 }
 
 /// The first process of a container inherits every orphan: those that have ended are let go.

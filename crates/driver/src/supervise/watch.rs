@@ -18,7 +18,7 @@ use signal_hook::iterator::Signals;
 
 use super::explain::{explain, explain_earlier};
 use super::memory::Curve;
-use super::monitor::monitor;
+use super::monitor::{Seen, monitor};
 use super::words::Words;
 use super::{PARENT, end_leftover};
 use crate::exit::Failure;
@@ -57,7 +57,13 @@ pub fn watch(orders: &Orders) -> Result<(), Failure> {
     let end = Watch::new(orders, lock)?.workers();
     if made && !orders.folder.join("run.json").exists() {
         // nothing began: leave nothing behind
-        let _ = fs::remove_file(orders.folder.join("lock"));
+        let entries = fs::read_dir(&orders.folder).into_iter().flatten().flatten();
+        for entry in entries {
+            let name = entry.file_name();
+            if name == "lock" || name.as_encoded_bytes().starts_with(b"lease.") {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
         let _ = fs::remove_dir(&orders.folder);
     }
     end
@@ -80,7 +86,7 @@ pub struct Ended {
     pub curve: Curve,
     /// Ended by its parent after so many seconds without a step.
     pub hung: Option<u64>,
-    /// Out-of-memory kills that the kernel counted meanwhile.
+    /// Out-of-memory kills that the kernel counted in its last seconds.
     pub kills: Option<u64>,
     /// Last lines on its stderr.
     pub words: Vec<String>,
@@ -195,7 +201,7 @@ impl<'o> Watch<'o> {
         let words = Words::of(child.stdout.take(), child.stderr.take());
         let (done, over) = channel::<()>();
         let folder = self.orders.folder.clone();
-        let monitor = thread::spawn(move || monitor(pid, &folder, &over));
+        let monitor = thread::spawn(move || monitor(pid, &folder, kills, &over));
         // nobody else gets its number before it is reaped: until then signals reach nobody else
         let _ = waitid(
             WaitId::Pid(Pid::from_child(&child)),
@@ -203,16 +209,17 @@ impl<'o> Watch<'o> {
         );
         self.set_worker(None);
         drop(done);
-        let (curve, hung) = monitor.join().unwrap_or_else(|_| (Curve::of(pid), None));
+        let seen = monitor.join().unwrap_or_else(|_| Seen {
+            curve: Curve::of(pid),
+            hung: None,
+            kills: None,
+        });
         Ok(Ended {
             pid,
             status: child.wait().map_err(failed)?,
-            curve,
-            hung,
-            kills: match (kills, cgroup::kills()) {
-                (Some(before), Some(after)) => Some(after.saturating_sub(before)),
-                _ => None,
-            },
+            curve: seen.curve,
+            hung: seen.hung,
+            kills: seen.kills,
             words: words.close(),
         })
     }

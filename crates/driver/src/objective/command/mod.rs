@@ -208,6 +208,10 @@ impl Objective for Command {
         }
     }
 
+    fn asks(&self) -> bool {
+        !self.file.constraints.programs.is_empty()
+    }
+
     fn trouble(&self) -> Option<String> {
         let trouble = self.trouble.lock();
         trouble.unwrap_or_else(PoisonError::into_inner).clone()

@@ -15,6 +15,7 @@ fn evaluating() -> Option<Heartbeat> {
         w: Vec::new(),
         environment: Some("scene_07".into()),
         waits: false,
+        under_way: 1,
         resident: 0,
         ended: false,
     })
@@ -128,7 +129,7 @@ fn each_death_has_its_name_and_its_blame() {
         (
             Signs {
                 watched: false,
-                log: vec!["2026-01-01 panicked at x.rs:1:2:".into()],
+                log: vec!["2026-01-01 bo[1] panicked at x.rs:1:2:".into()],
                 ..dead(None, None)
             },
             "a panic",
@@ -154,6 +155,24 @@ fn each_death_has_its_name_and_its_blame() {
         );
         assert_eq!(verdict.own, own, "{}", verdict.sentence);
     }
+    // neither another process's panic nor an objective's is the worker's
+    for line in [
+        "2026-01-01 bo[2] panicked at x.rs:1:2:",
+        "2026-01-01 thread 'main' panicked at o.rs:1:2:",
+    ] {
+        let signs = Signs {
+            watched: false,
+            log: vec![line.into()],
+            ..dead(None, None)
+        };
+        let verdict = judge(&signs);
+        assert!(!verdict.own && verdict.sentence.contains("together"));
+        assert!(!verdict.evidence.iter().any(|found| found.contains("panic")));
+    }
+    // with several evaluations under way it is nobody's
+    let mut several = dead(Some(SIGSEGV), None);
+    several.last.as_mut().unwrap().under_way = 2;
+    assert!(!judge(&several).own);
     // a fault outside an evaluation is not the evaluation's
     let mut fitting = dead(Some(SIGSEGV), None);
     fitting.last.as_mut().unwrap().phase = Phase::Fit;
