@@ -22,7 +22,14 @@ fn evaluations(case: &Case, out: &str) -> Vec<String> {
 
 #[test]
 fn every_acquisition_runs_is_resumed_and_verified() {
-    for name in ["rho-kg", "cv-ucb", "log-nei", "thompson", "random"] {
+    for name in [
+        "rho-kg",
+        "rho-kg-paths",
+        "cv-ucb",
+        "log-nei",
+        "thompson",
+        "random",
+    ] {
         let case = Case::new();
         let words = format!("{SMALL} --acquisition {name}");
         case.bo(&format!("{words} --iterations 2")).ok();

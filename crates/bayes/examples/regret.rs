@@ -15,7 +15,7 @@ use std::io::Write as _;
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let text = |i: usize| arguments.get(i).map(String::as_str);
-    let usage = "regret PROBLEM FIRST_SEED SEEDS ITERATIONS [rho-kg|cv-ucb|log-nei|thompson|random] [N_W] [N_INITIAL]";
+    let usage = "regret PROBLEM FIRST_SEED SEEDS ITERATIONS [rho-kg|rho-kg-paths|cv-ucb|log-nei|thompson|random] [N_W] [N_INITIAL]";
     let problem = text(0).and_then(synthetic::by_name).ok_or(usage)?;
     let number = |i: usize| text(i).and_then(|t| t.parse::<u64>().ok());
     let (first, seeds, iterations) = (
@@ -30,6 +30,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "log-nei" => AcquisitionKind::LogNei,
         "thompson" => AcquisitionKind::Thompson,
         "rho-kg" => AcquisitionKind::RhoKg,
+        "rho-kg-paths" => AcquisitionKind::RhoKgPaths,
         other => return Err(format!("unknown acquisition {other:?}: {usage}").into()),
     };
     let n_w = number(5).map_or(16, |n| n as usize);

@@ -1,6 +1,7 @@
 //! Acquisitions: the worth of evaluating an (x, w) next.
 //!
-//! One file a rule: [`rho_kg`] (by [`KnowledgeGradient`], the exact knowledge gradient of the risk), [`cv_ucb`],
+//! One file a rule: [`rho_kg`] (by [`KnowledgeGradient`], the exact knowledge gradient of the risk), [`rho_kg_paths`]
+//! (the published one, of the expected risk over sample paths), [`cv_ucb`],
 //! [`log_nei`], [`thompson`]; [`space_filling`] does without a model. All choose from a [`Situation`].
 //! `envelope` integrates the maximum of piecewise-linear functions against a normal z; `path` draws sample
 //! paths; [`pool`] makes the finite sets of x and `multistart` climbs from them; `adjoint` is the chain rule
@@ -20,6 +21,7 @@ mod normal;
 mod path;
 pub mod pool;
 pub mod rho_kg;
+pub mod rho_kg_paths;
 mod situation;
 pub mod space_filling;
 pub mod thompson;

@@ -36,9 +36,30 @@ const CLIMB: Effort = Effort {
     shortest: 1e-4,
 };
 
+/// What the exact value makes of a decision.
+pub(super) struct Screened {
+    /// A, encoded.
+    pub(super) compared: Vec<Vec<f64>>,
+    /// Free pairs of the candidates, best first.
+    pub(super) first: Vec<Choice>,
+    /// Free pairs of the x climbed to, best first.
+    pub(super) refined: Vec<Choice>,
+}
+
 /// The pair of highest knowledge gradient that is not taken; `None` if all candidates are, or none has a
 /// value.
 pub fn choose(s: &Situation<'_>) -> Option<Choice> {
+    let Screened { first, refined, .. } = screened(s, 1);
+    // On a tie the start stands: its value was not bought with anything.
+    first
+        .into_iter()
+        .take(1)
+        .chain(refined.into_iter().take(1))
+        .reduce(|a, b| if b.value > a.value { b } else { a })
+}
+
+/// Comparison set and ranked candidates, at most `pairs_of_x` pairs of each x.
+pub(super) fn screened(s: &Situation<'_>, pairs_of_x: usize) -> Screened {
     let seed = sobol_seed(s.seed, s.iteration, Purpose::Candidates);
     let dx = s.space.encoded_dimension();
     let surface = RiskSurface::new(s.posterior, dx, s.environments, s.risk);
@@ -84,12 +105,8 @@ pub fn choose(s: &Situation<'_>) -> Option<Choice> {
             .chain(sobol.iter().map(|(u, _)| u.clone())),
     );
     a.truncate(compared);
-    let kg = KnowledgeGradient::new(
-        s.posterior,
-        s.environments,
-        s.risk,
-        &a.iter().map(|u| encode(u)).collect::<Vec<_>>(),
-    );
+    let compared: Vec<Vec<f64>> = a.iter().map(|u| encode(u)).collect();
+    let kg = KnowledgeGradient::new(s.posterior, s.environments, s.risk, &compared);
 
     let mut xs = pool::distinct(
         a.iter()
@@ -99,19 +116,18 @@ pub fn choose(s: &Situation<'_>) -> Option<Choice> {
             .chain(pool::spread(s.space, 128, CANDIDATES, seed)),
     );
     xs.truncate((CANDIDATE_PAIRS / s.environments.len()).clamp(16, CANDIDATES));
-    let first = ranked(s, &kg, xs);
+    let first = ranked(s, &kg, xs, pairs_of_x);
     let starts = &first[..first.len().min(REFINED)];
     let climbed: Vec<Vec<f64>> = starts
         .par_iter()
         .map(|c| pool::climb(s.space, &c.x, CLIMB, |e| slope(s, &kg, e, c.environment)).0)
         .collect();
-    let refined = ranked(s, &kg, climbed);
-    // On a tie the start stands: its value was not bought with anything.
-    first
-        .into_iter()
-        .take(1)
-        .chain(refined.into_iter().take(1))
-        .reduce(|a, b| if b.value > a.value { b } else { a })
+    let refined = ranked(s, &kg, climbed, pairs_of_x);
+    Screened {
+        compared,
+        first,
+        refined,
+    }
 }
 
 /// The knowledge gradient times the probability of a value, with its gradient.
@@ -123,8 +139,13 @@ fn slope(s: &Situation<'_>, kg: &KnowledgeGradient<'_>, x: &[f64], j: usize) -> 
     }
 }
 
-/// The best free pair of each x, best first.
-fn ranked(s: &Situation<'_>, kg: &KnowledgeGradient<'_>, xs: Vec<Vec<f64>>) -> Vec<Choice> {
+/// The best free pairs of each x, at most `pairs_of_x`; all best first.
+fn ranked(
+    s: &Situation<'_>,
+    kg: &KnowledgeGradient<'_>,
+    xs: Vec<Vec<f64>>,
+    pairs_of_x: usize,
+) -> Vec<Choice> {
     let encoded: Vec<Vec<f64>> = xs.iter().map(|u| s.encode(u)).collect();
     let mut values = kg.at_all(&encoded);
     if let Some(viable) = s.viable {
@@ -136,15 +157,16 @@ fn ranked(s: &Situation<'_>, kg: &KnowledgeGradient<'_>, xs: Vec<Vec<f64>>) -> V
     let mut choices: Vec<Choice> = xs
         .into_iter()
         .zip(values)
-        .filter_map(|(x, values)| {
-            let pairs = values
+        .flat_map(|(x, values)| {
+            let mut pairs: Vec<(usize, f64)> = values
                 .into_iter()
                 .enumerate()
-                .filter(|(j, v)| !v.is_nan() && s.is_free(&x, *j));
-            let (environment, value) =
-                pairs.max_by(|a, b| a.1.total_cmp(&b.1).then(b.0.cmp(&a.0)))?;
-            Some(Choice {
-                x,
+                .filter(|(j, v)| !v.is_nan() && s.is_free(&x, *j))
+                .collect();
+            pairs.sort_by(|a, b| b.1.total_cmp(&a.1));
+            let best = pairs.into_iter().take(pairs_of_x);
+            best.map(move |(environment, value)| Choice {
+                x: x.clone(),
                 environment,
                 value,
             })

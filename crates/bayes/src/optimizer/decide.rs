@@ -10,7 +10,7 @@ use super::{
     AcquisitionKind, Decision, Error, Event, ModelState, Optimizer, Problem, Query, Settings,
 };
 use crate::acquisition::{
-    Choice, Situation, Taken, cv_ucb, log_nei, rho_kg, space_filling, thompson,
+    Choice, Situation, Taken, cv_ucb, log_nei, rho_kg, rho_kg_paths, space_filling, thompson,
 };
 use crate::environment::{Environment, EnvironmentSet};
 
@@ -212,6 +212,7 @@ impl<'o> Turn<'o> {
 fn by(kind: AcquisitionKind, situation: &Situation<'_>) -> Option<Choice> {
     match kind {
         AcquisitionKind::RhoKg => rho_kg::choose(situation),
+        AcquisitionKind::RhoKgPaths => rho_kg_paths::choose(situation),
         AcquisitionKind::CvUcb => cv_ucb::choose(situation),
         AcquisitionKind::LogNei => log_nei::choose(situation),
         AcquisitionKind::Thompson => thompson::choose(situation),

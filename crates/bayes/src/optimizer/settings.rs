@@ -10,6 +10,8 @@ use std::fmt;
 pub enum AcquisitionKind {
     /// Exact knowledge gradient of the risk of the posterior mean.
     RhoKg,
+    /// Knowledge gradient of the expected risk over sample paths.
+    RhoKgPaths,
     /// Risk of upper confidence bounds.
     CvUcb,
     /// Logarithm of the noisy expected improvement of the risk.
@@ -22,8 +24,9 @@ pub enum AcquisitionKind {
 
 impl AcquisitionKind {
     /// Every kind, for tables and tests.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::RhoKg,
+        Self::RhoKgPaths,
         Self::CvUcb,
         Self::LogNei,
         Self::Thompson,

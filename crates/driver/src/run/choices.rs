@@ -98,6 +98,7 @@ pub fn choices(study: &Study, problem: &Problem) -> Result<optimizer::Settings, 
             .fitted(problem.environments != Environments::None)
         {
             Acquisition::Auto | Acquisition::RhoKg => AcquisitionKind::RhoKg,
+            Acquisition::RhoKgPaths => AcquisitionKind::RhoKgPaths,
             Acquisition::CvUcb => AcquisitionKind::CvUcb,
             Acquisition::LogNei => AcquisitionKind::LogNei,
             Acquisition::Thompson => AcquisitionKind::Thompson,

@@ -114,6 +114,8 @@ pub enum Acquisition {
     Auto,
     /// Knowledge gradient of the risk measure, exact.
     RhoKg,
+    /// Knowledge gradient of the expected risk over sample paths.
+    RhoKgPaths,
     /// Risk of upper confidence bounds: cheap.
     CvUcb,
     /// Logarithm of the noisy expected improvement of the risk.
