@@ -8,7 +8,7 @@
 //! For one x' the n_w values are jointly normal after the fantasy, with mean `mu(x') + b z` and covariance
 //! `Sigma(x') - b b'`, whatever z: one Cholesky factor for each candidate and x' serves every fantasy. z takes the
 //! means of equally likely slices of its distribution, paths the same scrambled Sobol normals everywhere. A and the
-//! candidates are those of [`rho_kg`](super::rho_kg), whose exact value picks the few pairs judged here.
+//! candidates are those of [`rho_kg`], whose exact value picks the few pairs judged here.
 
 use super::knowledge_gradient::seen;
 use super::normal::density;
