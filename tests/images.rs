@@ -60,6 +60,9 @@ fn corrupted_images_are_environments_and_a_deleted_cache_changes_nothing() {
         assert!(case.path(image["overlay"].as_str().unwrap()).is_file());
     }
     let slip = case.file("slip.json", r#"{"nobody.png": [[0, 0, 9, 9]]}"#);
+    slip.bo("detect a --images a/worst --out roi.json")
+        .code(2)
+        .says(&["not written by bo detect"]);
     slip.bo("detect a --images a/worst --roi slip.json --out bare")
         .ok()
         .says(&["slip.json: no image is named nobody.png"]);

@@ -301,6 +301,12 @@ pub fn shown(json: &Value) -> String {
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.incumbent {
+            None if self.evaluations > self.failures => {
+                writeln!(
+                    f,
+                    "nothing to recommend yet: the initial design is not complete"
+                )?;
+            }
             None => writeln!(f, "nothing to recommend: no evaluation succeeded")?,
             Some(recommended) => self.recommendation(f, recommended)?,
         }

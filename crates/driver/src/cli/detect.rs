@@ -11,7 +11,7 @@ use crate::detect::{Detection, Rois};
 use crate::exit::Failure;
 use crate::objective::{open_eyes, parameters, refused};
 use crate::record::{History, replace};
-use crate::run::{World, recorded_settings, watch_signals, workers};
+use crate::run::{World, foreign, trusted_settings, watch_signals, workers};
 use crate::settings::{Origin, RawSettings, Settings};
 
 /// Flags of `bo detect`.
@@ -67,12 +67,20 @@ pub fn main(args: &DetectArgs) -> Result<(), Failure> {
             "name a run that was begun with --images or --scenes",
         ));
     }
+    if args.out.exists() && !is_ours(&args.out) {
+        return Err(Failure::input(
+            &args.out,
+            "is there already and not written by bo detect",
+            "give --out another name",
+        ));
+    }
     let flags = RawSettings {
         device: args.device.clone(),
         threads: args.threads,
         ..RawSettings::default()
     };
-    let merged = flags.over(recorded_settings(&history.manifest)?.at(&args.run).into());
+    let recorded = trusted_settings(&history.manifest, foreign(&args.run), None, false)?;
+    let merged = flags.over(recorded.at(&args.run).into());
     let settings = Settings::check(&merged, &|key| Origin::Flag(format!("--{key}")))?;
     workers(args.threads);
     let x = point(&args.run, args.x.as_deref(), &history)?;
@@ -107,4 +115,11 @@ pub fn main(args: &DetectArgs) -> Result<(), Failure> {
         overlays.display()
     )]);
     print(&detection, args.json)
+}
+
+/// Whether `path` is what an earlier `bo detect` wrote, which may be replaced.
+fn is_ours(path: &std::path::Path) -> bool {
+    let text = std::fs::read(path).unwrap_or_default();
+    let json = serde_json::from_slice::<serde_json::Value>(&text).unwrap_or_default();
+    json["format"] == "bo/detected"
 }

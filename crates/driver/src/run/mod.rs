@@ -25,5 +25,7 @@ pub use launch::{ResumeRequest, Total, World, free, resume, start, workers};
 pub use setup::{Schedule, Setup};
 pub use signal::watch_signals;
 pub use stop::{End, Stop, StopFlag, StopRequest};
-pub use trust::{foreign, recorded_settings, trusted_settings};
+#[cfg(any(test, fuzzing))]
+pub use trust::recorded_settings;
+pub use trust::{foreign, trusted_settings};
 pub use verify::verify;
