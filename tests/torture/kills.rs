@@ -73,12 +73,14 @@ fn trial(bench: &Bench, seed: u64, out: &str, victim: Victim, moment: Duration) 
     let mut child = run(bench, seed, out).spawn().unwrap();
     std::thread::sleep(moment);
     let alive = child.try_wait().unwrap().is_none();
+    if victim == Victim::Both {
+        // a parent that runs on between the two kills would begin another worker: that would be two deaths
+        send("-STOP", child.id());
+    }
     if victim != Victim::Parent
         && let Some(worker) = worker(child.id())
     {
-        let _ = Command::new("kill")
-            .args(["-KILL", &worker.to_string()])
-            .output();
+        send("-KILL", worker);
     }
     if victim == Victim::Worker {
         let output = child.wait_with_output().unwrap();
@@ -95,17 +97,27 @@ fn trial(bench: &Bench, seed: u64, out: &str, victim: Victim, moment: Duration) 
         }
     }
     let at_once = if seed % 3 == 2 { 2 } else { 1 };
-    // a new worker may have begun between the two kills
-    let deaths = if victim == Victim::Both { 2 } else { 1 };
     Tally {
         kills: 1,
         alive: u32::from(alive),
-        restarted: restarted(bench, out, at_once * deaths),
+        restarted: restarted(
+            bench,
+            out,
+            at_once,
+            &format!("seed {seed}, {victim:?}, {moment:?}"),
+        ),
     }
 }
 
+/// Sends a signal; a process that is gone already needs none.
+fn send(signal: &str, process: u32) {
+    let _ = Command::new("kill")
+        .args([signal, &process.to_string()])
+        .output();
+}
+
 /// Evaluations that were started twice: at most those `at_once` under way, and never one that was finished.
-fn restarted(bench: &Bench, out: &str, at_once: u64) -> usize {
+fn restarted(bench: &Bench, out: &str, at_once: u64, trial: &str) -> usize {
     let mut starts: BTreeMap<u64, u64> = BTreeMap::new();
     for line in lines(&bench.path(out).join("attempts.jsonl")) {
         if line["iteration"].is_u64() {
@@ -116,18 +128,21 @@ fn restarted(bench: &Bench, out: &str, at_once: u64) -> usize {
         let id = line["id"].as_u64().unwrap();
         // what is recorded is the last start: nothing was started after it had finished
         let last = line["attempt"].as_u64().unwrap() + 1;
-        assert_eq!(starts[&id], last, "evaluation {id} was started again");
+        assert_eq!(
+            starts[&id], last,
+            "{trial}: evaluation {id} was started again"
+        );
     }
     let again: u64 = starts.values().map(|count| count - 1).sum();
-    assert!(again <= at_once, "{again} extra starts");
+    assert!(again <= at_once, "{trial}: {again} extra starts");
     let programs = bench.starts().len() as u64;
     assert!(
         programs <= starts.len() as u64 + at_once,
-        "{programs} programs"
+        "{trial}: {programs} programs"
     );
     assert!(
         !bench.path("overlap.log").exists(),
-        "an evaluation was started again beside its earlier attempt"
+        "{trial}: an evaluation was started again beside its earlier attempt"
     );
     again as usize
 }
