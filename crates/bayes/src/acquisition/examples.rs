@@ -9,6 +9,29 @@ use crate::sobol;
 use crate::space::{Parameter, Space};
 use ndarray::Array2;
 
+/// `m` environments of one variable, of unequal masses.
+pub(super) fn weighted(m: usize, seed: u32) -> EnvironmentSet {
+    let encoded: Vec<Vec<f64>> = (0..m as u64)
+        .map(|k| vec![sobol::coordinate(k, 7, seed)])
+        .collect();
+    let raw: Vec<f64> = (0..m as u64)
+        .map(|k| 0.1 + sobol::coordinate(k, 8, seed))
+        .collect();
+    let total: f64 = raw.iter().sum();
+    EnvironmentSet {
+        environments: encoded
+            .iter()
+            .map(|w| Environment {
+                index: None,
+                w: w.clone(),
+            })
+            .collect(),
+        encoded,
+        masses: raw.iter().map(|w| w / total).collect(),
+        effects: vec![0.0; m],
+    }
+}
+
 /// Two reals in the unit box, one environment variable, a posterior on Sobol points.
 pub(super) struct Example {
     pub posterior: Posterior,
@@ -48,13 +71,6 @@ impl Example {
             rough_noise: None,
             warp,
         };
-        let encoded: Vec<Vec<f64>> = (0..m as u64)
-            .map(|k| vec![sobol::coordinate(k, 7, seed)])
-            .collect();
-        let raw: Vec<f64> = (0..m as u64)
-            .map(|k| 0.1 + sobol::coordinate(k, 8, seed))
-            .collect();
-        let total: f64 = raw.iter().sum();
         Self {
             observed: x.rows().into_iter().map(|r| vec![r[0], r[1]]).collect(),
             posterior: Posterior::new(form, &hyper, x, y).unwrap(),
@@ -63,18 +79,7 @@ impl Example {
                 Parameter::real("b", 0.0, 1.0),
             ])
             .unwrap(),
-            environments: EnvironmentSet {
-                environments: encoded
-                    .iter()
-                    .map(|w| Environment {
-                        index: None,
-                        w: w.clone(),
-                    })
-                    .collect(),
-                encoded,
-                masses: raw.iter().map(|w| w / total).collect(),
-                effects: vec![0.0; m],
-            },
+            environments: weighted(m, seed),
             taken: Taken::default(),
         }
     }

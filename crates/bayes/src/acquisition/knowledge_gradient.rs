@@ -247,8 +247,8 @@ pub(super) fn joint(xs: &[Vec<f64>], environments: &EnvironmentSet) -> Array2<f6
 
 #[cfg(test)]
 mod tests {
+    use super::super::examples::weighted;
     use super::*;
-    use crate::environment::Environment;
     use crate::gp::{Hyperparameters, Warp};
     use crate::kernel::{KernelForm, KernelKind};
     use crate::sobol;
@@ -284,28 +284,6 @@ mod tests {
             warp,
         };
         Posterior::new(form, &hyper, x, y).unwrap()
-    }
-
-    fn environments(n: usize, seed: u32) -> EnvironmentSet {
-        let encoded: Vec<Vec<f64>> = (0..n as u64)
-            .map(|k| vec![sobol::coordinate(k, 7, seed)])
-            .collect();
-        let raw: Vec<f64> = (0..n as u64)
-            .map(|k| 0.1 + sobol::coordinate(k, 8, seed))
-            .collect();
-        let total: f64 = raw.iter().sum();
-        EnvironmentSet {
-            environments: encoded
-                .iter()
-                .map(|w| Environment {
-                    index: None,
-                    w: w.clone(),
-                })
-                .collect(),
-            encoded,
-            masses: raw.iter().map(|w| w / total).collect(),
-            effects: vec![0.0; n],
-        }
     }
 
     /// The definition, sample by sample, with its standard error.
@@ -353,7 +331,7 @@ mod tests {
 
     #[test]
     fn the_exact_value_agrees_with_monte_carlo() {
-        let w = environments(5, 3);
+        let w = weighted(5, 3);
         let p = posterior(9, 4, 0.01, 0.4);
         let cvar = |a: f64| RiskMeasure::Cvar(TailMass::new(a).unwrap());
         let cases = [
@@ -401,7 +379,7 @@ mod tests {
         let form = KernelForm::product(KernelKind::Matern52, 2);
         let bent = of_form(form, warp.to_vec(), 12, (9, 0.01, 0.4));
         for (alpha, p) in plain.into_iter().chain([(0.3, bent)]) {
-            let w = environments(5, 3);
+            let w = weighted(5, 3);
             let risk = RiskMeasure::Cvar(TailMass::new(alpha).unwrap());
             let xs = comparison(&p, &w, risk);
             let kg = KnowledgeGradient::new(&p, &w, risk, &xs);
@@ -438,7 +416,7 @@ mod tests {
             alpha in prop::sample::select(vec![1e-3, 0.1, 0.33, 1.0]),
             count in 1_usize..9,
         ) {
-            let w = environments(count, seed);
+            let w = weighted(count, seed);
             let p = posterior(n, seed, noise, lengthscale);
             let risk = RiskMeasure::Cvar(TailMass::new(alpha).unwrap());
             let xs: Vec<Vec<f64>> = (0..5).map(|k| sobol::point(k, 2, seed)).collect();
