@@ -7,6 +7,7 @@ mod commands;
 mod decide;
 mod holders;
 mod images;
+mod moved;
 mod rules;
 mod trust;
 mod watching;

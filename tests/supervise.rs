@@ -110,6 +110,41 @@ fn an_evaluation_that_kills_its_worker_twice_is_set_aside() {
 }
 
 #[test]
+fn of_several_under_way_the_one_that_kills_its_worker_is_found_out() {
+    let bench = Bench::new();
+    sabotage(
+        &bench,
+        "if [ \"$id\" = 5 ]; then sleep 0.3; kill -s ABRT $PPID; sleep 1; fi; sleep 0.6",
+    );
+    let more = ["--iterations", "1", "--batch", "2", "--jobs", "2"];
+    succeed(&mut bench.run(Objective::Command, "run", &more));
+    let failed: Vec<u64> = lines(&bench.path("run/evaluations.jsonl"))
+        .iter()
+        .filter(|line| line["value"].is_null())
+        .map(|line| line["id"].as_u64().unwrap())
+        .collect();
+    assert_eq!(failed, [5]);
+    let postmortem = |number: u32| {
+        let name = format!("run/postmortem-{number:03}.json");
+        lines(&bench.path(&name)).remove(0)
+    };
+    assert_eq!(postmortem(1)["own"], false);
+    let verdict = postmortem(1)["verdict"].to_string();
+    assert!(verdict.contains("one of 2 under way"), "{verdict}");
+    // alone it died twice: nothing else was under way then
+    for number in [2, 3] {
+        let found = postmortem(number);
+        assert_eq!(
+            (&found["own"], &found["last"]["id"]),
+            (&true.into(), &5.into())
+        );
+        assert_eq!(found["last"]["under_way"], 1);
+    }
+    assert!(!bench.path("run/postmortem-004.json").exists());
+    assert_eq!(bench.starts().iter().filter(|&&id| id == 5).count(), 3);
+}
+
+#[test]
 fn a_worker_that_keeps_dying_ends_the_run_which_can_be_resumed() {
     let bench = Bench::new();
     let good = fs::read(bench.path("objective.sh")).unwrap();

@@ -294,6 +294,7 @@ impl Objective for LineImages {
             kind: self.kind.to_owned(),
             environments: self.names(),
             hashes,
+            texts: BTreeMap::new(),
             notes: BTreeMap::from([("device used".to_owned(), self.eyes.device_name().to_owned())]),
         }
     }

@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 use crate::exit::Failure;
 use crate::record::Truth;
 use crate::run::StopFlag;
-use crate::settings::{ImagePair, ObjectiveSettings, Settings, read_space};
+use crate::settings::{ImagePair, ObjectiveSettings, Settings, read_space_or};
 
 pub use bo_bayes::optimizer::Query;
 pub use breaker::Breaker;
@@ -100,6 +100,8 @@ pub struct Description {
     /// Content hashes by name: each image with its labels, weights, space. A resumed run refuses
     /// another value of one of them and names it.
     pub hashes: BTreeMap<String, String>,
+    /// What some of the hashes are of, by the same names, where it is small enough to be kept: space.
+    pub texts: BTreeMap<String, String>,
     /// Whatever else helps a reader: program, problem, folder names. Not compared.
     pub notes: BTreeMap<String, String>,
 }
@@ -175,10 +177,23 @@ pub fn open(settings: &Settings, surroundings: Surroundings) -> Result<Opened, F
             device::choose(settings.means())?;
             problem::open(name)
         }
-        ObjectiveSettings::Command { words, mode, space } => {
+        ObjectiveSettings::Command {
+            words,
+            mode,
+            space,
+            kept,
+        } => {
             device::choose(settings.means())?;
-            let file = read_space(space)?;
-            command::open(words, *mode, file, settings.means(), surroundings)
+            let (file, gone) = read_space_or(space, kept)?;
+            let mut opened = command::open(words, *mode, file, settings.means(), surroundings)?;
+            let gone = gone.iter().map(|path| {
+                format!(
+                    "{} is gone: it is taken from the record of the run",
+                    path.display()
+                )
+            });
+            opened.notices.extend(gone);
+            Ok(opened)
         }
         ObjectiveSettings::Scenes { .. } | ObjectiveSettings::Images(_) => {
             let (images, notices) = open_images(settings, surroundings)?;

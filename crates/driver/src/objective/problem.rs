@@ -71,6 +71,7 @@ impl Objective for TestFunction {
             kind: "problem".into(),
             environments,
             hashes: BTreeMap::new(),
+            texts: BTreeMap::new(),
             notes: BTreeMap::from([
                 ("problem".to_owned(), self.0.name().to_owned()),
                 (

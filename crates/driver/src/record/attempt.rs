@@ -7,6 +7,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::error::RecordError;
+use super::lease::Fence;
 use super::seal::{Sealed, seal};
 
 /// An evaluation was about to be started.
@@ -30,6 +31,9 @@ pub struct AttemptLine {
     /// That death is the evaluation's own: it counts against it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub own: bool,
+    /// That death is the own one of some evaluation of several under way.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shared: bool,
     /// When, in seconds since 1970.
     pub started: u64,
 }
@@ -42,23 +46,32 @@ impl Sealed for AttemptLine {
 /// A second hand on `attempts.jsonl`, for notes from inside an objective. Each is one write at the end of
 /// the file, so the two hands never mix their lines.
 #[derive(Debug)]
-pub struct StartedJournal(File);
+pub struct StartedJournal {
+    file: File,
+    fence: Option<Fence>,
+}
 
 impl StartedJournal {
-    /// Opens it in a run's directory.
+    /// Opens it in a run's directory; `fence` is asked before each note.
     ///
     /// # Errors
     /// [`RecordError::Io`].
-    pub fn open(folder: &Path) -> Result<Self, RecordError> {
+    pub fn open(folder: &Path, fence: Option<Fence>) -> Result<Self, RecordError> {
         let path = folder.join("attempts.jsonl");
         let options = OpenOptions::new().append(true).create(true).open(&path);
-        options.map(Self).map_err(RecordError::io(&path, "open"))
+        let file = options.map_err(RecordError::io(&path, "open"))?;
+        Ok(Self { file, fence })
     }
 
-    /// Notes a started program. Best effort: the evaluation itself is recorded elsewhere.
+    /// Notes a started program. Best effort: the evaluation itself is recorded elsewhere, and whoever was overtaken
+    /// ends at its next line there.
     pub fn note(&mut self, line: &AttemptLine) {
-        if let Ok(text) = seal(line) {
-            let _ = self.0.write_all((text + "\n").as_bytes());
+        let held = self
+            .fence
+            .as_ref()
+            .is_none_or(|fence| fence.check().is_ok());
+        if held && let Ok(text) = seal(line) {
+            let _ = self.file.write_all((text + "\n").as_bytes());
         }
     }
 }

@@ -13,6 +13,7 @@ use super::error::RecordError;
 use super::evaluation::EvaluationLine;
 use super::history::History;
 use super::journal::Journal;
+use super::lease::Fence;
 use super::lock::Lock;
 use super::manifest::Manifest;
 use super::memory::MemoryLine;
@@ -91,12 +92,16 @@ impl RunDirectory {
     /// # Errors
     /// As [`RunDirectory::reopen`].
     pub fn restore(path: &Path, history: History) -> Result<(Self, History), RecordError> {
+        let notices = history.notices.clone();
         create_folder(path)?;
         {
             let _lock = Lock::take(path)?;
             write_sealed(&path.join(INTERRUPTED), &history.into_checkpoint())?;
         }
-        Self::reopen(path)
+        let (directory, mut history) = Self::reopen(path)?;
+        // that the files are made from the checkpoint is no news here
+        history.notices = notices;
+        Ok((directory, history))
     }
 
     fn with_lock(path: &Path, lock: Lock) -> Result<(Self, Vec<String>), RecordError> {
@@ -124,6 +129,16 @@ impl RunDirectory {
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether no other process has taken the run over.
+    pub fn is_held(&self) -> bool {
+        self.lock.fence().is_none_or(|fence| fence.check().is_ok())
+    }
+
+    /// What asks before each write whether the run is still held; `None` where the system's lock says so.
+    pub fn fence(&self) -> Option<Fence> {
+        self.lock.fence()
     }
 
     /// Replaces `run.json`.

@@ -26,6 +26,8 @@ pub struct Attempts {
     pub started: u32,
     /// Deaths of workers that were its own.
     pub deaths: Vec<String>,
+    /// A worker died of one of several evaluations under way, this among them: it is started beside no other.
+    pub suspect: bool,
     /// Worker that last started it, and when.
     pub worker: Option<(u32, u64)>,
     /// Process group of the program last started for it, with the time in seconds since 1970.
@@ -317,6 +319,7 @@ fn attempts(
             // a worker may have died just before the start that it had announced
             attempts.started = attempts.started.max(line.attempt.saturating_add(1));
         }
+        attempts.suspect |= line.shared;
         if line.iteration.is_some() {
             attempts.worker = Some((line.pid, line.started));
         }

@@ -320,6 +320,7 @@ impl Fence {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::{AttemptLine, StartedJournal};
 
     #[test]
     fn a_lease_is_exclusive_given_up_when_dropped_and_fenced_when_overtaken() {
@@ -343,6 +344,24 @@ mod tests {
             Err(RecordError::Held { holder, .. }) => assert_eq!(holder.host, "elsewhere"),
             found => panic!("{found:?}"),
         }
+        // nor does its second hand write any more
+        let mut notes = StartedJournal::open(folder, Some(second.fence())).unwrap();
+        let line = AttemptLine {
+            id: 1,
+            attempt: 0,
+            iteration: None,
+            pid: 1,
+            process_group: Some(2),
+            death: None,
+            own: false,
+            shared: false,
+            started: 0,
+        };
+        notes.note(&line);
+        let attempts = folder.join("attempts.jsonl");
+        assert!(fs::read(&attempts).unwrap().is_empty());
+        StartedJournal::open(folder, None).unwrap().note(&line);
+        assert!(!fs::read(&attempts).unwrap().is_empty());
         drop(second);
         // the other's claim was left alone
         assert_eq!(holder(folder).unwrap().host, "elsewhere");

@@ -35,6 +35,10 @@ pub struct Manifest {
     pub free: BTreeMap<String, Value>,
     /// Content hashes by name: images, labels, weights, space.
     pub hashes: BTreeMap<String, String>,
+    /// What some of `hashes` are of, by the same names: the space file and its table, so that a run goes on where they
+    /// have moved. Absent from runs begun before they were kept.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub texts: BTreeMap<String, String>,
     /// Whatever else helps a reader.
     #[serde(default)]
     pub notes: BTreeMap<String, Value>,
@@ -104,6 +108,29 @@ pub struct EnvironmentRecord {
     pub weight: f64,
 }
 
+/// On what two manifests differ, by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Differences {
+    /// What is optimised: seed, x, w, environments, settings. Never the same run.
+    pub problem: Vec<String>,
+    /// Hashes of what was read: the same run where that is accepted.
+    pub content: Vec<String>,
+}
+
+impl Differences {
+    /// None at all.
+    pub fn is_empty(&self) -> bool {
+        self.problem.is_empty() && self.content.is_empty()
+    }
+
+    /// All of them.
+    pub fn names(&self) -> String {
+        let mut all = [self.problem.as_slice(), self.content.as_slice()].concat();
+        all.dedup();
+        all.join(", ")
+    }
+}
+
 impl Manifest {
     /// x by name, a category as its text, an integer as one: the form in which people read it.
     pub fn named_x(&self, x: &[f64]) -> BTreeMap<String, Value> {
@@ -114,9 +141,9 @@ impl Manifest {
             .collect()
     }
 
-    /// Names of settings and hashes on which `other` differs so that it cannot be the same run. A setting
-    /// that this one does not name is newer than the program that wrote it, and has its default in `other`.
-    pub fn differences(&self, other: &Self) -> Vec<String> {
+    /// On what `other` differs so that it cannot be the same run. A setting that this one does not name is newer than
+    /// the program that wrote it, and has its default in `other`.
+    pub fn differences(&self, other: &Self) -> Differences {
         let mut found = Vec::new();
         let mut check = |name: &str, same: bool| {
             if !same {
@@ -126,16 +153,18 @@ impl Manifest {
         check("seed", self.seed == other.seed);
         check("direction", self.direction == other.direction);
         check("objective", self.objective == other.objective);
-        check("space", self.x == other.x);
+        check("x", self.x == other.x);
         check("w", self.w == other.w);
         check("environments", self.environments == other.environments);
         for name in self.fixed.keys() {
             check(name, self.setting(name) == other.setting(name));
         }
-        for name in keys(&self.hashes, &other.hashes) {
-            check(name, self.hashes.get(name) == other.hashes.get(name));
+        let names = keys(&self.hashes, &other.hashes).into_iter();
+        let content = names.filter(|&name| self.hashes.get(name) != other.hashes.get(name));
+        Differences {
+            problem: found,
+            content: content.map(str::to_owned).collect(),
         }
-        found
     }
 
     /// A fixed setting. Runs begun before the record named what it stands for hold the acquisition `auto`.

@@ -96,7 +96,9 @@ impl Session<'_> {
             );
             return Err(self.differs(iteration, reason).into());
         }
-        self.total.evaluate += line.seconds;
+        if self.accounted.is_none_or(|last| iteration > last) {
+            self.total.evaluate += line.seconds;
+        }
         self.evaluation_done(&line, true);
         Ok(Some(line))
     }
@@ -157,11 +159,17 @@ impl Session<'_> {
     ) -> Result<(), Halt> {
         let mut idle: Vec<usize> = (0..lanes.len()).rev().collect();
         let mut trouble = Ok(());
+        // whether what was started last is to run beside no other
+        let mut alone = false;
         loop {
             while trouble.is_ok()
                 && let (Some(lane), Some((id, query))) = (idle.last(), round.open.front())
             {
                 let busy = lanes.len() - idle.len();
+                let suspect = self.is_suspect(*id);
+                if busy > 0 && (alone || suspect) {
+                    break;
+                }
                 trouble = match self.begin(scope, round.iteration, (*id, query), busy) {
                     Ok((request, Some(outcome))) => {
                         round.open.pop_front();
@@ -172,6 +180,7 @@ impl Session<'_> {
                         let sent = lanes[*lane].send(request);
                         sent.expect("a lane listens until its sender is gone");
                         idle.pop();
+                        alone = suspect;
                         Ok(())
                     }
                     Err(halt) => Err(halt),
@@ -187,6 +196,12 @@ impl Session<'_> {
             let ended = self.end(scope, round, request, outcome, seconds);
             trouble = trouble.and(ended);
         }
+    }
+
+    /// Whether a worker may have died of this evaluation, which was not under way alone.
+    fn is_suspect(&self, id: u64) -> bool {
+        let attempts = self.ahead.attempts.get(&id);
+        attempts.is_some_and(|attempts| attempts.suspect)
     }
 
     /// What must be on disk before an evaluation starts; with an outcome if it has killed its worker too often
@@ -216,6 +231,7 @@ impl Session<'_> {
                 process_group: None,
                 death: None,
                 own: false,
+                shared: false,
                 started: now(),
             })
         })?;

@@ -8,17 +8,17 @@ use serde_json::Value;
 
 use super::Setup;
 use super::choices::choices;
-use super::locate::{Base, Located, locate};
+use super::locate::{Base, Located, Place, locate};
 use super::start::{begin, proceed};
 use super::stop::{End, StopFlag};
-use super::trust::{foreign, manifest_of, trusted, trusted_settings};
+use super::trust::{KEEPS, foreign, manifest_of, trusted, trusted_settings};
 use crate::event::{Level, Reporter, RunEvent};
 use crate::exit::Failure;
 use crate::objective::{self, Started, Surroundings};
 use crate::plan;
 use crate::quantity::typed;
 use crate::record::{
-    AttemptLine, Heartbeat, Holder, Lock, Log, Manifest, RecordError, StartedJournal,
+    AttemptLine, Heartbeat, Holder, Lock, Log, Manifest, RecordError, RunDirectory, StartedJournal,
     checkpoint_files, holds_run, now,
 };
 use crate::settings::{Origin, RawSettings, Settings};
@@ -52,6 +52,7 @@ impl World {
                         process_group: Some(program.process_group),
                         death: None,
                         own: false,
+                        shared: false,
                         started: now(),
                     });
                 }
@@ -64,15 +65,15 @@ impl World {
     }
 
     /// Points log and notes at a run's directory.
-    fn attach(&self, folder: &Path) -> Result<(), Failure> {
-        self.log.attach(folder)?;
+    fn attach(&self, directory: &RunDirectory) -> Result<(), Failure> {
+        self.log.attach(directory.path())?;
         let (log, before) = (Arc::clone(&self.log), std::panic::take_hook());
         std::panic::set_hook(Box::new(move |panic| {
             // marked: an objective's words stand in the same log
             log.say(&format!("{} {panic}", Heartbeat::mark(std::process::id())));
             before(panic);
         }));
-        let journal = StartedJournal::open(folder)?;
+        let journal = StartedJournal::open(directory.path(), directory.fence())?;
         *self.started.lock().unwrap_or_else(PoisonError::into_inner) = Some(journal);
         Ok(())
     }
@@ -92,7 +93,7 @@ pub fn start(
     let setup = prepare(settings, world, reporter)?;
     std::fs::create_dir_all(out)
         .map_err(|error| Failure::input(out, error, "give --out a directory that can be made"))?;
-    begin(setup, out, &|folder| world.attach(folder), reporter)
+    begin(setup, out, &|directory| world.attach(directory), reporter)
 }
 
 /// Whether a run can begin in `out`; another process that works there comes before a run that lies there.
@@ -241,7 +242,7 @@ pub fn resume(
     if let (Base::Last, Some(result)) = (&located.base, finished(&located))
         && total <= recorded
     {
-        let run = typed(located.directory.path());
+        let run = typed(located.place.path());
         let done = format!(
             "all {recorded} iterations are complete: nothing to do; for 30 more: bo resume {run} --iterations +30"
         );
@@ -266,19 +267,26 @@ pub fn resume(
             remedy: format!("type --iterations {reached} or more, or +N for N more"),
         });
     }
-    let folder = located.directory.path().to_owned();
+    let folder = located.place.path().to_owned();
     let settings = trusted_settings(manifest, foreign, command, request.accept_changed)?
         .at(&folder)
         .with_iterations(total)
         .with_means(&request.means)?;
-    world.attach(&folder)?;
+    if let Place::Here(directory) = &located.place {
+        world.attach(directory)?;
+    }
     let mut setup = prepare(&settings, world, reporter)?;
     unchanged(manifest, &setup.manifest, request.accept_changed)?;
     if let Some(message) = moved(manifest, &mut setup.manifest) {
         let level = Level::Warning;
         reporter.event(&RunEvent::Notice { level, message });
     }
-    proceed(setup, located, reporter)
+    proceed(
+        setup,
+        located,
+        &|directory| world.attach(directory),
+        reporter,
+    )
 }
 
 /// What the user should know of a run that goes on on another type of processor, which it records.
@@ -309,7 +317,7 @@ fn finished(located: &Located) -> Option<crate::record::RunResult> {
     let result = history.result.clone()?;
     let whole = history.decisions.len() as u64 >= history.manifest.iterations
         && result.evaluations == history.evaluations.len() as u64
-        && checkpoint_files(located.directory.path())
+        && checkpoint_files(located.place.path())
             .last()
             .is_some_and(|(iteration, _)| *iteration == history.manifest.iterations);
     whole.then_some(result)
@@ -318,20 +326,21 @@ fn finished(located: &Located) -> Option<crate::record::RunResult> {
 /// Inputs must be what they were.
 fn unchanged(before: &Manifest, now: &Manifest, accept: bool) -> Result<(), Failure> {
     let differences = before.differences(now);
-    let only_content = differences
-        .iter()
-        .all(|name| before.hashes.contains_key(name));
-    if differences.is_empty() || accept && only_content {
+    if differences.is_empty() || accept && differences.problem.is_empty() {
         return Ok(());
     }
     Err(Failure::Setting {
-        key: differences.join(", "),
+        key: differences.names(),
         origin: Origin::Record,
         reason: "not what it was when the run began".into(),
-        remedy: if only_content {
+        remedy: if differences.problem.is_empty() {
             "put it back, or go on with what is there now: --accept-changed".into()
+        } else if before.texts.is_empty() {
+            KEEPS.into()
         } else {
-            "a run keeps its problem: begin a new one with bo run".into()
+            format!(
+                "{KEEPS}; with the space file moved away this one goes on with that which it has recorded"
+            )
         },
     })
 }

@@ -9,15 +9,34 @@ use crate::record::{
     Checkpoint, History, RecordError, RunDirectory, holds_run, newest_good, read_sealed,
 };
 
-/// A run to go on with, held by this process.
+/// A run to go on with.
 #[derive(Debug)]
 pub struct Located {
-    /// Its directory.
-    pub directory: RunDirectory,
+    /// Where it goes on.
+    pub place: Place,
     /// What it holds.
     pub history: History,
     /// From where it goes on.
     pub base: Base,
+}
+
+/// Where a run goes on.
+#[derive(Debug)]
+pub enum Place {
+    /// In its directory, held by this process.
+    Here(Box<RunDirectory>),
+    /// In a new one, which is made once nothing stands against it.
+    Fork(PathBuf),
+}
+
+impl Place {
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Here(directory) => directory.path(),
+            Self::Fork(path) => path,
+        }
+    }
 }
 
 /// From where a run goes on.
@@ -29,7 +48,7 @@ pub enum Base {
     Checkpoint(Box<Checkpoint>),
 }
 
-/// Finds and holds the run that `path` names; with `fork`, a new directory that goes on from there.
+/// Finds and holds the run that `path` names; with `fork` it is only read, to go on in a new directory.
 ///
 /// # Errors
 /// [`Failure::Held`]; [`Failure::Unusable`] with the command for the newest good checkpoint where the
@@ -40,7 +59,7 @@ pub fn locate(path: &Path, fork: Option<&Path>) -> Result<Located, Failure> {
             None => {
                 let (directory, history) = RunDirectory::reopen(path)?;
                 Ok(Located {
-                    directory,
+                    place: Place::Here(Box::new(directory)),
                     history,
                     base: Base::Last,
                 })
@@ -72,7 +91,7 @@ pub fn locate(path: &Path, fork: Option<&Path>) -> Result<Located, Failure> {
             format!(
                 "belongs to another run than {} ({} differ)",
                 folder.display(),
-                differences.join(", ")
+                differences.names()
             ),
             format!(
                 "to go on with it elsewhere: bo resume {} --out NEW",
@@ -81,22 +100,21 @@ pub fn locate(path: &Path, fork: Option<&Path>) -> Result<Located, Failure> {
         ));
     }
     Ok(Located {
-        directory,
+        place: Place::Here(Box::new(directory)),
         history,
         base: Base::Checkpoint(Box::new(checkpoint)),
     })
 }
 
-/// A new directory that holds a history.
+/// A history that goes on in a new directory.
 fn forked(new: &Path, history: History) -> Result<Located, Failure> {
     if holds_run(new) {
         return Err(Failure::from(RecordError::HoldsRun {
             path: new.to_owned(),
         }));
     }
-    let (directory, history) = RunDirectory::restore(new, history)?;
     Ok(Located {
-        directory,
+        place: Place::Fork(new.to_owned()),
         history,
         base: Base::Last,
     })

@@ -64,7 +64,7 @@ pub struct Session<'r> {
     /// Time of this iteration and of the whole run.
     pub(super) seconds: Seconds,
     pub(super) total: Seconds,
-    /// Last iteration whose time an earlier process has noted.
+    /// Last iteration whose time, its evaluations' included, an earlier process has noted.
     pub(super) accounted: Option<u64>,
     pub(super) begun: Instant,
     /// Bytes of the reached lines and of what the optimiser was told.

@@ -120,6 +120,7 @@ pub fn manifest(
     if !outside.is_empty() {
         notes.insert(OUTSIDE.to_owned(), Value::from(outside));
     }
+    let (x, w) = records(problem);
     Ok(Manifest {
         program: env!("CARGO_PKG_VERSION").to_owned(),
         seed: settings.study().seed,
@@ -128,16 +129,25 @@ pub fn manifest(
             Direction::Maximize => "maximize".to_owned(),
             Direction::Minimize => "minimize".to_owned(),
         },
-        x: problem.space.parameters().iter().map(parameter).collect(),
-        w: variables(&problem.environments),
+        x,
+        w,
         environments: environments(&problem.environments, &description.environments),
         objective: description.kind.clone(),
         device: settings.means().device.to_string(),
         fixed,
         free,
         hashes: description.hashes.clone(),
+        texts: description.texts.clone(),
         notes,
     })
+}
+
+/// x and w of a problem, as recorded.
+pub fn records(problem: &Problem) -> (Vec<ParameterRecord>, Vec<ParameterRecord>) {
+    (
+        problem.space.parameters().iter().map(parameter).collect(),
+        variables(&problem.environments),
+    )
 }
 
 /// Note of `run.json`: what may make a run that was killed and resumed another than one that was left alone.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::locate::{Base, Located};
+use super::locate::{Base, Located, Place};
 use super::mirror;
 use super::session::Session;
 use super::setup::{OUTSIDE, Setup};
@@ -17,6 +17,9 @@ use crate::record::{
 };
 use crate::summary::risk_words;
 
+/// Points log and notes at a run's directory.
+type Attach<'a> = &'a dyn Fn(&RunDirectory) -> Result<(), Failure>;
+
 /// Runs from the beginning in a directory that must not hold a run.
 ///
 /// # Errors
@@ -24,11 +27,11 @@ use crate::summary::risk_words;
 pub fn begin(
     setup: Setup,
     out: &Path,
-    attach: &dyn Fn(&Path) -> Result<(), Failure>,
+    attach: Attach<'_>,
     reporter: &mut dyn Reporter,
 ) -> Result<End, Failure> {
     let directory = RunDirectory::begin(out, &setup.manifest)?;
-    attach(out)?;
+    attach(&directory)?;
     let mut session = Session::new(setup, directory, None, reporter);
     session.announce(0, None);
     if let Some(outside) = session
@@ -47,20 +50,30 @@ pub fn begin(
     session.course()
 }
 
-/// Goes on with a run that was located. Its manifest must agree with the setup's: the caller has compared.
+/// Goes on with a run that was located; `attach` hears of a directory that is made for it. Its manifest must agree with the
+/// setup's: the caller has compared.
 ///
 /// # Errors
 /// [`Failure::Unusable`] naming the iteration whose record does not fit; those of the loop.
 pub fn proceed(
     setup: Setup,
     located: Located,
+    attach: Attach<'_>,
     reporter: &mut dyn Reporter,
 ) -> Result<End, Failure> {
     let Located {
-        directory,
+        place,
         history,
         base,
     } = located;
+    let (directory, history) = match place {
+        Place::Here(directory) => (*directory, history),
+        Place::Fork(path) => {
+            let made = RunDirectory::restore(&path, history)?;
+            attach(&made.0)?;
+            made
+        }
+    };
     let notices = history.notices.clone();
     let found = history.evaluations.len();
     let complete = match &base {

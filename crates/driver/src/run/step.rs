@@ -255,7 +255,7 @@ impl Session<'_> {
         self.beats += 1;
         let query = evaluation.map(|(_, _, query, _)| query);
         let row = query.and_then(|query| query.environment);
-        Heartbeat {
+        let beat = Heartbeat {
             pid: std::process::id(),
             beat: self.beats,
             time: now(),
@@ -273,8 +273,11 @@ impl Session<'_> {
             under_way: evaluation.map_or(0, |(.., under_way)| under_way),
             resident: host::resident().map_or(0, |resident| resident.now),
             ended: false,
+        };
+        // who was overtaken is silent: its next line says so
+        if self.directory.is_held() {
+            beat.write(self.directory.path());
         }
-        .write(self.directory.path());
         reach(phase, iteration, self.directory.path());
     }
 

@@ -5,9 +5,10 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use super::setup::records;
 use crate::exit::Failure;
 use crate::record::{Checkpoint, History, Manifest, read_sealed};
-use crate::settings::{ObjectiveSettings, Origin, RawSettings, Settings, read_space};
+use crate::settings::{ObjectiveSettings, Origin, RawSettings, Settings, read_space_or};
 
 /// Whether a run or a checkpoint, or the `run.json` beside it, belongs to another user.
 pub fn foreign(path: &Path) -> bool {
@@ -51,7 +52,7 @@ pub fn trusted_settings(
     if foreign {
         manifest.free.remove("cache");
     }
-    let settings = recorded_settings(&manifest)?;
+    let settings = recorded_settings(&manifest)?.with_kept(&manifest.texts);
     constraints(&manifest, &settings, foreign, accept_changed)?;
     Ok(settings)
 }
@@ -73,6 +74,9 @@ pub fn recorded_settings(manifest: &Manifest) -> Result<Settings, Failure> {
     Settings::check(&raw, &|_| Origin::Record)
 }
 
+/// What is said where no flag can help.
+pub const KEEPS: &str = "a run keeps its problem: put it back, or begin a new run with bo run";
+
 /// Whether the constraint programs of a run may be started: a repeated command does not name them.
 fn constraints(
     manifest: &Manifest,
@@ -80,10 +84,10 @@ fn constraints(
     foreign: bool,
     accept_changed: bool,
 ) -> Result<(), Failure> {
-    let ObjectiveSettings::Command { space, .. } = &settings.study().objective else {
+    let ObjectiveSettings::Command { space, kept, .. } = &settings.study().objective else {
         return Ok(());
     };
-    let file = read_space(space)?;
+    let (file, _) = read_space_or(space, kept)?;
     let programs = &file.constraints.programs;
     if programs.is_empty() {
         return Ok(());
@@ -107,11 +111,16 @@ fn constraints(
             "look at them, copy the run and its space file as your own and take up the copy",
         );
     }
-    if file.hashes != manifest.hashes && !accept_changed {
+    let same_problem = records(&file.problem) == (manifest.x.clone(), manifest.w.clone());
+    if file.hashes != manifest.hashes && !(accept_changed && same_problem) {
         return refuse(
             "space",
             "not what it was when the run began, and it would start constraint programs".into(),
-            "put it back, or go on with what is there now: bo resume RUN --accept-changed",
+            if same_problem {
+                "put it back, or go on with what is there now: bo resume RUN --accept-changed"
+            } else {
+                KEEPS
+            },
         );
     }
     Ok(())

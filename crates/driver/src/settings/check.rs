@@ -1,5 +1,6 @@
 //! From what was written to what can run: every rule on settings stands here, once.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::{
@@ -344,7 +345,12 @@ fn objective(
                 ));
             };
             let mode = raw.command_mode.unwrap_or(CommandMode::Once);
-            Ok(ObjectiveSettings::Command { words, mode, space })
+            Ok(ObjectiveSettings::Command {
+                words,
+                mode,
+                space,
+                kept: BTreeMap::new(),
+            })
         }
         "problem" => Ok(ObjectiveSettings::Problem(
             raw.problem.clone().unwrap_or_default(),
@@ -442,7 +448,9 @@ impl From<Settings> for RawSettings {
                     .map(|pair| (pair.images, pair.labels))
                     .unzip();
             }
-            ObjectiveSettings::Command { words, mode, space } => {
+            ObjectiveSettings::Command {
+                words, mode, space, ..
+            } => {
                 raw.command = Some(shell_words::join(words));
                 raw.command_mode = Some(mode);
                 raw.space = Some(space);

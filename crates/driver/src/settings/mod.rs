@@ -13,8 +13,11 @@ mod space;
 pub use config::read_config;
 pub use nearest::nearest;
 pub use raw::RawSettings;
-pub use space::{SpaceFile, read_space};
+#[cfg(any(test, fuzzing))]
+pub use space::read_space;
+pub use space::{SpaceFile, read_space_or};
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use bo_bayes::environment::Environments;
@@ -275,6 +278,8 @@ pub enum ObjectiveSettings {
         mode: CommandMode,
         /// The space file.
         space: PathBuf,
+        /// Its texts as a run has recorded them, for where it is gone.
+        kept: BTreeMap<String, String>,
     },
     /// A test function with known optimum.
     Problem(String),
@@ -379,6 +384,14 @@ impl Settings {
         self
     }
 
+    /// With the texts of its space file as a run has recorded them.
+    pub fn with_kept(mut self, texts: &BTreeMap<String, String>) -> Self {
+        if let ObjectiveSettings::Command { kept, .. } = &mut self.study.objective {
+            kept.clone_from(texts);
+        }
+        self
+    }
+
     /// With the acquisition that `auto` stands for here, and with a number of environments to look at that there are:
     /// an n_w that was not written falls to all of a smaller set. One that was written stays, to be refused where it is
     /// too large.
@@ -410,13 +423,18 @@ impl Settings {
     /// # Errors
     /// As [`Settings::check`].
     pub fn with_means(self, raw: &RawSettings) -> Result<Self, crate::exit::Failure> {
+        let kept = match &self.study.objective {
+            ObjectiveSettings::Command { kept, .. } => kept.clone(),
+            _ => BTreeMap::new(),
+        };
         let merged = raw.only_means().over(self.into());
-        Self::check(&merged, &|key| {
+        let checked = Self::check(&merged, &|key| {
             if raw.names(key) {
                 Origin::Flag(format!("--{key}"))
             } else {
                 Origin::Record
             }
-        })
+        })?;
+        Ok(checked.with_kept(&kept))
     }
 }

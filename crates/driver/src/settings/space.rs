@@ -31,7 +31,13 @@ pub struct SpaceFile {
     pub choices: Vec<Vec<serde_json::Value>>,
     /// Content hashes of the space file and of the environments' table.
     pub hashes: BTreeMap<String, String>,
+    /// The two as they were read, by the same names: enough to read it again.
+    pub texts: BTreeMap<String, String>,
 }
+
+/// Names of the space file and of the environments' table in [`SpaceFile::hashes`] and [`SpaceFile::texts`].
+const SPACE: &str = "space";
+const TABLE: &str = "environments";
 
 /// Keys of one table, with the file for messages.
 struct Section<'a> {
@@ -42,20 +48,49 @@ struct Section<'a> {
     table: &'a DeTable<'a>,
 }
 
-/// Reads a space file.
+/// Reads a space file; where it or its table is gone, what a run has `kept` of it ([`SpaceFile::texts`]) stands for it.
+/// Also the files that are gone.
 ///
 /// # Errors
 /// [`Failure::Input`] naming file, key, line and what is allowed.
-pub fn read_space(path: &Path) -> Result<SpaceFile, Failure> {
-    let text = std::fs::read_to_string(path).map_err(|error| {
+pub fn read_space_or(
+    path: &Path,
+    kept: &BTreeMap<String, String>,
+) -> Result<(SpaceFile, Vec<PathBuf>), Failure> {
+    let mut gone = Vec::new();
+    let mut read = |name: &str, file: &Path| match (std::fs::read_to_string(file), kept.get(name)) {
+        (Err(error), Some(kept)) if error.kind() == std::io::ErrorKind::NotFound => {
+            gone.push(file.to_owned());
+            Ok(kept.clone())
+        }
+        (read, _) => read,
+    };
+    let text = read(SPACE, path).map_err(|error| {
         Failure::input(
             path,
             error,
             "give --space a readable file; `bo init` writes one",
         )
     })?;
-    let root = DeTable::parse(&text).map_err(|error| {
-        let line = error.span().map_or(1, |span| line_of(&text, span.start));
+    let file = parse(path, &text, &mut |table| read(TABLE, table))?;
+    Ok((file, gone))
+}
+
+/// Reads a space file that must be there.
+///
+/// # Errors
+/// As [`read_space_or`].
+#[cfg(any(test, fuzzing))]
+pub fn read_space(path: &Path) -> Result<SpaceFile, Failure> {
+    read_space_or(path, &BTreeMap::new()).map(|(file, _)| file)
+}
+
+/// Reads the environments' table.
+type ReadTable<'r> = &'r mut dyn FnMut(&Path) -> std::io::Result<String>;
+
+fn parse(path: &Path, text: &str, table: ReadTable<'_>) -> Result<SpaceFile, Failure> {
+    let root = DeTable::parse(text).map_err(|error| {
+        let line = error.span().map_or(1, |span| line_of(text, span.start));
         Failure::input(
             path,
             format!("line {line}: {}", error.message()),
@@ -64,7 +99,7 @@ pub fn read_space(path: &Path) -> Result<SpaceFile, Failure> {
     })?;
     let top = Section {
         path,
-        text: &text,
+        text,
         name: String::new(),
         table: root.get_ref(),
     };
@@ -95,7 +130,7 @@ pub fn read_space(path: &Path) -> Result<SpaceFile, Failure> {
     let space = Space::new(parameters)
         .map_err(|error| Failure::input(path, error, "mend the table [x.…] it names"))?;
     let constraints = Constraints::read(&top, &space)?;
-    let mut hashes = BTreeMap::from([("space".to_owned(), hash(text.as_bytes()))]);
+    let mut texts = BTreeMap::from([(SPACE.to_owned(), text.to_owned())]);
     let variables = top.sections("w")?;
     let environments = match top.section("environments")? {
         Some(_) if !variables.is_empty() => {
@@ -105,8 +140,8 @@ pub fn read_space(path: &Path) -> Result<SpaceFile, Failure> {
             ));
         }
         Some(section) => {
-            let (finite, digest) = environments(&section)?;
-            hashes.insert("environments".to_owned(), digest);
+            let (finite, rows) = environments(&section, table)?;
+            texts.insert(TABLE.to_owned(), rows);
             Environments::Finite(finite)
         }
         None if variables.is_empty() => Environments::None,
@@ -121,7 +156,12 @@ pub fn read_space(path: &Path) -> Result<SpaceFile, Failure> {
             )
         }
     };
+    let hashes = texts
+        .iter()
+        .map(|(name, text)| (name.clone(), hash(text.as_bytes())));
     Ok(SpaceFile {
+        hashes: hashes.collect(),
+        texts,
         problem: Problem {
             space,
             environments,
@@ -129,7 +169,6 @@ pub fn read_space(path: &Path) -> Result<SpaceFile, Failure> {
         },
         constraints,
         choices,
-        hashes,
     })
 }
 
@@ -250,8 +289,8 @@ fn marginal(section: &Section<'_>) -> Result<(String, Marginal), Failure> {
     Ok((name, Marginal::Uniform { low, high }))
 }
 
-/// `[environments]`: a table with a column for each variable; `weight` holds probabilities, `name` names.
-fn environments(section: &Section<'_>) -> Result<(Finite, String), Failure> {
+/// `[environments]`: a table with a column for each variable; `weight` holds probabilities, `name` names. With its text.
+fn environments(section: &Section<'_>, read: ReadTable<'_>) -> Result<(Finite, String), Failure> {
     section.allow(&["file"])?;
     let Some(file) = section.text_at("file")? else {
         return Err(section.refuse(
@@ -260,7 +299,7 @@ fn environments(section: &Section<'_>) -> Result<(Finite, String), Failure> {
         ));
     };
     let table: PathBuf = section.path.parent().unwrap_or(Path::new("")).join(file);
-    let bytes = std::fs::read(&table).map_err(|error| {
+    let text = read(&table).map_err(|error| {
         Failure::input(
             &table,
             error,
@@ -276,7 +315,7 @@ fn environments(section: &Section<'_>) -> Result<(Finite, String), Failure> {
     };
     let mut reader = csv::ReaderBuilder::new()
         .trim(csv::Trim::All)
-        .from_reader(&bytes[..]);
+        .from_reader(text.as_bytes());
     let header: Vec<String> = reader
         .headers()
         .map_err(|error| wrong(error.to_string()))?
@@ -319,7 +358,7 @@ fn environments(section: &Section<'_>) -> Result<(Finite, String), Failure> {
     let labels = (!labels.is_empty()).then_some(labels);
     let finite = Finite::new(names, points, given(weights), labels)
         .map_err(|error| wrong(error.to_string()))?;
-    Ok((finite, hash(&bytes)))
+    Ok((finite, text))
 }
 
 impl<'a> Section<'a> {
@@ -494,12 +533,19 @@ mod tests {
     #[test]
     fn environments_come_from_a_table_with_weights() {
         let file = read("[x.a]\nlow = 0\nhigh = 1\n[environments]\nfile = \"env.csv\"\n").unwrap();
-        let Environments::Finite(finite) = file.problem.environments else {
+        let Environments::Finite(finite) = &file.problem.environments else {
             panic!()
         };
         assert_eq!(finite.weights(), [0.5, 0.25, 0.25]);
         assert_eq!(finite.points()[2], [5.0, 6.0]);
         assert_eq!(file.hashes.len(), 2);
+        // the texts alone give the same where the files are gone
+        let (again, gone) = read_space_or(Path::new("gone/space.toml"), &file.texts).unwrap();
+        assert_eq!(again, file);
+        assert_eq!(
+            gone,
+            [Path::new("gone/space.toml"), Path::new("gone/env.csv")]
+        );
     }
 
     #[test]

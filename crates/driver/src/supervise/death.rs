@@ -39,6 +39,8 @@ pub struct Verdict {
     pub sentence: String,
     /// The evaluation under way is to blame.
     pub own: bool,
+    /// One of several under way is to blame.
+    pub shared: bool,
     /// What it rests on.
     pub evidence: Vec<String>,
 }
@@ -67,14 +69,21 @@ pub fn judge(signs: &Signs) -> Verdict {
     } else {
         unwatched(signs)
     };
-    // with several under way nothing tells which of them it was
     let evaluating = signs
         .last
         .as_ref()
-        .is_some_and(|beat| beat.phase == Phase::Evaluate && beat.under_way <= 1);
+        .filter(|beat| own && beat.phase == Phase::Evaluate);
+    // with several under way nothing tells which of them it was
+    let several = evaluating
+        .map(|beat| beat.under_way)
+        .filter(|&count| count > 1);
+    let next = several.map_or_else(String::new, |count| {
+        format!(", one of {count} under way: each is tried alone next")
+    });
     Verdict {
-        sentence: format!("{what},{place}"),
-        own: own && evaluating,
+        sentence: format!("{what},{place}{next}"),
+        own: evaluating.is_some() && several.is_none(),
+        shared: several.is_some(),
         evidence: evidence(signs),
     }
 }

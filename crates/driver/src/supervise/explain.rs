@@ -1,6 +1,7 @@
 //! From a dead worker to its post-mortem: collects what can be known, has it judged, writes it down, and counts the death
 //! against the evaluation that is to blame.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -10,13 +11,17 @@ use super::death::{Signs, judge};
 use super::kernel;
 use super::watch::Ended;
 use crate::exit::Failure;
-use crate::record::{AttemptLine, Heartbeat, Postmortem, StartedJournal, now};
+use crate::record::{AttemptLine, Heartbeat, History, Lock, Postmortem, StartedJournal, now};
 
 /// What the system and the watch over the worker say of its death.
 ///
 /// # Errors
-/// A post-mortem that cannot be written.
-pub fn explain(folder: &Path, ended: &Ended) -> Result<(Postmortem, PathBuf), Failure> {
+/// A post-mortem that cannot be written; [`Failure::Held`] where another holds the run by now.
+pub fn explain(
+    folder: &Path,
+    lock: &Lock,
+    ended: &Ended,
+) -> Result<(Postmortem, PathBuf), Failure> {
     use std::os::unix::process::ExitStatusExt as _;
     let last = Heartbeat::read(folder).filter(|beat| beat.pid == ended.pid);
     let mut memory = ended.curve.before_now();
@@ -39,7 +44,7 @@ pub fn explain(folder: &Path, ended: &Ended) -> Result<(Postmortem, PathBuf), Fa
         last,
         log: log_tail(folder),
     };
-    bury(folder, ended.pid, signs, memory)
+    bury(folder, lock, ended.pid, signs, memory)
 }
 
 /// A run whose parent died with its worker, or that had none, left only its heartbeat: that is explained when it is next
@@ -47,7 +52,10 @@ pub fn explain(folder: &Path, ended: &Ended) -> Result<(Postmortem, PathBuf), Fa
 ///
 /// # Errors
 /// A post-mortem that cannot be written.
-pub fn explain_earlier(folder: &Path) -> Result<Option<(Postmortem, PathBuf)>, Failure> {
+pub fn explain_earlier(
+    folder: &Path,
+    lock: &Lock,
+) -> Result<Option<(Postmortem, PathBuf)>, Failure> {
     let Some(last) = Heartbeat::read(folder).filter(|beat| !beat.ended) else {
         return Ok(None);
     };
@@ -62,30 +70,44 @@ pub fn explain_earlier(folder: &Path) -> Result<Option<(Postmortem, PathBuf)>, F
         ..Signs::default()
     };
     let memory = vec![(silence(&last), last.resident)];
-    bury(folder, last.pid, signs, memory).map(Some)
+    bury(folder, lock, last.pid, signs, memory).map(Some)
 }
 
-/// Judges, writes it down, and counts the death against the evaluation where it is to blame.
+/// Judges, writes it down, and counts the death against the evaluation where it is to blame; where one of several
+/// may be, against each so that it is tried alone next.
 fn bury(
     folder: &Path,
+    lock: &Lock,
     pid: u32,
     signs: Signs,
     memory: Vec<(u64, u64)>,
 ) -> Result<(Postmortem, PathBuf), Failure> {
+    let fence = lock.fence();
+    if let Some(fence) = &fence {
+        fence.check()?;
+    }
     let verdict = judge(&signs);
     let last = signs.last;
-    if let Some(beat) = &last
-        && let Some(id) = beat.id
-    {
-        let mut journal = StartedJournal::open(folder)?;
+    let under_way = match &last {
+        _ if verdict.shared => unfinished(folder, pid),
+        Some(Heartbeat {
+            id: Some(id),
+            attempt,
+            ..
+        }) => vec![(*id, *attempt)],
+        _ => Vec::new(),
+    };
+    let mut journal = StartedJournal::open(folder, fence)?;
+    for (id, attempt) in under_way {
         journal.note(&AttemptLine {
             id,
-            attempt: beat.attempt,
+            attempt,
             iteration: None,
             pid,
             process_group: None,
             death: Some(verdict.sentence.clone()),
             own: verdict.own,
+            shared: verdict.shared,
             started: now(),
         });
     }
@@ -114,6 +136,20 @@ fn bury(
         ended.write(folder);
     }
     Ok((postmortem, path))
+}
+
+/// Evaluations that process `pid` had started and not finished, with the number of the attempt.
+fn unfinished(folder: &Path, pid: u32) -> Vec<(u64, u32)> {
+    let Ok(history) = History::read(folder) else {
+        // what cannot be read is refused when the run is taken up
+        return Vec::new();
+    };
+    let finished: BTreeSet<u64> = history.evaluations.iter().map(|line| line.id).collect();
+    let open = history.attempts.into_iter().filter(|(id, attempts)| {
+        attempts.worker.is_some_and(|(worker, _)| worker == pid) && !finished.contains(id)
+    });
+    open.map(|(id, attempts)| (id, attempts.started.saturating_sub(1)))
+        .collect()
 }
 
 /// Seconds since a beat.

@@ -126,7 +126,7 @@ impl<'o> Watch<'o> {
 
     fn workers(&self) -> Result<(), Failure> {
         let folder = &self.orders.folder;
-        if let Some((postmortem, path)) = explain_earlier(folder)? {
+        if let Some((postmortem, path)) = explain_earlier(folder, &self.lock)? {
             self.say(&format!(
                 "the run had ended without a word: {}\n  evidence in {}",
                 postmortem.verdict,
@@ -160,7 +160,7 @@ impl<'o> Watch<'o> {
                     out: folder.clone(),
                 });
             }
-            let (postmortem, path) = explain(folder, &ended)?;
+            let (postmortem, path) = explain(folder, &self.lock, &ended)?;
             let now = evaluations(folder);
             deaths = if now > finished { 1 } else { deaths + 1 };
             finished = now;

@@ -246,6 +246,7 @@ impl Objective for Command {
             kind: "command".into(),
             environments,
             hashes: self.file.hashes.clone(),
+            texts: self.file.texts.clone(),
             notes: BTreeMap::from([("program".to_owned(), shell_words::join(&self.words))]),
         }
     }

@@ -154,6 +154,7 @@ fn each_death_has_its_name_and_its_blame() {
                 .contains("evaluating 27 (scene_07) in iteration 13")
         );
         assert_eq!(verdict.own, own, "{}", verdict.sentence);
+        assert!(!verdict.shared);
     }
     // neither another process's panic nor an objective's is the worker's
     for line in [
@@ -169,10 +170,19 @@ fn each_death_has_its_name_and_its_blame() {
         assert!(!verdict.own && verdict.sentence.contains("together"));
         assert!(!verdict.evidence.iter().any(|found| found.contains("panic")));
     }
-    // with several evaluations under way it is nobody's
+    // with several evaluations under way it is one of theirs
     let mut several = dead(Some(SIGSEGV), None);
     several.last.as_mut().unwrap().under_way = 2;
-    assert!(!judge(&several).own);
+    let verdict = judge(&several);
+    assert!(verdict.shared && !verdict.own);
+    assert!(
+        verdict.sentence.contains("one of 2 under way"),
+        "{}",
+        verdict.sentence
+    );
+    // unless it came from outside
+    several.signal = Some(SIGKILL);
+    assert!(!judge(&several).shared);
     // a fault outside an evaluation is not the evaluation's
     let mut fitting = dead(Some(SIGSEGV), None);
     fitting.last.as_mut().unwrap().phase = Phase::Fit;
