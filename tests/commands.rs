@@ -29,7 +29,7 @@ fn a_run_ends_with_a_summary_on_stdout_and_progress_on_stderr() {
             "alpha 0.1 over 3 environments",
             "judged at alpha 0.1 over all 12",
             "iteration 3/3",
-            "best so far",
+            "by the model: CVaR",
             "left",
             "memory",
         ]);

@@ -94,15 +94,20 @@ fn readers_never_disturb_a_run() {
     case.bo(&format!("{RUN} --out whole")).ok();
     let mut run = case.command(&format!("{RUN} --out r")).spawn().unwrap();
     wait_for(&case, 1);
-    let mut looks = 0;
+    let (mut looks, mut running) = (0, 0);
     while run.try_wait().unwrap().is_none() {
-        case.bo("show r").ok();
+        let shown = case.bo("show r").ok();
+        if shown.stdout.contains("r: running") {
+            let shown = shown.prints(&["bo stop r", "bo watch r"]);
+            assert!(!shown.stdout.contains("bo resume"), "{}", shown.stdout);
+            running += 1;
+        }
         let shown = case.bo("show r --json").ok().json();
         assert_eq!(shown["notices"].as_array().unwrap().len(), 0, "{shown}");
         case.bo("report r --out report.html").ok();
         looks += 1;
     }
-    assert!(run.wait().unwrap().success() && looks > 0);
+    assert!(run.wait().unwrap().success() && looks > 0 && running > 0);
     let values = |name: &str| -> Vec<String> {
         let text = case.read(&format!("{name}/evaluations.jsonl"));
         let lines = text

@@ -2,6 +2,7 @@
 
 mod runs;
 
+use std::collections::BTreeMap;
 use std::fs;
 
 use runs::{Bench, Objective, fail, kill, lines, record, succeed};
@@ -21,8 +22,12 @@ fn extended_equals_long_from_the_start_and_threads_change_nothing() {
     succeed(&mut bench.run(problem, "short", &short));
     let whole = record(&bench.path("long"));
     assert_ne!(record(&bench.path("short")), whole);
+    let before = seconds(&bench, "short");
     succeed(&mut bench.bo(&["resume", "short", "--iterations", "+6"]));
     assert_eq!(record(&bench.path("short")), whole);
+    for (name, time) in seconds(&bench, "short") {
+        assert!(time > before[&name], "{name}: {time} after {before:?}");
+    }
     for threads in ["2", "3", "8"] {
         let mut again = LONG.to_vec();
         again.extend(["--threads", threads]);
@@ -33,6 +38,13 @@ fn extended_equals_long_from_the_start_and_threads_change_nothing() {
     let output = succeed(&mut bench.bo(&["resume", "short", "--json"]));
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains("incumbent"), "{text}");
+}
+
+/// Where the time of a finished run went.
+fn seconds(bench: &Bench, out: &str) -> BTreeMap<String, f64> {
+    let result = fs::read(bench.path(out).join("result.json")).unwrap();
+    let result: serde_json::Value = serde_json::from_slice(&result).unwrap();
+    serde_json::from_value(result["seconds"].clone()).unwrap()
 }
 
 #[test]
@@ -350,4 +362,29 @@ fn stop_ends_a_run_from_outside() {
     let output = succeed(&mut bench.bo(&["stop", "run"]));
     assert!(String::from_utf8_lossy(&output.stdout).contains("nobody"));
     fail(&mut bench.bo(&["stop", "nowhere"]), 3);
+}
+
+#[test]
+fn a_journal_that_may_not_grow_is_cut_where_its_second_writer_ended() {
+    let bench = Bench::new();
+    // five notes of a started program an evaluation, from inside the objective, to one line of the loop itself
+    let greedy = "case $line in *'\"scale\":0.3'*) ;; *) echo \"{\\\"id\\\":$id,\\\"error\\\":\\\"no room\\\",\\\"kind\\\":\\\"oom\\\"}\"; exit;; esac";
+    let path = bench.path("objective.sh");
+    let program = fs::read_to_string(&path).unwrap();
+    fs::write(&path, program.replace("sleep 0.02", greedy)).unwrap();
+    let run = bench.run(Objective::Command, "run", &["--iterations", "2"]);
+    let mut limited = std::process::Command::new("sh");
+    limited
+        .args(["-c", "trap '' XFSZ; ulimit -f 8; exec \"$0\" \"$@\""])
+        .arg(run.get_program())
+        .args(run.get_args())
+        .current_dir(bench.path(""));
+    let message = fail(&mut limited, 3);
+    assert!(message.contains("attempts.jsonl"), "{message}");
+    // all but the line that did not fit stands, whoever wrote it
+    let left = fs::read(bench.path("run/attempts.jsonl")).unwrap();
+    assert!((3700..=4096).contains(&left.len()), "{}", left.len());
+    succeed(&mut bench.bo(&["resume", "run"]));
+    succeed(&mut bench.run(Objective::Command, "whole", &["--iterations", "2"]));
+    assert_eq!(record(&bench.path("run")), record(&bench.path("whole")));
 }

@@ -124,12 +124,31 @@ fn constraint_programs_start_only_where_they_are_trusted() {
     // a changed space file is refused before its programs run, not after
     let changed = CONSTRAINED.replace("1.0", "0.9");
     std::fs::write(case.path("s.toml"), changed).unwrap();
-    for words in ["resume r --iterations 2", "evaluate r", "verify r"] {
+    for words in [
+        "resume r --iterations 2",
+        "resume r --iterations 2 --accept-changed",
+        "evaluate r",
+        "verify r",
+    ] {
         refused(words, &["space", "not what it was when the run began"]);
     }
     std::fs::write(case.path("s.toml"), CONSTRAINED).unwrap();
     case.bo("verify r").ok();
     assert!(case.path("gated").exists());
+    // one that has broken since is named with its own words, and nothing is called altered
+    let broken = GATE.replace(
+        "while",
+        "read line; echo 'no table of limits' >&2; exit 1; while",
+    );
+    std::fs::write(case.path("gate.sh"), broken).unwrap();
+    for words in ["verify r", "resume r --iterations 2"] {
+        case.bo(words).code(2).says(&[
+            "constraint program ./gate.sh",
+            "ended without a line yes or no",
+            "its last words: no table of limits",
+        ]);
+    }
+    std::fs::write(case.path("gate.sh"), GATE).unwrap();
     if std::os::unix::fs::chown(case.path("r/run.json"), Some(12_345), None).is_err() {
         eprintln!("SKIPPED: only root can give files away");
         return;

@@ -108,7 +108,7 @@ impl Telling {
             done.in_use
         };
         format!(
-            "iteration {:>width$}/{}  {seen}  best so far: {} {:>7}{left}  memory {} (peak {})",
+            "iteration {:>width$}/{}  {seen}  by the model: {} {:>7}{left}  memory {} (peak {})",
             done.iteration,
             done.iterations,
             self.risk,
@@ -419,7 +419,7 @@ mod tests {
         }
         assert_eq!(
             line.unwrap(),
-            "iteration  2/30  failed         best so far: CVaR  0.5000  left 0:56  memory 182 MB (peak 240 MB)"
+            "iteration  2/30  failed         by the model: CVaR  0.5000  left 0:56  memory 182 MB (peak 240 MB)"
         );
     }
 }

@@ -99,7 +99,11 @@ impl State {
         let mut summary = Summary::new(out, &history, incumbent.as_ref(), peak(out));
         if !finished {
             let lines = memory_lines(out);
-            summary.unfinished(out, spent(&lines, &history.evaluations, &history.decisions));
+            summary.unfinished(
+                out,
+                state == "running",
+                spent(&lines, &history.evaluations, &history.decisions),
+            );
         }
         Ok(Self {
             state,

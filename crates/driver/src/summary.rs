@@ -89,7 +89,7 @@ struct Worst {
     seen: Option<(f64, f64)>,
 }
 
-/// The risk measure of a run in words: `CVaR (worst 10 %)`.
+/// The risk measure of a run in words: `CVaR (mean of the worst 10 %)`; `value` where there are no environments.
 pub fn risk_words(manifest: &Manifest) -> (&'static str, String) {
     let share = manifest
         .fixed
@@ -104,6 +104,8 @@ pub fn risk_words(manifest: &Manifest) -> (&'static str, String) {
         .and_then(Value::as_str)
         .unwrap_or("cvar")
     {
+        // without environments there is one value and no tail
+        _ if manifest.w.is_empty() => ("value", "value".to_owned()),
         "var" => ("VaR", format!("VaR ({share} % quantile from the bad end)")),
         "worst" => ("worst", "worst environment".to_owned()),
         "mean" => ("mean", "mean".to_owned()),
@@ -209,12 +211,20 @@ impl Summary {
 }
 
 impl Summary {
-    /// The same for a run that has not finished: how it goes on, and the time spent so far.
-    pub fn unfinished(&mut self, out: &Path, seconds: Seconds) {
+    /// The same for a run that has not finished: how it goes on, or what can be done while it does, and the time spent
+    /// so far.
+    pub fn unfinished(&mut self, out: &Path, running: bool, seconds: Seconds) {
         self.seconds = seconds;
         self.commands.remove("extend");
-        self.commands
-            .insert("resume", format!("bo resume {}", typed(out)));
+        let next: &[&str] = if running {
+            &["watch", "stop"]
+        } else {
+            &["resume"]
+        };
+        for command in next {
+            self.commands
+                .insert(command, format!("bo {command} {}", typed(out)));
+        }
     }
 }
 
@@ -371,6 +381,8 @@ impl fmt::Display for Summary {
         for (what, key) in [
             ("go on, to twice as many", "extend"),
             ("go on", "resume"),
+            ("watch it", "watch"),
+            ("end it, all saved", "stop"),
             ("look at it again", "show"),
             ("measure it everywhere", "evaluate"),
         ] {
@@ -426,7 +438,9 @@ impl Summary {
                 "  between {low} and {high} with nine chances in ten, by the model"
             )?;
         }
-        writeln!(f, "mean{over}, by the model: {}", value(recommended.mean))?;
+        if self.risk_measure != "value" {
+            writeln!(f, "mean{over}, by the model: {}", value(recommended.mean))?;
+        }
         for (seen, at) in [
             (recommended.observed, "this x"),
             (recommended.default_observed, "the defaults"),

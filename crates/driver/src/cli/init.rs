@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::exit::Failure;
+use crate::quantity::typed;
 
 /// Flags of `bo init`.
 #[derive(Args)]
@@ -38,10 +39,11 @@ pub fn main(args: &InitArgs) -> Result<(), Failure> {
     }
     let _ = writeln!(
         std::io::stdout(),
-        "wrote {} and {}\nnext: bo run --config {}",
-        files[0].0.display(),
-        files[1].0.display(),
-        files[0].0.display()
+        "wrote {config} and {space}\n\
+         next, with a program of your own: bo run --config {config} --command 'python3 objective.py' --space {space}\n\
+         or on the built-in scenes:        bo run --config {config}",
+        config = typed(&files[0].0),
+        space = typed(&files[1].0),
     );
     Ok(())
 }

@@ -10,12 +10,7 @@ use crate::quantity::bytes;
 const LEAST: u64 = 300 << 20;
 
 pub fn check(_: &Patient) -> Answer {
-    let room = [
-        host::available(),
-        cgroup::limit().map(|limit| limit.saturating_sub(cgroup::in_use().unwrap_or(0))),
-        getrlimit(Resource::As).current,
-    ];
-    let room = room.into_iter().flatten().min();
+    let room = super::room();
     let mut found = vec![match host::total() {
         Some(total) => format!("{} in this machine", bytes(total)),
         None => "size unknown".to_owned(),

@@ -18,7 +18,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use bo_memory::host;
+use bo_memory::{cgroup, host};
+use rustix::process::{Resource, getrlimit};
 use serde::Serialize;
 
 /// What is examined.
@@ -186,6 +187,17 @@ impl fmt::Display for Diagnosis {
         }
         Ok(())
     }
+}
+
+/// Bytes that this process may still take: what the machine has free, its cgroup's limit, RLIMIT_AS; none where nothing
+/// tells.
+fn room() -> Option<u64> {
+    let room = [
+        host::available(),
+        cgroup::limit().map(|limit| limit.saturating_sub(cgroup::in_use().unwrap_or(0))),
+        getrlimit(Resource::As).current,
+    ];
+    room.into_iter().flatten().min()
 }
 
 /// Resident bytes of this process after giving free pages back; 0 where the system does not tell.

@@ -53,8 +53,8 @@ pub fn memory_lines(folder: &Path) -> Vec<MemoryLine> {
     )
 }
 
-/// Time that a run has taken: its evaluations', and what the lines of its iterations say of the rest; the
-/// decision's own where an iteration left no line.
+/// Time that a run has taken: what the lines of its iterations say; where an iteration left none, what its decision and
+/// its evaluations say of themselves. Never less than before.
 pub fn spent(
     lines: &[MemoryLine],
     evaluations: &[EvaluationLine],
@@ -64,18 +64,18 @@ pub fn spent(
     let mut noted = BTreeSet::new();
     for line in lines {
         noted.insert(line.iteration);
-        total.add(Seconds {
-            evaluate: 0.0,
-            ..line.seconds
-        });
-    }
-    let unnoted = decisions
-        .iter()
-        .filter(|line| !noted.contains(&line.iteration));
-    for line in unnoted {
         total.add(line.seconds);
     }
-    total.evaluate = evaluations.iter().map(|line| line.seconds).sum();
+    for line in decisions {
+        if !noted.contains(&line.iteration) {
+            total.add(line.seconds);
+        }
+    }
+    for line in evaluations {
+        if !noted.contains(&line.iteration) {
+            total.evaluate += line.seconds;
+        }
+    }
     total
 }
 
@@ -139,6 +139,27 @@ mod tests {
         };
         // iteration 1 was done twice, by two processes
         let total = spent(&[line(0, 1.0), line(1, 2.0), line(1, 3.0)], &[], &[]);
-        assert_eq!((total.fit, total.other, total.evaluate), (6.0, 1.5, 0.0));
+        assert_eq!((total.fit, total.other, total.evaluate), (6.0, 1.5, 27.0));
+        // an evaluation counts by itself only while its iteration has left no line
+        let evaluation = |iteration| EvaluationLine {
+            id: iteration,
+            iteration,
+            x: Vec::new(),
+            w: Vec::new(),
+            environment: None,
+            value: None,
+            status: "ok".into(),
+            scale: None,
+            reason: None,
+            attempt: 0,
+            seconds: 8.0,
+        };
+        let before = spent(&[line(0, 1.0)], &[evaluation(0), evaluation(1)], &[]);
+        assert_eq!(before.evaluate, 17.0);
+        let after = [line(0, 1.0), line(1, 2.0)];
+        assert_eq!(
+            spent(&after, &[evaluation(0), evaluation(1)], &[]).evaluate,
+            18.0
+        );
     }
 }

@@ -32,17 +32,14 @@ pub struct Seen {
 /// Watches until `over` is closed. `kills`: out-of-memory kills before the worker was started.
 pub fn monitor(pid: u32, folder: &Path, kills: Option<u64>, over: &Receiver<()>) -> Seen {
     let mut curve = Curve::of(pid);
-    let mut counts = VecDeque::from([kills]);
+    let mut count = KillCount::begun_at(kills);
     let mut last = (0, Instant::now());
     let mut longest = Duration::ZERO;
     let mut hung = None;
     let shortest = shortest_hang();
     while over.recv_timeout(Duration::from_secs(1)) == Err(RecvTimeoutError::Timeout) {
         curve.sample();
-        if counts.len() == RECENT {
-            counts.pop_front();
-        }
-        counts.push_back(cgroup::kills());
+        count.note(cgroup::kills());
         if std::process::id() == 1 {
             reap_orphans(pid);
         }
@@ -65,10 +62,30 @@ pub fn monitor(pid: u32, folder: &Path, kills: Option<u64>, over: &Receiver<()>)
     Seen {
         curve,
         hung,
-        kills: match (counts[0], cgroup::kills()) {
-            (Some(before), Some(after)) => Some(after.saturating_sub(before)),
-            _ => None,
-        },
+        kills: count.recent(cgroup::kills()),
+    }
+}
+
+/// The kernel's count of out-of-memory kills over the last [`RECENT`] seconds; none where it is not told.
+struct KillCount(VecDeque<Option<u64>>);
+
+impl KillCount {
+    fn begun_at(count: Option<u64>) -> Self {
+        Self(VecDeque::from([count]))
+    }
+
+    /// Once a second.
+    fn note(&mut self, count: Option<u64>) {
+        if self.0.len() == RECENT {
+            self.0.pop_front();
+        }
+        self.0.push_back(count);
+    }
+
+    /// Kills between the oldest count and `now`.
+    fn recent(&self, now: Option<u64>) -> Option<u64> {
+        let before = self.0.front().copied().flatten()?;
+        Some(now?.saturating_sub(before))
     }
 }
 
@@ -92,4 +109,25 @@ fn shortest_hang() -> Duration {
         return Duration::from_secs(seconds);
     }
     HANG
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_recent_kills_may_have_been_the_workers() {
+        // three programs were killed long before, one process just now
+        let mut count = KillCount::begun_at(Some(2));
+        assert_eq!(count.recent(Some(3)), Some(1));
+        (0..RECENT).for_each(|_| count.note(Some(5)));
+        assert_eq!(count.recent(Some(5)), Some(0));
+        assert_eq!(count.recent(Some(6)), Some(1));
+        assert_eq!(count.recent(None), None);
+        // for as long as it is recent
+        (0..RECENT - 1).for_each(|_| count.note(Some(6)));
+        assert_eq!(count.recent(Some(6)), Some(1));
+        count.note(Some(6));
+        assert_eq!(count.recent(Some(6)), Some(0));
+    }
 }

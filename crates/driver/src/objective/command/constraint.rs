@@ -21,6 +21,9 @@ use crate::settings::SpaceFile;
 /// Longest wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Longest wait for the last words of a program that has ended.
+const SETTLE: Duration = Duration::from_millis(300);
+
 /// Why a program gave no answer, once one did not.
 pub type Trouble = Arc<Mutex<Option<String>>>;
 
@@ -41,6 +44,7 @@ pub fn condition(
             folder: folder.to_owned(),
             log: surroundings.log.clone(),
             running: None,
+            last: LastWords::default(),
             answers: HashMap::new(),
         })
     });
@@ -67,7 +71,39 @@ struct Program {
     folder: PathBuf,
     log: Arc<dyn Fn(&str) + Send + Sync>,
     running: Option<Process>,
+    /// Of the one that runs, or ran.
+    last: LastWords,
     answers: HashMap<Vec<u64>, bool>,
+}
+
+/// The last line that a program said which was no answer. Its stderr is heard on another thread.
+#[derive(Clone, Default)]
+struct LastWords(Arc<Mutex<String>>);
+
+impl LastWords {
+    fn note(&self, line: &str) {
+        if !line.trim().is_empty() {
+            let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            *last = line.trim().chars().take(200).collect();
+        }
+    }
+
+    /// Once the program has ended: what it said just before may still be on its way.
+    fn told(&self) -> String {
+        let deadline = Instant::now() + SETTLE;
+        while Arc::strong_count(&self.0) > 1 && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        match self
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .as_str()
+        {
+            "" => String::new(),
+            last => format!("; its last words: {last}"),
+        }
+    }
 }
 
 impl Program {
@@ -77,9 +113,13 @@ impl Program {
             return Ok(*known);
         }
         let question = json!({ "x": named(file, x) }).to_string();
-        let answer = self
-            .ask(&question)
-            .map_err(|why| format!("constraint program {}: {why}: {question}", self.words[0]))?;
+        let answer = self.ask(&question).map_err(|why| {
+            let last = self.last.told();
+            format!(
+                "constraint program {}: {why}, asked {question}{last}",
+                self.words[0]
+            )
+        })?;
         self.answers.insert(key, answer);
         Ok(answer)
     }
@@ -88,8 +128,16 @@ impl Program {
         let running = self.running.take().filter(Process::is_alive);
         let mut process = match running {
             Some(process) => process,
-            None => Process::start(&self.words, &self.folder, self.log.clone())
-                .map_err(|error| format!("does not start: {error}"))?,
+            None => {
+                let (log, last) = (self.log.clone(), LastWords::default());
+                self.last = last.clone();
+                let heard = move |line: &str| {
+                    last.note(line);
+                    log(line);
+                };
+                Process::start(&self.words, &self.folder, Arc::new(heard))
+                    .map_err(|error| format!("does not start: {error}"))?
+            }
         };
         process.ask(question, false);
         let begun = Instant::now();
@@ -100,15 +148,18 @@ impl Program {
                         self.running = Some(process);
                         return Ok(matches!(answer, "yes" | "true"));
                     }
-                    _ => (self.log)(&line),
+                    _ => {
+                        self.last.note(&line);
+                        (self.log)(&line);
+                    }
                 },
                 Said::Ended(_) => {
                     process.end();
-                    return Err("ended without a line yes or no to".to_owned());
+                    return Err("ended without a line yes or no".to_owned());
                 }
                 Said::Nothing if begun.elapsed() >= PATIENCE => {
                     process.end();
-                    return Err(format!("no answer within {} s to", PATIENCE.as_secs()));
+                    return Err(format!("no answer within {} s", PATIENCE.as_secs()));
                 }
                 Said::Nothing => {}
             }
