@@ -36,9 +36,9 @@ low = 0.0
 high = 1.0
 "#;
 
-/// A quadratic in awk; 20 ms long, so that a kill can fall inside.
+/// A quadratic in awk; 20 ms long, so that a kill can fall inside. Without a question (its worker died before asking) it ends.
 const PROGRAM: &str = r#"#!/bin/sh
-read line
+read line || exit 1
 id=$(printf %s "$line" | sed 's/.*"id":\([0-9]*\).*/\1/')
 echo "$id" >> "$(dirname "$0")/started.log"
 sleep 0.02

@@ -36,7 +36,7 @@ fn with_grandchild(bench: &Bench) {
     let path = bench.path("objective.sh");
     let program = fs::read_to_string(&path).unwrap();
     let child = "here=$(dirname \"$0\")\n\
-                 [ -e $here/child_$id ] && grep -q '^State:.[RSDT]' /proc/$(cat $here/child_$id)/status 2>/dev/null && echo $id >> $here/overlap.log\n\
+                 [ -e $here/child_$id ] && grep -q '^State:.[RSDT]' /proc/$(cat $here/child_$id)/status 2>/dev/null && (echo $id; grep ^State /proc/$(cat $here/child_$id)/status; cat /proc/$(cat $here/child_$id)/stat) >> $here/overlap.log\n\
                  sleep 20 >/dev/null 2>&1 &\necho $! > $here/child_$id\nsleep 0.02";
     fs::write(&path, program.replace("sleep 0.02", child)).unwrap();
 }
@@ -142,7 +142,8 @@ fn restarted(bench: &Bench, out: &str, at_once: u64, trial: &str) -> usize {
     );
     assert!(
         !bench.path("overlap.log").exists(),
-        "{trial}: an evaluation was started again beside its earlier attempt"
+        "{trial}: an evaluation was started again beside its earlier attempt: {}",
+        fs::read_to_string(bench.path("overlap.log")).unwrap_or_default()
     );
     again as usize
 }

@@ -45,12 +45,13 @@ pub fn end_orphans(worker: u32, since: u64) -> bool {
     let begun = Instant::now();
     let mut any = false;
     loop {
-        let found = marked(|entry| theirs(entry) == Some(true));
-        if found.is_empty() || begun.elapsed() > PATIENCE {
+        let Sighting { carrying, unclear } = look(|entry| theirs(entry) == Some(true));
+        let over = carrying.is_empty() && !unclear;
+        if over || begun.elapsed() > PATIENCE {
             return any;
         }
-        any = true;
-        for pid in found {
+        any |= !carrying.is_empty();
+        for pid in carrying {
             let _ = kill_process(pid, Signal::KILL);
         }
         std::thread::sleep(Duration::from_millis(5));
@@ -62,7 +63,7 @@ pub fn end_orphans(worker: u32, since: u64) -> bool {
 pub fn end_marked(mark: &str) {
     let wanted = format!("{NAME}={mark}");
     for _ in 0..ROUNDS {
-        let found = marked(|entry| entry == wanted.as_bytes());
+        let found = look(|entry| entry == wanted.as_bytes()).carrying;
         if found.is_empty() {
             return;
         }
@@ -72,19 +73,45 @@ pub fn end_marked(mark: &str) {
     }
 }
 
-/// Processes with an entry of their environment that is wanted.
-fn marked(wanted: impl Fn(&[u8]) -> bool) -> Vec<Pid> {
+/// What a look at all processes shows.
+struct Sighting {
+    /// Those with an entry of their environment that is wanted.
+    carrying: Vec<Pid>,
+    /// Some process could not be told: to be looked at again.
+    unclear: bool,
+}
+
+fn look(wanted: impl Fn(&[u8]) -> bool) -> Sighting {
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let carries = |pid: &i32| {
-        // empty for one that has ended and is not reaped yet
-        fs::read(format!("/proc/{pid}/environ"))
-            .is_ok_and(|bytes| bytes.split(|&byte| byte == 0).any(&wanted))
+    let mut sighting = Sighting {
+        carrying: Vec::new(),
+        unclear: false,
     };
-    processes
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .filter(carries)
-        .filter_map(Pid::from_raw)
-        .collect()
+    for number in processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok()) {
+        // unreadable: another user's, or gone
+        let Ok(environment) = fs::read(format!("/proc/{number}/environ")) else {
+            continue;
+        };
+        if environment.split(|&byte| byte == 0).any(&wanted) {
+            sighting.carrying.extend(Pid::from_raw(number));
+        } else if environment.is_empty() {
+            let stat = fs::read_to_string(format!("/proc/{number}/stat"));
+            sighting.unclear |= stat.is_ok_and(|stat| between(&stat) == Some(true));
+        }
+    }
+    sighting
+}
+
+/// Whether a process (its `/proc/PID/stat`) has no environment for the moment only: it is about to become another
+/// program, or on its way out. One that has ended and is not reaped, and the kernel's own, have none for good.
+fn between(stat: &str) -> Option<bool> {
+    const KERNEL_THREAD: u64 = 0x0020_0000;
+    // the name, in brackets, may hold anything: fields are counted from its end
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    let number = |field: usize| fields.get(field)?.parse::<u64>().ok();
+    let (flags, end_of_environment) = (number(6)?, number(48)?);
+    let ended = matches!(*fields.first()?, "Z" | "X");
+    Some(!ended && flags & KERNEL_THREAD == 0 && end_of_environment == 0)
 }
 
 #[cfg(test)]
@@ -105,7 +132,7 @@ mod tests {
         let living = std::process::id();
         let mut its = started(&format!("{living}-1000-0"));
         // the name is in the environment once the program is
-        while marked(|entry| entry.ends_with(b"-1000-0")).len() < 2 {
+        while look(|entry| entry.ends_with(b"-1000-0")).carrying.len() < 2 {
             std::thread::yield_now();
         }
         let reaper = std::thread::spawn(move || mine.wait().unwrap());
@@ -118,5 +145,41 @@ mod tests {
             child.kill().unwrap();
             child.wait().unwrap();
         }
+    }
+    #[test]
+    fn only_a_process_between_two_programs_is_unclear() {
+        let stat = |state: &str, flags: u64, end: u64| {
+            let zeros = |n: usize| vec!["0"; n].join(" ");
+            format!(
+                "7 (a) b)) {state} {} {flags} {} {end} 0",
+                zeros(5),
+                zeros(41)
+            )
+        };
+        assert_eq!(between(&stat("R", 0x40_0000, 0)), Some(true));
+        assert_eq!(between(&stat("Z", 0x40_000c, 0)), Some(false));
+        assert_eq!(
+            between(&stat("S", 0x20_8040, 0)),
+            Some(false),
+            "the kernel's own"
+        );
+        assert_eq!(
+            between(&stat("S", 0x40_0000, 4096)),
+            Some(false),
+            "started without any"
+        );
+        assert_eq!(between("7 (a"), None);
+        let own = fs::read_to_string("/proc/self/stat").unwrap();
+        assert_eq!(between(&own), Some(false));
+        let mut child = Command::new("true").env_clear().spawn().unwrap();
+        while !fs::read_to_string(format!("/proc/{}/stat", child.id()))
+            .unwrap()
+            .contains(") Z ")
+        {
+            std::thread::yield_now();
+        }
+        let ended = fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap();
+        assert_eq!(between(&ended), Some(false));
+        child.wait().unwrap();
     }
 }
