@@ -74,6 +74,38 @@ fn sabotage(bench: &Bench, line: &str) {
 }
 
 #[test]
+fn a_worker_whose_parent_died_before_it_began_does_nothing() {
+    let bench = Bench::new();
+    let mut parent = Command::new("true").spawn().unwrap();
+    parent.wait().unwrap();
+    let mut orphan = bench.run(Objective::Problem, "out", &MORE);
+    orphan.env("BO_WATCHED_BY", parent.id().to_string());
+    assert_eq!(orphan.status().unwrap().code(), Some(137));
+    assert!(!bench.path("out").exists());
+}
+
+#[test]
+fn a_program_may_run_bo_itself() {
+    let bench = Bench::new();
+    let program = bench.path("objective.sh");
+    let nested = format!(
+        "#!/bin/sh\nread line || exit 1\nid=$(printf %s \"$line\" | sed 's/.*\"id\":\\([0-9]*\\).*/\\1/')\n\
+         {} run --problem branin11 --iterations 1 --out inner_$id --quiet >/dev/null 2>&1 || exit 1\n\
+         echo '{{\"id\":'$id',\"value\":0.5}}'\n",
+        env!("CARGO_BIN_EXE_bo")
+    );
+    fs::write(&program, nested).unwrap();
+    succeed(&mut bench.run(
+        Objective::Command,
+        "out",
+        &["--iterations", "1", "--n-w", "1"],
+    ));
+    for line in lines(&bench.path("out/evaluations.jsonl")) {
+        assert_eq!(line["status"], "ok", "{line}");
+    }
+}
+
+#[test]
 fn a_killed_worker_is_explained_and_replaced() {
     let bench = Bench::new();
     succeed(&mut bench.run(Objective::Command, "whole", &MORE));

@@ -10,6 +10,7 @@ mod evaluate;
 mod event;
 mod exit;
 mod forecast;
+mod lineage;
 mod objective;
 mod picture;
 mod plan;

@@ -22,30 +22,30 @@ use std::path::Path;
 use rustix::process::{Signal, set_parent_process_death_signal};
 
 use crate::event::Phase;
+use crate::lineage::WATCHED_BY;
 
 pub use leftover::end_leftover;
 pub use watch::{Orders, watch};
 
-/// Set in a worker's environment: its parent's process number.
-const PARENT: &str = "BO_WATCHED_BY";
-
-/// Whether this process is a worker: the child of the process that its environment names. A program that a
-/// worker started inherits the name, not the parent.
+/// Whether this process is a worker: it was started by a parent that watches it.
 pub fn is_worker() -> bool {
-    let named = std::env::var(PARENT)
-        .ok()
-        .and_then(|pid| pid.parse::<i32>().ok());
-    let parent = rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get());
-    named.is_some() && named == parent
+    std::env::var_os(WATCHED_BY).is_some()
 }
 
-/// Makes a worker die with its parent. Call it first.
+/// Whether the parent that a worker's environment names is the one it has still.
+fn has_parent() -> bool {
+    let named = std::env::var(WATCHED_BY)
+        .ok()
+        .and_then(|pid| pid.parse().ok());
+    named == rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get())
+}
+
+/// Makes a worker die with its parent, also with one that died before it could. Call it first.
 pub fn follow_parent() {
     if is_worker() {
         // where the system cannot do this the lock still tells that the worker lives
         let _ = set_parent_process_death_signal(Some(Signal::KILL));
-        if !is_worker() {
-            // the parent died just before
+        if !has_parent() {
             std::process::exit(137);
         }
     }
@@ -54,7 +54,7 @@ pub fn follow_parent() {
 /// The terminal on which the parent speaks, if this is a worker and there is one: a worker's own stderr goes to its
 /// parent, which keeps its last words.
 pub fn terminal() -> Option<File> {
-    let parent = std::env::var(PARENT).ok().filter(|_| is_worker())?;
+    let parent = std::env::var(WATCHED_BY).ok()?;
     let file = OpenOptions::new()
         .read(true)
         .write(true)

@@ -16,12 +16,13 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use super::end_leftover;
 use super::explain::{explain, explain_earlier};
 use super::memory::Curve;
 use super::monitor::{Seen, monitor};
 use super::words::Words;
-use super::{PARENT, end_leftover};
 use crate::exit::Failure;
+use crate::lineage::WATCHED_BY;
 use crate::record::{History, Lock};
 use crate::run::StopRequest;
 
@@ -189,7 +190,7 @@ impl<'o> Watch<'o> {
         let kills = cgroup::kills();
         let mut child = Command::new(program)
             .args(words)
-            .env(PARENT, std::process::id().to_string())
+            .env(WATCHED_BY, std::process::id().to_string())
             .stdin(Stdio::from(self.lock.share().map_err(failed)?))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

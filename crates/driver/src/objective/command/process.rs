@@ -15,6 +15,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, wa
 
 use super::line::each_line;
 use super::stray;
+use crate::lineage::{PROGRAM, WATCHED_BY};
 
 /// How long a program may take to end after SIGTERM before it gets SIGKILL.
 const GRACE: Duration = Duration::from_secs(3);
@@ -85,7 +86,9 @@ impl Process {
         let mark = stray::mark();
         let mut child = command
             .args(&words[1..])
-            .env(stray::NAME, &mark)
+            .env(PROGRAM, &mark)
+            // a `bo` that the program starts is nobody's worker
+            .env_remove(WATCHED_BY)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// Name of the mark in the environment.
-pub const NAME: &str = "BO_PROGRAM";
+use crate::lineage::PROGRAM;
+
 /// A process may start another while the list is read: the list is read again, at most so often.
 const ROUNDS: usize = 4;
 
@@ -36,7 +36,7 @@ pub fn end_orphans(worker: u32, since: u64) -> bool {
     let theirs = |entry: &[u8]| {
         let mark = std::str::from_utf8(entry).ok()?;
         let (pid, rest) = mark
-            .strip_prefix(NAME)?
+            .strip_prefix(PROGRAM)?
             .strip_prefix('=')?
             .split_once('-')?;
         let (started, _) = rest.split_once('-')?;
@@ -61,7 +61,7 @@ pub fn end_orphans(worker: u32, since: u64) -> bool {
 /// Ends every process that carries `mark`, at once. Those that cleared their environment, and those of other users, are
 /// not found.
 pub fn end_marked(mark: &str) {
-    let wanted = format!("{NAME}={mark}");
+    let wanted = format!("{PROGRAM}={mark}");
     for _ in 0..ROUNDS {
         let found = look(|entry| entry == wanted.as_bytes()).carrying;
         if found.is_empty() {
@@ -123,7 +123,7 @@ mod tests {
     fn only_orphans_of_a_worker_that_is_gone_are_ended() {
         let started = |mark: &str| {
             let mut command = Command::new("sleep");
-            command.arg("30").env(NAME, mark).spawn().unwrap()
+            command.arg("30").env(PROGRAM, mark).spawn().unwrap()
         };
         // no process has so high a number
         let gone = u32::MAX;
