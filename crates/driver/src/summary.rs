@@ -59,7 +59,7 @@ struct Recommended {
     default_x: Option<BTreeMap<String, Value>>,
     risk: f64,
     mean: f64,
-    /// Holds the risk with nine chances in ten.
+    /// Holds the risk with nine chances in ten: of the risk itself, while `risk` is that of the mean.
     #[serde(skip_serializing_if = "Option::is_none")]
     interval: Option<[f64; 2]>,
     /// What was seen at exactly this x.
@@ -431,12 +431,15 @@ impl Summary {
             self.risk_measure,
             value(recommended.risk)
         )?;
-        if let Some([low, high]) = recommended.interval {
-            let (low, high) = (value(low), value(high));
+        if let Some(interval) = recommended.interval {
+            let [low, high] = interval.map(value);
             writeln!(
                 f,
                 "  between {low} and {high} with nine chances in ten, by the model"
             )?;
+            if let Some(caution) = caution(recommended.risk, interval) {
+                writeln!(f, "  {caution}")?;
+            }
         }
         if self.risk_measure != "value" {
             writeln!(f, "mean{over}, by the model: {}", value(recommended.mean))?;
@@ -471,5 +474,25 @@ impl Summary {
             value(best),
             value((best - cvar).max(0.0))
         )
+    }
+}
+
+/// What to make of an estimate outside its interval: it is the risk of the mean, which is not the mean of the risk.
+fn caution(risk: f64, [low, high]: [f64; 2]) -> Option<&'static str> {
+    let outside = risk < low || risk > high;
+    outside.then_some(
+        "(the estimate takes the model's mean for true, the interval what else may be true: believe the interval)",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_estimate_outside_its_interval_is_explained() {
+        assert!(caution(0.61, [0.43, 0.60]).is_some());
+        assert!(caution(-0.61, [-0.60, -0.43]).is_some());
+        assert_eq!(caution(0.5, [0.43, 0.60]), None);
     }
 }

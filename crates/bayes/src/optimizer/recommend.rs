@@ -53,7 +53,8 @@ impl Optimizer {
 
     /// Between which values the risk of the incumbent lies with nine chances in ten by the model, in the user's
     /// sign, the lower first: quantiles of the risk over joint samples of the posterior in all judging
-    /// environments. Of more than 256 every k-th is sampled and the interval shifted by what that changes
+    /// environments. [`Incumbent::risk`] is the risk of the mean and may lie outside, at the good end: a concave
+    /// risk such as the CVaR of what is uncertain is on average worse than that of its mean (Jensen). Of more than 256 every k-th is sampled and the interval shifted by what that changes
     /// in the risk of the mean. `None` without a model. A pure function of model, seed and `iteration`.
     pub fn interval(&self, iteration: u64) -> Option<[f64; 2]> {
         let (Some(model), Some(state)) = (&self.model, &self.state) else {
@@ -143,6 +144,22 @@ mod tests {
         for (found, expected) in [(low, incumbent.risk - half), (high, incumbent.risk + half)] {
             assert!((found - expected).abs() < 0.03 * half, "{found} {expected}");
         }
+    }
+
+    #[test]
+    fn what_is_uncertain_lies_below_the_risk_of_its_mean() {
+        let points = (0..40).map(|i| vec![f64::from(i) / 40.0]).collect();
+        let finite = Finite::new(vec!["w".into()], points, None, None).unwrap();
+        let mut o = told(Environments::Finite(finite), Direction::Maximize);
+        // Hardly correlated environments: every one may be the worst.
+        let mut state = o.state.clone().unwrap();
+        *state.hyper.lengthscales.last_mut().unwrap() = 0.02;
+        o.restore(state).unwrap();
+        let [_, high] = o.interval(4).unwrap();
+        assert!(
+            high < o.incumbent().unwrap().risk,
+            "the worst of what is uncertain"
+        );
     }
 
     #[test]

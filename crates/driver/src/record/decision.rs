@@ -188,8 +188,8 @@ pub struct IncumbentRecord {
     pub risk: f64,
     /// Mean of the posterior mean over all environments.
     pub mean: f64,
-    /// Between which values the risk lies with nine chances in ten by the model; absent without one, and in
-    /// runs from before it was written.
+    /// Between which values the risk lies with nine chances in ten by the model (`risk`, that of the mean, may lie
+    /// outside); absent without one, and in runs from before it was written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interval: Option<[f64; 2]>,
     /// Posterior mean for each environment of a finite set; empty for a continuous law.

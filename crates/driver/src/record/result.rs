@@ -52,7 +52,8 @@ pub struct IncumbentResult {
     pub risk: f64,
     /// Mean of the posterior mean over all environments.
     pub mean: f64,
-    /// Between which values `risk` lies with nine chances in ten by the model.
+    /// Between which values the risk lies with nine chances in ten by the model. `risk` is that of the posterior
+    /// mean, which may lie outside: the worst of what is uncertain is worse than the worst of its means.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interval: Option<[f64; 2]>,
     /// Posterior mean by environment of a finite set.
