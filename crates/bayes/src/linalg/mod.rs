@@ -6,10 +6,12 @@
 
 mod factor;
 mod in_place;
+mod scratch;
 mod threads;
 mod triangular;
 
 pub use factor::{Factor, FactorError, JITTER_LADDER};
 pub use in_place::{factorise, invert};
+pub use scratch::release_scratch;
 pub use threads::one_thread;
 pub use triangular::{backward, dot, forward};

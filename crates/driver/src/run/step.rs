@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use bo_bayes::optimizer;
 use bo_memory::{Scope, host};
+use rustix::process::{Resource, getrlimit};
 
 use super::mirror;
 use super::session::{Halt, Session};
@@ -229,6 +230,10 @@ impl Session<'_> {
         self.objective.deep_clean();
         // what it no longer holds must not hide a leak, nor be one when it comes back
         self.name_holdings();
+        if getrlimit(Resource::As).current.is_none() {
+            // needs address space for a moment
+            bo_bayes::linalg::release_scratch();
+        }
         let reclaimed = self.ledger.deep_clean();
         self.emit(&RunEvent::DeepClean {
             iteration,
