@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 use bo_vision::edge::EdgeModel;
 use bo_vision::folder::FolderSource;
+use bo_vision::line::Detectors;
 use bo_vision::pipeline::{LineParameters, PARAMETERS, Scratch, Seen, evaluate, see};
 use bo_vision::scene::SceneSource;
 use bo_vision::source::{ImageSource, Truth};
@@ -59,11 +60,17 @@ impl Stock {
         let network = model
             .load(weights.as_deref(), &Device::Cpu)
             .expect("weights");
+        let detectors: Detectors = arguments
+            .0
+            .get("voters")
+            .map_or("hough", String::as_str)
+            .parse()
+            .expect("voters");
         let numbers: Vec<usize> = (first..source.len()).collect();
         let images = numbers.par_iter().map(|&index| {
             let image = source.load(index).expect("loadable");
             (
-                see(&image.pixels, network.as_ref()).expect("edges"),
+                see(&image.pixels, network.as_ref(), detectors).expect("edges"),
                 image.truth,
             )
         });

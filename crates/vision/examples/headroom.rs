@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use bo_vision::edge::{EdgeModel, EdgeNetwork};
+use bo_vision::line::Detectors;
 use bo_vision::pipeline::{LineParameters, PARAMETERS, Scratch, Seen, evaluate, see};
 use bo_vision::scene::SceneSource;
 use bo_vision::source::{ImageSource, Truth};
@@ -41,7 +42,10 @@ impl Set {
             .into_par_iter()
             .map(|index| {
                 let image = source.load(index)?;
-                Ok((see(&image.pixels, network)?, image.truth))
+                Ok((
+                    see(&image.pixels, network, Detectors::default())?,
+                    image.truth,
+                ))
             })
             .collect::<Result<_, Failure>>()?;
         Ok(Self { images, alpha })

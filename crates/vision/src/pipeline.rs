@@ -12,8 +12,8 @@ use crate::corner::{CornerError, Corners};
 use crate::edge::{EdgeError, EdgeNetwork};
 use crate::geometry::{Point, Rect, Segment};
 use crate::line::{
-    Ballot, CENTRE_TOLERANCES, FitSettings, FittedLine, VOTERS_VERSION, Voter, along_longer_axis,
-    fit_line, inside, near_centre, voters,
+    Ballot, CENTRE_TOLERANCES, Detectors, FitSettings, FittedLine, Voter, along_longer_axis,
+    fit_line, inside, near_centre,
 };
 use crate::orientation::{BANK_WELD, LogitCrop, Orientation};
 use crate::region::{GrownSegment, Growth, GrowthSettings};
@@ -114,17 +114,17 @@ pub struct Seen {
     pub height: u32,
     /// Edge logits in the form in which scores are computed: row-major, `height` x `width`.
     pub logits: Vec<f16>,
-    /// Segments of the classical detector (Hough), in image pixels.
+    /// Segments of the classical detectors, in image pixels.
     pub voters: Vec<Segment>,
 }
 
 impl Seen {
-    /// Keeps `logits` (row-major, as many as `enhanced` has pixels) and finds the voters in the
+    /// Keeps `logits` (row-major, as many as `enhanced` has pixels) and what `detectors` find in the
     /// contrast-enhanced grey image.
     ///
     /// # Panics
     /// If the number of logits differs from the number of pixels.
-    pub fn new(logits: &[f32], enhanced: &GrayImage) -> Self {
+    pub fn new(logits: &[f32], enhanced: &GrayImage, detectors: Detectors) -> Self {
         let (width, height) = enhanced.dimensions();
         assert_eq!(
             logits.len(),
@@ -135,7 +135,7 @@ impl Seen {
             width,
             height,
             logits: logits.iter().map(|&logit| f16::from_f32(logit)).collect(),
-            voters: voters(enhanced),
+            voters: detectors.segments(enhanced),
         }
     }
 
@@ -160,20 +160,25 @@ pub struct DetectedLine {
 ///
 /// # Errors
 /// As [`EdgeNetwork::logits`].
-pub fn see(rgb: &RgbImage, network: &dyn EdgeNetwork) -> Result<Seen, EdgeError> {
+pub fn see(
+    rgb: &RgbImage,
+    network: &dyn EdgeNetwork,
+    detectors: Detectors,
+) -> Result<Seen, EdgeError> {
     let enhanced = contrast::enhance(rgb);
     let mut edges = network.logits(&enhanced)?;
     for logit in &mut edges.logits {
         *logit = LOGIT_SCALE * *logit + LOGIT_SHIFT;
     }
-    Ok(Seen::new(&edges.logits, &grayscale(&enhanced)))
+    Ok(Seen::new(&edges.logits, &grayscale(&enhanced), detectors))
 }
 
 /// Version of everything in [`see`] but the network: part of the key under which its output is kept.
-pub fn preprocessing() -> String {
+pub fn preprocessing(detectors: Detectors) -> String {
     format!(
-        "{}, logits {LOGIT_SCALE} {LOGIT_SHIFT}, {VOTERS_VERSION}",
-        contrast::VERSION
+        "{}, logits {LOGIT_SCALE} {LOGIT_SHIFT}, {}",
+        contrast::VERSION,
+        detectors.version()
     )
 }
 

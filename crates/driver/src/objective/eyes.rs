@@ -10,6 +10,7 @@ use bo_memory::budget::{self, Budget};
 use bo_vision::corruption::Corruption;
 use bo_vision::edge::{EdgeModel, EdgeNetwork, Ladder};
 use bo_vision::kept::{KeptBounds, KeptKey, KeptStore};
+use bo_vision::line::Detectors;
 use bo_vision::pipeline::{self, Seen};
 use bo_vision::source::SourceError;
 use image::RgbImage;
@@ -26,6 +27,7 @@ const KEPT: u64 = 128 << 20;
 /// A network, its device and what it once said.
 pub struct Eyes {
     network: Box<dyn EdgeNetwork>,
+    detectors: Detectors,
     device: Chosen,
     store: KeptStore,
     /// Where what is kept was computed.
@@ -86,6 +88,7 @@ impl Eyes {
         };
         Ok(Self {
             network,
+            detectors: settings.study().voters,
             device,
             place,
             store,
@@ -108,12 +111,16 @@ impl Eyes {
             pixels: hash.to_owned(),
             corruption: corruption.key(),
             network: self.network.fingerprint().to_owned(),
-            preprocessing: pipeline::preprocessing(),
+            preprocessing: self.preprocessing(),
             device: self.place.clone(),
         };
         let kept = self.store.get_or_compute(&key, || {
             let pixels = corruption.apply(&load()?, &self.device.device)?;
-            Ok::<_, SightError>(pipeline::see(&pixels, self.network.as_ref())?)
+            Ok::<_, SightError>(pipeline::see(
+                &pixels,
+                self.network.as_ref(),
+                self.detectors,
+            )?)
         })?;
         if let Some(warning) = &kept.warning {
             (self.log)(&warning.to_string());
@@ -124,6 +131,11 @@ impl Eyes {
     /// The network.
     pub fn network(&self) -> &dyn EdgeNetwork {
         self.network.as_ref()
+    }
+
+    /// Version of all that is done to an image beside the network and its device.
+    pub fn preprocessing(&self) -> String {
+        pipeline::preprocessing(self.detectors)
     }
 
     /// For candle.

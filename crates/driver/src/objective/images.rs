@@ -289,7 +289,7 @@ impl Objective for LineImages {
             format!("weights of {}", self.eyes.network().name()),
             self.eyes.network().fingerprint().to_owned(),
         );
-        hashes.insert("preprocessing".to_owned(), pipeline::preprocessing());
+        hashes.insert("preprocessing".to_owned(), self.eyes.preprocessing());
         Description {
             kind: self.kind.to_owned(),
             environments: self.names(),

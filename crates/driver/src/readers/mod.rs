@@ -106,7 +106,7 @@ pub fn lines(bytes: &[u8]) {
         let at = (y * width + x) as usize;
         image::Luma([rest.get(at).copied().unwrap_or_default()])
     });
-    let seen = Seen::new(&logits, &grey);
+    let seen = Seen::new(&logits, &grey, bo_vision::line::Detectors::Both);
     let region = Rect {
         left: u32::from(more[8]),
         top: u32::from(more[9]),

@@ -1,5 +1,6 @@
 //! From what was written to what can run: every rule on settings stands here, once.
 
+use bo_vision::line::{Detectors, UnknownDetectors};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -150,6 +151,12 @@ impl Settings {
             environment: environment(raw, &refuse)?,
             edge_model: raw.edge_model.clone(),
             weights: raw.weights.clone(),
+            voters: match &raw.voters {
+                Some(name) => name.parse().map_err(|error: UnknownDetectors| {
+                    refuse("voters", error.to_string(), "type --voters hough")
+                })?,
+                None => Detectors::default(),
+            },
         };
         let means = Means {
             threads: raw.threads,
@@ -286,6 +293,7 @@ fn objective(
     for (key, written) in [
         ("edge-model", raw.edge_model.is_some()),
         ("weights", raw.weights.is_some()),
+        ("voters", raw.voters.is_some()),
         ("environment", raw.environment.is_some()),
     ] {
         if written && !matches!(kind, "scenes" | "images") {
@@ -407,6 +415,8 @@ impl From<Settings> for RawSettings {
             out: Some(out),
             edge_model: study.edge_model,
             weights: study.weights,
+            // a run from before there was a choice says nothing, which is the default
+            voters: (study.voters != Detectors::default()).then(|| study.voters.to_string()),
             command_folder: means.command_folder,
             timeout: means.timeout,
             threads: means.threads,

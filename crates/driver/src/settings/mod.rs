@@ -21,6 +21,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use bo_bayes::environment::Environments;
+use bo_vision::line::Detectors;
 use serde::{Deserialize, Serialize};
 
 /// Where a setting was written.
@@ -318,6 +319,8 @@ pub struct Study {
     pub edge_model: Option<String>,
     /// Weights of the edge network, if not the built-in ones.
     pub weights: Option<PathBuf>,
+    /// Classical detectors that vote beside the presets.
+    pub voters: Detectors,
 }
 
 /// How the work is done; may change on resume and never changes a recorded number.

@@ -235,6 +235,15 @@ pub struct RawSettings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weights: Option<PathBuf>,
 
+    /// Classical detectors whose segments vote beside the presets': hough, lsd or both [default: hough]
+    #[arg(
+        long,
+        value_name = "NAME",
+        help_heading = "Objective (none of these: the built-in weld scenes)"
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub voters: Option<String>,
+
     /// Worker threads; changes the speed, never a result [default: all cores]
     #[arg(long, value_name = "N", help_heading = "Machine")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -364,6 +373,7 @@ impl RawSettings {
             problem: self.problem.or(file.problem),
             edge_model: self.edge_model.or(file.edge_model),
             weights: self.weights.or(file.weights),
+            voters: self.voters.or(file.voters),
             threads: self.threads.or(file.threads),
             jobs: self.jobs.or(file.jobs),
             device: self.device.or(file.device),

@@ -2,13 +2,15 @@
 //! segments one line per region.
 
 mod ballot;
+mod detectors;
 mod filter;
 mod fit;
 mod hough;
+mod lsd;
 mod straight;
 
 pub use ballot::{Ballot, Voter, Votes};
+pub use detectors::{Detectors, UnknownDetectors};
 pub use filter::{CENTRE_TOLERANCES, along_longer_axis, near_centre};
 pub use fit::{FitSettings, FittedLine, fit_line};
-pub use hough::{VERSION as VOTERS_VERSION, voters};
 pub use straight::{StraightLine, inside};
