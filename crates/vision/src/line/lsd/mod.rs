@@ -12,7 +12,8 @@ mod rectangle;
 
 use image::GrayImage;
 
-use crate::geometry::Segment;
+use crate::geometry::{Rect, Segment};
+use crate::line::inside;
 use field::LevelLines;
 use grow::Grower;
 
@@ -28,6 +29,7 @@ pub fn segments(grey: &GrayImage) -> Vec<Segment> {
     let field = LevelLines::new(grey);
     let diagonal = (grey.width() as f32).hypot(grey.height() as f32);
     let shortest = (SHORTEST.0 * diagonal).max(SHORTEST.1);
+    let whole = Rect::whole(grey.width(), grey.height());
     let mut grower = Grower::new(&field);
     let mut segments = Vec::new();
     for seed in field.strongest_first() {
@@ -36,9 +38,13 @@ pub fn segments(grey: &GrayImage) -> Vec<Segment> {
             .filter(|r| r.is_meaningful(&field))
             .map(|r| r.axis());
         if let Some(axis) = axis {
-            let segment = Segment {
+            let axis = Segment {
                 p0: field.in_image(axis.p0),
                 p1: field.in_image(axis.p1),
+            };
+            // the axis of a wide region may end beyond the border
+            let Some(segment) = inside(&axis, whole) else {
+                continue;
             };
             if segment.length() >= shortest {
                 segments.push(segment);
@@ -152,8 +158,8 @@ mod tests {
             let found = segments(&image);
             prop_assert_eq!(&found, &segments(&image));
             for end in found.iter().flat_map(|s| [s.p0, s.p1]) {
-                prop_assert!((-3.0..width as f32 + 3.0).contains(&end.x), "{:?}", end);
-                prop_assert!((-3.0..height as f32 + 3.0).contains(&end.y), "{:?}", end);
+                prop_assert!((-0.01..width as f32).contains(&end.x), "{:?}", end);
+                prop_assert!((-0.01..height as f32).contains(&end.y), "{:?}", end);
             }
             let field = LevelLines::new(&image);
             let mut grower = Grower::new(&field);
