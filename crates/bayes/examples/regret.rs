@@ -1,13 +1,15 @@
 //! True regret after each evaluation on the synthetic problems:
-//! `regret PROBLEM FIRST_SEED SEEDS ITERATIONS [ACQUISITION] [N_W] [N_INITIAL]`.
+//! `regret PROBLEM FIRST_SEED SEEDS ITERATIONS [ACQUISITION] [N_W] [N_INITIAL] [plain|region]`.
 //!
 //! Initial design and noise as in the BoTorch script it is compared with: 2 (dx + dw) + 2 joint Sobol
 //! points (or N_INITIAL) with one environment each, n_w 16. One JSON line per seed on stdout:
-//! `{"problem":..,"acquisition":..,"seed":..,"regret":[after the initial design, ...],"best_seen":..,"seconds":..}`;
+//! `{"problem":..,"mode":..,"acquisition":..,"seed":..,"regret":[after the initial design, ...],"best_seen":..,"seconds":..}`;
 //! `best_seen` is the true regret of the best x that was evaluated, at the end.
 
 use bo_bayes::environment::Look;
-use bo_bayes::optimizer::{AcquisitionKind, Observation, Optimizer, Outcome, Settings};
+use bo_bayes::optimizer::{
+    AcquisitionKind, HighDimension, Observation, Optimizer, Outcome, Settings,
+};
 use bo_bayes::risk::{RiskMeasure, TailMass};
 use bo_bayes::synthetic;
 use std::io::Write as _;
@@ -15,7 +17,7 @@ use std::io::Write as _;
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let text = |i: usize| arguments.get(i).map(String::as_str);
-    let usage = "regret PROBLEM FIRST_SEED SEEDS ITERATIONS [rho-kg|rho-kg-paths|cv-ucb|log-nei|thompson|random] [N_W] [N_INITIAL]";
+    let usage = "regret PROBLEM FIRST_SEED SEEDS ITERATIONS [rho-kg|rho-kg-paths|cv-ucb|log-nei|thompson|random] [N_W] [N_INITIAL] [plain|region]";
     let problem = text(0).and_then(synthetic::by_name).ok_or(usage)?;
     let number = |i: usize| text(i).and_then(|t| t.parse::<u64>().ok());
     let (first, seeds, iterations) = (
@@ -33,6 +35,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "rho-kg-paths" => AcquisitionKind::RhoKgPaths,
         other => return Err(format!("unknown acquisition {other:?}: {usage}").into()),
     };
+    let mode = text(7).unwrap_or("plain");
+    let high_dimension = match mode {
+        "plain" => HighDimension::Plain,
+        "region" => HighDimension::Region,
+        other => return Err(format!("unknown mode {other:?}: {usage}").into()),
+    };
     let n_w = number(5).map_or(16, |n| n as usize);
     let mut out = std::io::stdout().lock();
     for seed in first..first + seeds {
@@ -49,6 +57,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             n_w: look,
             risk,
             acquisition,
+            high_dimension,
             seed,
             ..Settings::default()
         };
@@ -89,7 +98,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             .fold(f64::INFINITY, f64::min);
         writeln!(
             out,
-            "{{\"problem\":\"{}\",\"acquisition\":\"{name}\",\"n_w\":{n_w},\"seed\":{seed},\"regret\":{trace:?},\"best_seen\":{best_seen:?},\"seconds\":{seconds:.3}}}",
+            "{{\"problem\":\"{}\",\"mode\":\"{mode}\",\"acquisition\":\"{name}\",\"n_w\":{n_w},\"seed\":{seed},\"regret\":{trace:?},\"best_seen\":{best_seen:?},\"seconds\":{seconds:.3}}}",
             problem.name()
         )?;
     }

@@ -2,8 +2,8 @@
 
 use bo_bayes::environment::{Environments, Finite, Look};
 use bo_bayes::optimizer::{
-    AcquisitionKind, Decision, Direction, Event, Observation, Optimizer, Outcome, Problem, Query,
-    Settings,
+    AcquisitionKind, Decision, Direction, Event, HighDimension, Observation, Optimizer, Outcome,
+    Problem, Query, Settings,
 };
 use bo_bayes::risk::{RiskMeasure, TailMass};
 use bo_bayes::space::{Parameter, Space};
@@ -83,8 +83,17 @@ fn go_on(
 
 #[test]
 fn a_run_resumed_from_any_decision_goes_on_bit_for_bit() {
-    let (p, s) = (problem(reals(), Direction::Maximize), settings(3));
-    let mut whole = start(&p, &s, objective);
+    for high_dimension in HighDimension::ALL {
+        resumes_bit_for_bit(&Settings {
+            high_dimension,
+            ..settings(3)
+        });
+    }
+}
+
+fn resumes_bit_for_bit(s: &Settings) {
+    let p = problem(reals(), Direction::Maximize);
+    let mut whole = start(&p, s, objective);
     let mut states = vec![whole.state().unwrap().clone()];
     let mut decisions = Vec::new();
     for i in 1..=6 {

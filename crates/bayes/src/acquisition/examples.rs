@@ -91,6 +91,7 @@ impl Example {
             environments: &self.environments,
             risk: RiskMeasure::Cvar(TailMass::new(0.4).unwrap()),
             incumbent: &self.observed[2],
+            region: None,
             observed: &self.observed,
             viable: None,
             taken: &self.taken,

@@ -4,7 +4,7 @@
 //! (the published one, of the expected risk over sample paths), [`cv_ucb`],
 //! [`log_nei`], [`thompson`]; [`space_filling`] does without a model. All choose from a [`Situation`].
 //! `envelope` integrates the maximum of piecewise-linear functions against a normal z; `path` draws sample
-//! paths; [`pool`] makes the finite sets of x and `multistart` climbs from them; `adjoint` is the chain rule
+//! paths; [`pool`] makes the finite sets of x, [`region`] those near the best one, and `multistart` climbs from them; `adjoint` is the chain rule
 //! from posterior to x; `informative` picks an environment where a rule picks only x.
 
 mod adjoint;
@@ -20,6 +20,7 @@ mod multistart;
 mod normal;
 mod path;
 pub mod pool;
+pub mod region;
 pub mod rho_kg;
 pub mod rho_kg_paths;
 mod situation;
@@ -29,4 +30,5 @@ pub mod thompson;
 pub use envelope::{Envelope, Gain, REACH};
 pub use knowledge_gradient::KnowledgeGradient;
 pub(crate) use knowledge_gradient::seen;
+pub use region::Region;
 pub use situation::{Choice, Situation, Taken};

@@ -75,19 +75,20 @@ fn ranked(
     let around = RADII
         .iter()
         .zip(0..)
-        .flat_map(|(radius, k)| pool::around(s.space, s.incumbent, *radius, 64 * k, 8, seed));
+        .flat_map(|(radius, k)| s.near(*radius, 64 * k, 8, seed));
     let observed = &s.observed[s.observed.len().saturating_sub(OBSERVED)..];
     let looked = pool::distinct(
         std::iter::once(s.incumbent.to_vec())
             .chain(observed.iter().cloned())
             .chain(around)
-            .chain(pool::spread(s.space, 0, SOBOL, seed)),
+            .chain(s.spread(0, SOBOL, seed))
+            .filter(|u| s.searches(u)),
     );
     let all = looked.len();
     let looked = pool::best(looked, all, |u| value(&s.encode(u)));
     let mut found: Vec<(Vec<f64>, f64)> = looked[..CLIMBED.min(all)]
         .par_iter()
-        .map(|(u, _)| pool::climb(s.space, u, CLIMB, &slope))
+        .map(|(u, _)| s.climb(u, CLIMB, &slope))
         .filter(|(_, v)| !v.is_nan())
         .collect();
     found.extend(looked);

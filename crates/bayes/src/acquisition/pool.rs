@@ -89,28 +89,60 @@ pub fn climb(
     effort: Effort,
     f: impl Fn(&[f64]) -> Slope,
 ) -> (Vec<f64>, f64) {
+    climb_within(
+        space,
+        &vec![(0.0, 1.0); space.dimension()],
+        start,
+        effort,
+        f,
+    )
+}
+
+/// The same with the real parameters held between bounds, one pair a parameter of the space.
+pub fn climb_within(
+    space: &Space,
+    sides: &[(f64, f64)],
+    start: &[f64],
+    effort: Effort,
+    f: impl Fn(&[f64]) -> Slope,
+) -> (Vec<f64>, f64) {
     let axes = space.real_axes();
     let mut unit = start.to_vec();
     let mut value = f64::NEG_INFINITY;
     // Each round ends higher than the last, so a few suffice; the bound only guards the time.
     for _ in 0..50 {
-        let encode = |reals: &[f64], unit: &[f64]| {
+        // The ascent runs over shares of the sides.
+        let encode = |shares: &[f64], unit: &[f64]| {
             let mut unit = unit.to_vec();
-            axes.iter().zip(reals).for_each(|((u, _), r)| unit[*u] = *r);
+            for ((u, _), share) in axes.iter().zip(shares) {
+                let (low, high) = sides[*u];
+                unit[*u] = (low + (high - low) * share).min(high);
+            }
             let mut encoded = Vec::with_capacity(space.encoded_dimension());
             space.encode_unit_into(&unit, &mut encoded);
             (unit, encoded)
         };
-        let reals: Vec<f64> = axes.iter().map(|(u, _)| unit[*u]).collect();
-        let (reals, reached) = ascend(&reals, effort, |r| {
+        let shares = axes.iter().map(|(u, _)| {
+            let (low, high) = sides[*u];
+            if high > low {
+                (unit[*u] - low) / (high - low)
+            } else {
+                0.0
+            }
+        });
+        let shares: Vec<f64> = shares.collect();
+        let (shares, reached) = ascend(&shares, effort, |r| {
             let (moved, encoded) = encode(r, &unit);
             if !space.admits_unit(&moved) {
                 return (f64::NEG_INFINITY, vec![0.0; axes.len()]);
             }
             let (value, gradient) = f(&encoded);
-            (value, axes.iter().map(|(_, e)| gradient[*e]).collect())
+            let scaled = axes
+                .iter()
+                .map(|(u, e)| gradient[*e] * (sides[*u].1 - sides[*u].0));
+            (value, scaled.collect())
         });
-        unit = encode(&reals, &unit).0;
+        unit = encode(&shares, &unit).0;
         value = f64::max(value, reached);
         let step = space
             .neighbours(&unit)

@@ -67,7 +67,7 @@ pub(super) fn screened(s: &Situation<'_>, pairs_of_x: usize) -> Screened {
     let risk = |unit: &[f64]| surface.value(&encode(unit));
 
     let observed = pool::best(s.observed.to_vec(), 24, risk);
-    let sobol = pool::best(pool::spread(s.space, 0, 128, seed), 16, risk);
+    let sobol = pool::best(s.spread(0, 128, seed), 16, risk);
     let starts = pool::distinct(
         observed
             .iter()
@@ -76,8 +76,7 @@ pub(super) fn screened(s: &Situation<'_>, pairs_of_x: usize) -> Screened {
             .map(|(u, _)| u.clone()),
     );
     let maxima = starts.iter().map(|u| {
-        pool::climb(
-            s.space,
+        s.climb(
             u,
             Effort {
                 steps: 15,
@@ -91,9 +90,7 @@ pub(super) fn screened(s: &Situation<'_>, pairs_of_x: usize) -> Screened {
         RADII
             .iter()
             .enumerate()
-            .flat_map(|(k, r)| {
-                pool::around(s.space, s.incumbent, *r, first + 64 * k as u64, count, seed)
-            })
+            .flat_map(|(k, r)| s.near(*r, first + 64 * k as u64, count, seed))
             .collect::<Vec<_>>()
     };
     let compared = (COMPARED_POINTS / s.environments.len()).clamp(8, COMPARED);
@@ -113,14 +110,15 @@ pub(super) fn screened(s: &Situation<'_>, pairs_of_x: usize) -> Screened {
             .take(24)
             .cloned()
             .chain(near(6, 16))
-            .chain(pool::spread(s.space, 128, CANDIDATES, seed)),
+            .chain(s.spread(128, CANDIDATES, seed))
+            .filter(|u| s.searches(u)),
     );
     xs.truncate((CANDIDATE_PAIRS / s.environments.len()).clamp(16, CANDIDATES));
     let first = ranked(s, &kg, xs, pairs_of_x);
     let starts = &first[..first.len().min(REFINED)];
     let climbed: Vec<Vec<f64>> = starts
         .par_iter()
-        .map(|c| pool::climb(s.space, &c.x, CLIMB, |e| slope(s, &kg, e, c.environment)).0)
+        .map(|c| s.climb(&c.x, CLIMB, |e| slope(s, &kg, e, c.environment)).0)
         .collect();
     let refined = ranked(s, &kg, climbed, pairs_of_x);
     Screened {

@@ -1,7 +1,9 @@
 //! What an acquisition sees of a run when it chooses, and what it answers.
 
+use super::{Region, pool};
 use crate::environment::{Environment, EnvironmentSet};
 use crate::gp::Posterior;
+use crate::maximize::{Effort, Slope};
 use crate::risk::RiskMeasure;
 use crate::space::Space;
 use crate::viability::ViableSurface;
@@ -50,6 +52,8 @@ pub struct Situation<'a> {
     pub risk: RiskMeasure,
     /// Unit point of the incumbent.
     pub incumbent: &'a [f64],
+    /// Where x is searched; `None`: everywhere.
+    pub region: Option<&'a Region>,
     /// Unit points of the observed x, without repeats.
     pub observed: &'a [Vec<f64>],
     /// Probability of a value over `environments`; `None` while nothing failed.
@@ -68,6 +72,40 @@ impl Situation<'_> {
         let mut out = Vec::with_capacity(self.space.encoded_dimension());
         self.space.encode_unit_into(unit, &mut out);
         out
+    }
+
+    /// `n` points spread over what is searched ([`pool::spread`], [`Region::spread`]).
+    pub(super) fn spread(&self, first: u64, n: usize, seed: u32) -> Vec<Vec<f64>> {
+        match self.region {
+            Some(region) => region.spread(self.space, first, n, seed),
+            None => pool::spread(self.space, first, n, seed),
+        }
+    }
+
+    /// Points around the incumbent, or around the centre of the region ([`pool::around`]).
+    pub(super) fn near(&self, radius: f64, first: u64, n: usize, seed: u32) -> Vec<Vec<f64>> {
+        match self.region {
+            Some(region) => region.around(self.space, radius, first, n, seed),
+            None => pool::around(self.space, self.incumbent, radius, first, n, seed),
+        }
+    }
+
+    /// Climbs in what is searched, from a point of it ([`pool::climb`]).
+    pub(super) fn climb(
+        &self,
+        start: &[f64],
+        effort: Effort,
+        f: impl Fn(&[f64]) -> Slope,
+    ) -> (Vec<f64>, f64) {
+        match self.region {
+            Some(region) => pool::climb_within(self.space, region.sides(), start, effort, f),
+            None => pool::climb(self.space, start, effort, f),
+        }
+    }
+
+    /// Whether a unit point lies in what is searched.
+    pub(super) fn searches(&self, unit: &[f64]) -> bool {
+        self.region.is_none_or(|region| region.holds(unit))
     }
 
     /// Whether unit x with environment `j` of the decision's set may be chosen.

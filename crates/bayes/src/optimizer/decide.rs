@@ -119,12 +119,14 @@ impl<'o> Turn<'o> {
         let set = set.clone().with_effects(&model.scale.effects);
         let viability = Data::viability(&o.problem, &o.observations);
         let viable = viability.map(|viability| viability.over(&set));
+        let region = o.region(model, state);
         let situation = Situation {
             space,
             posterior: &posterior,
             environments: &set,
             risk: o.settings.risk,
             incumbent: &space.to_unit(&state.incumbent),
+            region: region.as_ref(),
             observed: &o.observed_units(),
             viable: viable.as_ref(),
             taken: &self.taken,

@@ -1,8 +1,6 @@
 //! Bringing the model up to date: hyperparameters fitted or kept, observations conditioned on, the
 //! incumbent searched; and putting back a recorded state.
 
-use std::sync::Arc;
-
 use super::model::{Data, Model, Scale};
 use super::{AcquisitionKind, Error, Event, FitReport, ModelState, Optimizer, Surrogate, schedule};
 use crate::environment::Environments;
@@ -95,13 +93,7 @@ impl Optimizer {
             .map(|s| self.problem.space.to_unit(&s.incumbent));
         let dx = self.problem.space.encoded_dimension();
         let judging = self.judging.clone().with_effects(&model.scale.effects);
-        let viability = Data::viability(&self.problem, &self.observations);
-        let proven = viability.map(|v| {
-            let few = incumbent::thinned(&judging, incumbent::SCREENED);
-            let observed = self.successes().map(|(o, _)| &o.query.x);
-            let observed: Vec<_> = observed.map(|x| self.problem.space.encode(x)).collect();
-            Arc::new(v.proven(few.as_ref().unwrap_or(&judging), &observed))
-        });
+        let proven = self.proven(&judging);
         let (incumbent, _) = incumbent::search(
             &self.problem.space,
             |environments| {

@@ -3,8 +3,8 @@
 use bo_bayes::environment::{Continuous, Environments, Finite, Look, Marginal};
 use bo_bayes::kernel::KernelKind;
 use bo_bayes::optimizer::{
-    AcquisitionKind, Direction, Error, Event, Observation, Optimizer, Outcome, Problem, Query,
-    Settings, Surrogate,
+    AcquisitionKind, Direction, Error, Event, HighDimension, Observation, Optimizer, Outcome,
+    Problem, Query, Settings, Surrogate,
 };
 use bo_bayes::risk::{RiskMeasure, TailMass};
 use bo_bayes::space::{Parameter, Space};
@@ -112,7 +112,8 @@ fn settings(bytes: &mut Bytes<'_>, problem: &Problem) -> Settings {
             3 => RiskMeasure::MeanDeviation { k: 2.0 },
             _ => RiskMeasure::Cvar(tail),
         },
-        acquisition: bytes.pick(&ACQUISITIONS),
+        acquisition: bytes.pick(&AcquisitionKind::ALL),
+        high_dimension: bytes.pick(&HighDimension::ALL),
         surrogate: Surrogate {
             kernel: bytes.pick(&KernelKind::ALL),
             product: bytes.one_in(3),
@@ -123,8 +124,6 @@ fn settings(bytes: &mut Bytes<'_>, problem: &Problem) -> Settings {
         ..Settings::default()
     }
 }
-
-const ACQUISITIONS: [AcquisitionKind; 2] = [AcquisitionKind::RhoKg, AcquisitionKind::Random];
 
 /// Values of one case: what kind, on which scale.
 struct Values {

@@ -6,7 +6,9 @@ use bo_bayes::optimizer::{self, AcquisitionKind, Problem, Surrogate};
 use bo_bayes::risk::{RiskMeasure, TailMass};
 
 use crate::exit::Failure;
-use crate::settings::{self, Acquisition, Kernel, KernelStructure, Origin, Risk, Study};
+use crate::settings::{
+    self, Acquisition, HighDimension, Kernel, KernelStructure, Origin, Risk, Study,
+};
 
 /// Most evaluations of an initial design: the model keeps a square matrix of them, 3 GB at this number.
 const MOST: usize = 20_000;
@@ -105,6 +107,10 @@ pub fn choices(study: &Study, problem: &Problem) -> Result<optimizer::Settings, 
             Acquisition::Random => AcquisitionKind::Random,
         },
         surrogate: surrogate(study.surrogate),
+        high_dimension: match study.high_dimension {
+            HighDimension::Plain => optimizer::HighDimension::Plain,
+            HighDimension::Region => optimizer::HighDimension::Region,
+        },
         seed: study.seed,
     })
 }

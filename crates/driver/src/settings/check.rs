@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::{
-    Acquisition, CommandMode, Device, Environment, ImageEnvironment, ImagePair, Keep, Kernel,
-    KernelStructure, Look, Means, ObjectiveSettings, Origin, RawSettings, Risk, Settings, Study,
-    Surrogate,
+    Acquisition, CommandMode, Device, Environment, HighDimension, ImageEnvironment, ImagePair,
+    Keep, Kernel, KernelStructure, Look, Means, ObjectiveSettings, Origin, RawSettings, Risk,
+    Settings, Study, Surrogate,
 };
 use crate::exit::Failure;
 
@@ -146,6 +146,7 @@ impl Settings {
                 warp: raw.input_warping.unwrap_or(false),
                 noise_per_status: raw.noise_per_status.unwrap_or(false),
             },
+            high_dimension: raw.high_dimension.unwrap_or(HighDimension::Plain),
             batch: batch as usize,
             seed: raw.seed.unwrap_or(0),
             environment: environment(raw, &refuse)?,
@@ -409,6 +410,7 @@ impl From<Settings> for RawSettings {
             kernel_structure: Some(study.surrogate.structure),
             input_warping: Some(study.surrogate.warp),
             noise_per_status: Some(study.surrogate.noise_per_status),
+            high_dimension: Some(study.high_dimension),
             // a run from before there were batches says nothing, which is 1
             batch: (study.batch > 1).then_some(study.batch),
             seed: Some(study.seed),
@@ -497,6 +499,7 @@ mod tests {
             keep_checkpoints: Some("3".into()),
             kernel_structure: Some(KernelStructure::Product),
             input_warping: Some(true),
+            high_dimension: Some(HighDimension::Region),
             ..RawSettings::default()
         };
         let settings = check(&raw).unwrap();

@@ -197,6 +197,16 @@ pub enum KernelStructure {
     Product,
 }
 
+/// What is done for many parameters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum HighDimension {
+    /// Nothing beyond lengthscale priors that grow with the dimension.
+    Plain,
+    /// A trust region around the best x seen.
+    Region,
+}
+
 /// The Gaussian process that stands for the objective.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Surrogate {
@@ -309,6 +319,8 @@ pub struct Study {
     pub acquisition: Acquisition,
     /// Gaussian process.
     pub surrogate: Surrogate,
+    /// What is done for many parameters.
+    pub high_dimension: HighDimension,
     /// Queries of a decision; at least 1.
     pub batch: usize,
     /// Seed of everything random.

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use super::{Acquisition, CommandMode, Environment, Kernel, KernelStructure, Look, Risk};
+use super::{
+    Acquisition, CommandMode, Environment, HighDimension, Kernel, KernelStructure, Look, Risk,
+};
 
 /// The settings of a run as written; `None` = not written.
 #[derive(Clone, Debug, Default, PartialEq, Args, Serialize, Deserialize)]
@@ -84,6 +86,11 @@ pub struct RawSettings {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", help_heading = "Model")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub noise_per_status: Option<bool>,
+
+    /// For many parameters: decide everywhere, or near the best x seen (region) [default: plain]
+    #[arg(long, value_enum, help_heading = "Model")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub high_dimension: Option<HighDimension>,
 
     /// Evaluations that are decided together in an iteration [default: 1]
     #[arg(long, value_name = "Q", help_heading = "Run")]
@@ -347,6 +354,7 @@ impl RawSettings {
             kernel_structure: self.kernel_structure.or(file.kernel_structure),
             input_warping: self.input_warping.or(file.input_warping),
             noise_per_status: self.noise_per_status.or(file.noise_per_status),
+            high_dimension: self.high_dimension.or(file.high_dimension),
             batch: self.batch.or(file.batch),
             seed: self.seed.or(file.seed),
             out: self.out.or(file.out),
