@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use bo_vision::edge::compact::CompactBody;
 use bo_vision::edge::convolution::Convolution;
-use bo_vision::edge::{EdgeModel, EdgeNetwork, View, Weights};
+use bo_vision::edge::{EdgeModel, EdgeNetwork, Staged as _, View, Weights};
 use bo_vision::train::Balance;
 use candle_core::{Device, Tensor, Var};
 use candle_nn::{AdamW, Optimizer, ParamsAdamW};
@@ -151,9 +151,9 @@ fn train(kept: &mut Kept, batch: usize, side: usize) -> Result<f64, Box<dyn Erro
     let edges = (0..batch * side * side).map(|i| if i % 16 == 0 { 1.0 } else { 0.0 });
     let balance = Balance::new(edges.collect(), batch);
     let begun = Instant::now();
-    let logits = body.forward(&inputs, View::whole(side, side))?;
-    let mut loss = balance.loss(&logits.fused)?;
-    for side in &logits.sides {
+    let (sides, fused) = body.pass(&inputs, View::whole(side, side))?;
+    let mut loss = balance.loss(&fused)?;
+    for side in &sides {
         loss = (loss + balance.loss(side)?)?;
     }
     optimiser.backward_step(&loss)?;

@@ -10,7 +10,8 @@ use bo_vision::edge::dexined::{Body, Doubling, Layer, LayerSource};
 use bo_vision::edge::pidinet::{PiDiNetBody, PiDiNetSize};
 use bo_vision::edge::weights::Plain;
 use bo_vision::edge::{
-    Compact, DexiNed, EdgeModel, EdgeNetwork, PiDiNet, Purpose, View, Weights, Work, compact,
+    Compact, DexiNed, EdgeModel, EdgeNetwork, NetworkBody, PiDiNet, Purpose, View, Weights, Work,
+    gradients,
 };
 use bo_vision::train::Balance;
 use candle_core::{DType, Device, Tensor, Var};
@@ -32,26 +33,18 @@ fn measured<T>(work: impl FnOnce() -> T) -> u64 {
     report.peak.host - report.before.host
 }
 
-/// Gives DexiNed small weights, as variables and as the tensors of a file.
+/// Gives networks small weights and notes them as the tensors of a file.
 #[derive(Default)]
-struct Source {
-    variables: RefCell<Vec<Var>>,
-    tensors: RefCell<BTreeMap<String, Plain>>,
-    for_a_file: bool,
-}
+struct Source(RefCell<BTreeMap<String, Plain>>);
 
 impl Source {
     fn tensor(&self, name: &str, shape: &[usize]) -> candle_core::Result<Tensor> {
-        if self.for_a_file {
-            let values = vec![1e-3; shape.iter().product()];
-            let shape = shape.to_vec();
-            let mut tensors = self.tensors.borrow_mut();
-            tensors.insert(name.into(), Plain { shape, values });
-            return Tensor::zeros(1, DType::F32, &Device::Cpu);
-        }
-        let variable = Var::from_tensor(&Tensor::full(1e-3f32, shape, &Device::Cpu)?)?;
-        self.variables.borrow_mut().push(variable.clone());
-        Ok(variable.as_tensor().clone())
+        let values = vec![1e-3; shape.iter().product()];
+        let shape = shape.to_vec();
+        self.0
+            .borrow_mut()
+            .insert(name.into(), Plain { shape, values });
+        Tensor::zeros(1, DType::F32, &Device::Cpu)
     }
 }
 
@@ -78,10 +71,8 @@ impl LayerSource<Tensor> for Source {
         how: Convolution,
         _scale: f64,
     ) -> candle_core::Result<Layer<Tensor>> {
-        if self.for_a_file {
-            for part in ["weight", "bias", "running_mean", "running_var"] {
-                self.tensor(&format!("{norm}.{part}"), &shape[..1])?;
-            }
+        for part in ["weight", "bias", "running_mean", "running_var"] {
+            self.tensor(&format!("{norm}.{part}"), &shape[..1])?;
         }
         self.plain(name, shape, how)
     }
@@ -102,11 +93,8 @@ impl LayerSource<Tensor> for Source {
 
 fn network(model: EdgeModel) -> Box<dyn EdgeNetwork> {
     let cpu = &Device::Cpu;
-    let source = Source {
-        for_a_file: true,
-        ..Source::default()
-    };
-    let weights = || Weights::from_tensors(source.tensors.take());
+    let source = Source::default();
+    let weights = || Weights::from_tensors(source.0.take());
     match model {
         EdgeModel::Compact => Box::new(Compact::shipped(cpu).unwrap()),
         EdgeModel::DexiNed => {
@@ -120,31 +108,15 @@ fn network(model: EdgeModel) -> Box<dyn EdgeNetwork> {
     }
 }
 
-/// Sides and fused logits.
-type Forward = Box<dyn Fn(&Tensor, View) -> candle_core::Result<(Vec<Tensor>, Tensor)>>;
-
-fn trained(model: EdgeModel) -> (Forward, Vec<Var>) {
-    let source = Source::default();
-    let forward: Forward = match model {
-        EdgeModel::Compact => {
-            let body = compact::CompactBody::new(|name, shape| source.tensor(name, shape)).unwrap();
-            Box::new(move |x, view| body.forward(x, view).map(|l| (l.sides, l.fused)))
-        }
-        EdgeModel::DexiNed => {
-            let body = Body::new(&source).unwrap();
-            Box::new(move |x, _| {
-                let mut sides = body.forward(x)?;
-                let fused = sides.pop().unwrap();
-                Ok((sides, fused))
-            })
-        }
-        _ => {
-            let get = |p: &bo_vision::edge::pidinet::Parameter| source.tensor(&p.name, &p.shape);
-            let body = PiDiNetBody::new(PiDiNetSize::Full, get).unwrap();
-            Box::new(move |x, view| body.forward(x, view).map(|l| (l.sides, l.fused)))
-        }
-    };
-    (forward, source.variables.take())
+/// Small weights, as variables.
+fn trained(model: EdgeModel) -> (NetworkBody, Vec<Var>) {
+    let mut variables = Vec::new();
+    let body = NetworkBody::new(model, |_, shape, _| {
+        let variable = Var::from_tensor(&Tensor::full(1e-3f32, shape, &Device::Cpu)?)?;
+        variables.push(variable.clone());
+        Ok::<_, candle_core::Error>(variable.into_inner())
+    });
+    (body.unwrap(), variables)
 }
 
 /// Peak of one call of the network on an image, beside the model.
@@ -155,8 +127,8 @@ fn inference(model: EdgeModel, height: u32, width: u32) -> u64 {
 }
 
 /// Peak of one training step beside model and optimiser.
-fn training(model: EdgeModel, batch: usize, side: usize) -> u64 {
-    let (forward, variables) = trained(model);
+fn training(model: EdgeModel, batch: usize, side: usize, checkpointed: bool) -> u64 {
+    let (body, variables) = trained(model);
     let mut optimiser = AdamW::new(variables, ParamsAdamW::default()).unwrap();
     measured(|| {
         let area = batch * side * side;
@@ -164,9 +136,10 @@ fn training(model: EdgeModel, batch: usize, side: usize) -> u64 {
         let input = Tensor::from_vec(input, (batch, 3, side, side), &Device::Cpu).unwrap();
         let targets = (0..area).map(|i| f32::from(u8::from(i % 7 == 0))).collect();
         let balance = Balance::new(targets, batch);
-        let (sides, fused) = forward(&input, View::whole(side, side)).unwrap();
-        let (all, _) = balance.with_sides(&sides, &fused, &[0.4; 6]).unwrap();
-        optimiser.step(&all.backward().unwrap()).unwrap();
+        let loss = |sides: Vec<Tensor>, fused| balance.with_sides(&sides, &fused, &[0.4; 6]);
+        let whole = View::whole(side, side);
+        let (gradients, _) = gradients(&body, &input, whole, checkpointed, loss).unwrap();
+        optimiser.step(&gradients).unwrap();
     })
 }
 
@@ -210,7 +183,7 @@ const LONG: [Case; 3] = [
 fn predictions_lie_within_a_tenth_of_the_measured_peak() {
     // what threads make once and keep is not the network's; after this it is there
     inference(EdgeModel::Compact, 64, 64);
-    training(EdgeModel::Compact, 1, 64);
+    training(EdgeModel::Compact, 1, 64, false);
     let left = Counting::in_use();
     inference(EdgeModel::Compact, 240, 320);
     let left = Counting::in_use().saturating_sub(left);
@@ -248,14 +221,17 @@ fn predictions_lie_within_a_tenth_of_the_measured_peak() {
             compare(work, inference(model, height, width), answer);
         }
         for &(batch, side) in crops {
-            let work = Work {
-                model,
-                purpose: Purpose::Training,
-                batch,
-                height: side,
-                width: side,
-            };
-            compare(work, training(model, batch, side), 0);
+            for purpose in [Purpose::Training, Purpose::CheckpointedTraining] {
+                let work = Work {
+                    model,
+                    purpose,
+                    batch,
+                    height: side,
+                    width: side,
+                };
+                let checkpointed = purpose == Purpose::CheckpointedTraining;
+                compare(work, training(model, batch, side, checkpointed), 0);
+            }
         }
     }
     assert!(worst < ALLOWED, "off by {:.1} %", 100.0 * worst);

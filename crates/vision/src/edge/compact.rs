@@ -17,12 +17,13 @@ use super::activation::Activation;
 use super::convolution::Convolution;
 use super::network::{EdgeError, EdgeMap, EdgeModel, EdgeNetwork};
 use super::pixels::Reading;
+use super::stage::{Passage, Staged};
 use super::tile::{Windowed, logits};
 use super::view::View;
 use super::weights::Weights;
 
 /// Name of the architecture, part of the fingerprint.
-const ARCHITECTURE: &str = "compact 1";
+pub(super) const ARCHITECTURE: &str = "compact 1";
 
 /// How it reads a pixel.
 pub(super) const READING: Reading = Reading {
@@ -143,14 +144,6 @@ pub struct CompactBody<A = Tensor> {
     layers: Vec<(LayerSpec, A, A)>,
 }
 
-/// Logits of the sides and the fused ones, each N x 1 x H x W.
-pub struct CompactLogits<A = Tensor> {
-    /// From the finest scale to the coarsest.
-    pub sides: Vec<A>,
-    /// What the network answers.
-    pub fused: A,
-}
-
 impl<A: Activation> CompactBody<A> {
     /// The network with the weights that `get` gives for a name and a shape.
     ///
@@ -171,38 +164,66 @@ impl<A: Activation> CompactBody<A> {
         let (spec, weight, bias) = found.expect("names come from the same list");
         x.convolve(spec.how, weight, bias)
     }
+}
 
-    /// Logits for `x`, N x 3 x H x W, normalised; H and W, and what `view` says, multiples of 8.
-    ///
-    /// # Errors
-    /// Other sizes, or a failure of the device.
-    pub fn forward(&self, x: &A, view: View) -> candle_core::Result<CompactLogits<A>> {
-        let size = x.size()?;
-        let mut scales = vec![self.run("stem", x)?];
-        for level in 1..4 {
-            let mut y = self.run(&format!("down{level}"), &scales[level - 1])?;
-            for i in 0..BLOCKS[level - 1].len() {
-                let inner = self.run(&format!("block{level}_{i}.first"), &y)?;
-                let second = self.run(&format!("block{level}_{i}.second"), &inner)?;
-                y = second.plus(&y)?.rectified()?;
+/// Sides of images, and what views say, must be multiples of 8. Four stages go down, leaving a map a scale; two for
+/// each scale come back up, the one adding it to what lies below, the other leaving the logits of its side; the last
+/// fuses them.
+impl<A: Activation> Staged<A> for CompactBody<A> {
+    fn stages(&self) -> usize {
+        3 * CHANNELS.len() - 1
+    }
+
+    fn stage(&self, index: usize, mut passage: Passage<A>) -> candle_core::Result<Passage<A>> {
+        let (view, size) = (passage.view, passage.size);
+        match index {
+            0 => {
+                let x = passage.take();
+                passage.maps.push(self.run("stem", &x)?);
             }
-            scales.push(y);
+            1..=3 => {
+                let above = passage.maps.last().expect("the scale above");
+                let mut y = self.run(&format!("down{index}"), above)?;
+                for i in 0..BLOCKS[index - 1].len() {
+                    let inner = self.run(&format!("block{index}_{i}.first"), &y)?;
+                    let second = self.run(&format!("block{index}_{i}.second"), &inner)?;
+                    y = second.plus(&y)?.rectified()?;
+                }
+                passage.maps.push(y);
+            }
+            4 | 6 | 8 => {
+                let level = (8 - index) / 2;
+                let y = passage.take();
+                if level == 2 {
+                    let side = self.run("side3", &y)?.resized(view.halved(3), view, size)?;
+                    passage.logits.push(side);
+                }
+                let across = passage.take();
+                let across = self.run(&format!("across{level}"), &across)?;
+                let (from, to) = (view.halved(level + 1), view.halved(level));
+                let up = self.run(&format!("up{level}"), &y)?;
+                let up = up.resized(from, to, across.size()?)?;
+                passage.maps.push(up.plus(&across)?);
+            }
+            5 | 7 | 9 => {
+                let level = (9 - index) / 2;
+                let sum = passage.take();
+                let y = self.run(&format!("merge{level}"), &sum.rectified()?)?;
+                let side = self.run(&format!("side{level}"), &y)?;
+                passage
+                    .logits
+                    .push(side.resized(view.halved(level), view, size)?);
+                passage.maps.push(y);
+            }
+            _ => {
+                passage.maps.clear();
+                // from the finest scale to the coarsest
+                passage.logits.reverse();
+                let fused = self.run("fuse", &A::stacked(&passage.logits)?)?;
+                passage.logits.push(fused);
+            }
         }
-        let mut y = scales.pop().expect("four scales");
-        let mut sides = vec![self.run("side3", &y)?.resized(view.halved(3), view, size)?];
-        for level in (0..3).rev() {
-            let across = scales.pop().expect("one scale a level");
-            let across = self.run(&format!("across{level}"), &across)?;
-            let (from, to) = (view.halved(level + 1), view.halved(level));
-            let up = self.run(&format!("up{level}"), &y)?;
-            let up = up.resized(from, to, across.size()?)?;
-            y = self.run(&format!("merge{level}"), &up.plus(&across)?.rectified()?)?;
-            let side = self.run(&format!("side{level}"), &y)?;
-            sides.push(side.resized(to, view, size)?);
-        }
-        sides.reverse();
-        let fused = self.run("fuse", &A::stacked(&sides)?)?;
-        Ok(CompactLogits { sides, fused })
+        Ok(passage)
     }
 }
 
@@ -232,11 +253,17 @@ impl Compact {
     /// # Errors
     /// A failure of the device.
     pub fn shipped(device: &Device) -> Result<Self, EdgeError> {
+        Self::new(&Self::weights()?, device)
+    }
+
+    /// The weights that the binary carries.
+    ///
+    /// # Errors
+    /// None.
+    pub fn weights() -> Result<Weights, EdgeError> {
         let bytes = include_bytes!("../../weights/compact.safetensors");
-        Self::new(
-            &Weights::from_safetensors("weights/compact.safetensors".as_ref(), bytes)?,
-            device,
-        )
+        let source = "weights/compact.safetensors".as_ref();
+        Ok(Weights::from_safetensors(source, bytes)?)
     }
 }
 
@@ -250,7 +277,7 @@ impl Windowed for Compact {
     }
 
     fn forward(&self, x: &Tensor, view: View) -> candle_core::Result<Tensor> {
-        Ok(self.body.forward(x, view)?.fused)
+        Ok(self.body.pass(x, view)?.1)
     }
 }
 

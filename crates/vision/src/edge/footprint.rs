@@ -10,12 +10,11 @@ use candle_core::Result;
 use serde::Serialize;
 
 use super::activation::Activation;
-use super::compact::CompactBody;
-use super::convolution::Convolution;
-use super::dexined::{Body, Doubling, Layer, LayerSource};
+use super::body::NetworkBody;
+use super::checkpoint::gradients;
 use super::network::EdgeModel;
-use super::outline::{Books, Kind, Outline, backward};
-use super::pidinet::{PiDiNetBody, PiDiNetSize};
+use super::outline::{Books, Kind, Outline};
+use super::stage::Staged;
 use super::view::View;
 
 /// What a network is run for.
@@ -26,6 +25,8 @@ pub enum Purpose {
     Inference,
     /// A step of training: forward, loss of all sides, gradients, AdamW.
     Training,
+    /// The same with gradient checkpointing.
+    CheckpointedTraining,
 }
 
 /// Something that a network is going to do.
@@ -71,9 +72,6 @@ impl Footprint {
     }
 }
 
-/// Layers on outlines: sides and fused logits.
-type Layers = Box<dyn Fn(&Outline, View) -> Result<(Vec<Outline>, Outline)>>;
-
 impl Work {
     /// The memory it takes.
     ///
@@ -81,8 +79,8 @@ impl Work {
     /// A size that the network does not take.
     pub fn footprint(&self) -> Result<Footprint> {
         let books = Books::default();
-        let training = self.purpose == Purpose::Training;
-        let layers = layers(self.model, &books, training);
+        let training = self.purpose != Purpose::Inference;
+        let body = outlines(self.model, &books, training);
         let remembered = training.then(|| books.take(Kind::Optimiser, "AdamW", 2 * books.peak()));
         let shape = [self.batch, 3, self.height, self.width];
         let x = Outline::input(&books, shape);
@@ -90,16 +88,18 @@ impl Work {
         if training {
             // one number each for target and weight of every pixel
             let targets = books.take(Kind::Input, "targets", 2 * x.bytes() / 3);
-            let (sides, fused) = layers(&x, view)?;
-            let mut all = fused.loss();
-            for side in &sides {
-                all = all.plus(&side.loss())?;
-            }
-            let gradients = backward(&all)?;
-            drop((gradients, all, targets));
+            let checkpointed = self.purpose == Purpose::CheckpointedTraining;
+            let loss = |sides: Vec<Outline>, fused: Outline| {
+                let mut all = fused.loss();
+                for side in &sides {
+                    all = all.plus(&side.loss())?;
+                }
+                Ok((all, ()))
+            };
+            drop(gradients(&body, &x, view, checkpointed, loss)?);
+            drop(targets);
         } else {
-            let (sides, fused) = layers(&x, view)?;
-            drop((sides, fused));
+            drop(body.pass(&x, view)?);
         }
         drop((x, remembered));
         Ok(read(&books))
@@ -115,101 +115,17 @@ impl EdgeModel {
         const SIDE: usize = 64;
         let books = Books::default();
         let x = Outline::input(&books, [1, 3, SIDE, SIDE]);
-        let (_, fused) = layers(self, &books, false)(&x, View::whole(SIDE, SIDE))?;
+        let (_, fused) = outlines(self, &books, false).pass(&x, View::whole(SIDE, SIDE))?;
         Ok(fused.reach())
     }
 }
 
 /// The layers of a network over outlines whose weights are in `books`.
-fn layers(model: EdgeModel, books: &Books, trained: bool) -> Layers {
-    let of = |size| pidinet(size, books, trained);
-    match model {
-        EdgeModel::Compact => {
-            let get = |name: &str, shape: &[usize]| {
-                Ok::<_, Infallible>(Outline::parameter(books, name, shape, trained))
-            };
-            let Ok(body) = CompactBody::new(get);
-            Box::new(move |x, view| {
-                let logits = body.forward(x, view)?;
-                Ok((logits.sides, logits.fused))
-            })
-        }
-        EdgeModel::DexiNed => dexined(books, trained),
-        EdgeModel::PiDiNet => of(PiDiNetSize::Full),
-        EdgeModel::PiDiNetSmall => of(PiDiNetSize::Small),
-        EdgeModel::PiDiNetTiny => of(PiDiNetSize::Tiny),
-    }
-}
-
-fn pidinet(size: PiDiNetSize, books: &Books, trained: bool) -> Layers {
-    let Ok(body) = PiDiNetBody::new(size, |parameter| {
-        let (name, shape) = (&parameter.name, &parameter.shape);
+fn outlines(model: EdgeModel, books: &Books, trained: bool) -> NetworkBody<Outline> {
+    let Ok(body) = NetworkBody::new(model, |name, shape, _| {
         Ok::<_, Infallible>(Outline::parameter(books, name, shape, trained))
     });
-    Box::new(move |x, view| {
-        let logits = body.forward(x, view)?;
-        Ok((logits.sides, logits.fused))
-    })
-}
-
-/// Gives the layers of DexiNed outlines of the shapes they ask for.
-struct Shapes<'a> {
-    books: &'a Books,
-    trained: bool,
-}
-
-impl Shapes<'_> {
-    fn pair(&self, name: &str, shape: [usize; 4], outputs: usize) -> (Outline, Outline) {
-        let parameter = |part: &str, shape: &[usize]| {
-            Outline::parameter(self.books, &format!("{name}.{part}"), shape, self.trained)
-        };
-        (parameter("weight", &shape), parameter("bias", &[outputs]))
-    }
-}
-
-impl LayerSource<Outline> for Shapes<'_> {
-    type Error = Infallible;
-
-    fn plain(
-        &self,
-        name: &str,
-        shape: [usize; 4],
-        how: Convolution,
-    ) -> std::result::Result<Layer<Outline>, Infallible> {
-        let (weight, bias) = self.pair(name, shape, shape[0]);
-        Ok(Layer { weight, bias, how })
-    }
-
-    fn normed(
-        &self,
-        (name, _): (&str, &str),
-        shape: [usize; 4],
-        how: Convolution,
-        _scale: f64,
-    ) -> std::result::Result<Layer<Outline>, Infallible> {
-        // the normalisation is folded into the weights
-        self.plain(name, shape, how)
-    }
-
-    fn doubling(
-        &self,
-        name: &str,
-        channels: usize,
-        side: usize,
-    ) -> std::result::Result<Doubling<Outline>, Infallible> {
-        let (weight, bias) = self.pair(name, [channels, channels, side, side], channels);
-        let how = Doubling::<Outline>::how(side);
-        Ok(Doubling { weight, bias, how })
-    }
-}
-
-fn dexined(books: &Books, trained: bool) -> Layers {
-    let Ok(body) = Body::new(&Shapes { books, trained });
-    Box::new(move |x, _| {
-        let mut sides = body.forward(x)?;
-        let fused = sides.pop().expect("seven maps");
-        Ok((sides, fused))
-    })
+    body
 }
 
 fn read(books: &Books) -> Footprint {

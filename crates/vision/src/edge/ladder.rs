@@ -511,7 +511,7 @@ mod tests {
     #[test]
     fn an_image_above_the_budget_is_tiled_with_the_same_logits() {
         let image = RgbImage::from_fn(640, 420, |x, y| image::Rgb([x as u8, y as u8, 7]));
-        let (ladder, steps) = ladder(60_000_000);
+        let (ladder, steps) = ladder(40_000_000);
         let map = ladder.logits(&image).unwrap();
         assert_eq!(map, compact().logits(&image).unwrap());
         assert!(matches!(
@@ -519,7 +519,7 @@ mod tests {
             [Step::Tiled { tiles: 2.., .. }]
         ));
         // and into smaller ones when memory runs out all the same
-        let (ladder, steps) = self::ladder(100_000_000);
+        let (ladder, steps) = self::ladder(80_000_000);
         let calls = Mutex::new(0);
         let ladder = ladder.with_failures(Box::new(move |_| {
             *calls.lock().unwrap() += 1;

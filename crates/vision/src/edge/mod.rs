@@ -5,6 +5,9 @@
 //! weights come out of [`weights`].
 
 mod activation;
+pub mod adapter;
+mod body;
+mod checkpoint;
 pub mod compact;
 pub mod convolution;
 pub mod dexined;
@@ -18,11 +21,15 @@ pub mod pidinet;
 mod pixels;
 pub mod pool;
 pub mod resize;
+mod stage;
 mod tile;
 mod view;
 pub mod weights;
 
 pub use activation::Activation;
+pub use adapter::{Adapted, Adapter, AdapterError, AdapterHead};
+pub use body::{NetworkBody, Role};
+pub use checkpoint::{Differentiable, gradients};
 pub use compact::Compact;
 pub use dexined::DexiNed;
 pub use footprint::{Footprint, Purpose, Work};
@@ -30,6 +37,7 @@ pub use ladder::{Attempt, Inject, Ladder, Safe, Step};
 pub use network::{EdgeError, EdgeMap, EdgeModel, EdgeNetwork};
 pub use pickle::PickleError;
 pub use pidinet::{PiDiNet, PiDiNetSize};
+pub use stage::{Passage, Staged};
 pub use tile::{Tiles, Windowed, logits_within};
 pub use view::View;
 pub use weights::{WeightError, Weights};

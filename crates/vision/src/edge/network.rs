@@ -9,6 +9,7 @@ use std::str::FromStr;
 use candle_core::Device;
 use image::RgbImage;
 
+use super::adapter::{Adapted, Adapter, AdapterError};
 use super::compact::{self, Compact};
 use super::dexined::{self, DexiNed};
 use super::pidinet::{self, PiDiNet, PiDiNetSize};
@@ -72,6 +73,9 @@ pub enum EdgeError {
     /// The weights do not fit.
     #[error(transparent)]
     Weights(#[from] WeightError),
+    /// The adapter does not fit.
+    #[error(transparent)]
+    Adapter(#[from] AdapterError),
     /// The image has no pixels.
     #[error("image of {width} x {height} pixels has no edges to find")]
     EmptyImage {
@@ -200,6 +204,35 @@ impl EdgeModel {
             Self::PiDiNet | Self::PiDiNetSmall | Self::PiDiNetTiny => n.max(8) as usize,
         };
         (side(height), side(width))
+    }
+
+    /// The weights of a file, or for [`EdgeModel::Compact`] its own where none is named.
+    ///
+    /// # Errors
+    /// No weights named where they are needed, or a file that is not readable.
+    pub fn weights(self, file: Option<&Path>) -> Result<Weights, EdgeError> {
+        match (file, self) {
+            (Some(file), _) => Ok(Weights::open(file)?.without_prefix("module.")),
+            (None, Self::Compact) => Compact::weights(),
+            (None, _) => Err(EdgeError::NoWeights { model: self }),
+        }
+    }
+
+    /// As [`EdgeModel::load`], with an adapter merged into the weights where a file of one is named.
+    ///
+    /// # Errors
+    /// As [`EdgeModel::load`]; an adapter that cannot be read or was learned beside other weights.
+    pub fn load_adapted(
+        self,
+        weights: Option<&Path>,
+        adapter: Option<&Path>,
+        device: &Device,
+    ) -> Result<Box<dyn EdgeNetwork>, EdgeError> {
+        let Some(adapter) = adapter else {
+            return self.load(weights, device);
+        };
+        let (weights, adapter) = (self.weights(weights)?, Adapter::open(adapter)?);
+        Ok(Box::new(Adapted::new(self, &weights, &adapter, device)?))
     }
 
     /// The network with the weights of a file, or for [`EdgeModel::Compact`] with its own.

@@ -12,6 +12,7 @@ use super::convolution::Convolution;
 use super::difference::Difference;
 use super::network::{EdgeError, EdgeMap, EdgeModel, EdgeNetwork};
 use super::pixels::{self, Reading};
+use super::stage::{Passage, Staged};
 use super::tile::{Windowed, logits};
 use super::view::View;
 use super::weights::{Plain, Weights};
@@ -47,13 +48,24 @@ impl PiDiNetSize {
         }
     }
 
-    fn name(self) -> &'static str {
+    fn model(self) -> EdgeModel {
         match self {
-            Self::Full => "pidinet",
-            Self::Small => "pidinet-small",
-            Self::Tiny => "pidinet-tiny",
+            Self::Full => EdgeModel::PiDiNet,
+            Self::Small => EdgeModel::PiDiNetSmall,
+            Self::Tiny => EdgeModel::PiDiNetTiny,
         }
     }
+}
+
+/// Name of the architecture, part of the fingerprint.
+pub(super) fn architecture(model: EdgeModel) -> String {
+    format!("{model} 1")
+}
+
+/// The size of a PiDiNet.
+pub(super) fn size(model: EdgeModel) -> Option<PiDiNetSize> {
+    let sizes = [PiDiNetSize::Full, PiDiNetSize::Small, PiDiNetSize::Tiny];
+    sizes.into_iter().find(|size| size.model() == model)
 }
 
 /// One convolution with its weights.
@@ -99,23 +111,27 @@ pub struct PiDiNetBody<A = Tensor> {
     classifier: Layer<A>,
 }
 
-/// Logits of the four sides before they are fused, and the fused ones, each N x 1 x H x W.
-pub struct SideLogits<A = Tensor> {
-    /// After the bilinear step.
-    pub sides: Vec<A>,
-    /// What the network answers.
-    pub fused: A,
-}
-
 /// Takes tensors out of a file, knowing whether pixel differences are still to be unfolded.
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     weights: &'a Weights,
     device: &'a Device,
     published: bool,
 }
 
-impl Reader<'_> {
-    fn tensor(&self, parameter: &Parameter) -> Result<Tensor, EdgeError> {
+impl<'a> Reader<'a> {
+    pub(super) fn new(weights: &'a Weights, device: &'a Device) -> Self {
+        // The one radial layer of stage 1 tells the two kinds of file apart: 3x3 as published, 5x5 unfolded.
+        let published = weights
+            .shape("block1_2.conv1.weight")
+            .is_some_and(|shape| shape.ends_with(&[3, 3]));
+        Self {
+            weights,
+            device,
+            published,
+        }
+    }
+
+    pub(super) fn tensor(&self, parameter: &Parameter) -> Result<Tensor, EdgeError> {
         let Parameter { name, shape, kind } = parameter;
         match kind {
             Kind::Zero => Ok(Tensor::zeros(&shape[..], DType::F32, self.device)?),
@@ -248,32 +264,24 @@ impl PiDiNet {
     /// A tensor that is missing, misshapen or not finite (it is named), or a failure of the device.
     pub fn new(size: PiDiNetSize, weights: Weights, device: &Device) -> Result<Self, EdgeError> {
         let weights = weights.without_prefix("module.");
-        // The one radial layer of stage 1 tells the two kinds of file apart: 3x3 as published, 5x5 unfolded.
-        let published = weights
-            .shape("block1_2.conv1.weight")
-            .is_some_and(|shape| shape.ends_with(&[3, 3]));
-        let reader = Reader {
-            weights: &weights,
-            device,
-            published,
-        };
+        let reader = Reader::new(&weights, device);
         Ok(Self {
             size,
             body: PiDiNetBody::new(size, |parameter| reader.tensor(parameter))?,
-            fingerprint: weights.fingerprint(&format!("{} 1", size.name())),
+            fingerprint: weights.fingerprint(&architecture(size.model())),
             device: device.clone(),
         })
     }
 
-    /// Side and fused logits of `rgb`.
+    /// Logits of the four sides before they are fused, and the fused ones, each 1 x 1 x H x W, of `rgb`.
     ///
     /// # Errors
     /// An empty image, one too small to be halved three times (under 8 pixels a side), or a failure of the device.
-    pub fn side_logits(&self, rgb: &RgbImage) -> Result<SideLogits, EdgeError> {
+    pub fn side_logits(&self, rgb: &RgbImage) -> Result<(Vec<Tensor>, Tensor), EdgeError> {
         let view = View::whole(rgb.height() as usize, rgb.width() as usize);
         let size = (view.height, view.width);
         let input = pixels::window(&[rgb], READING, view, size, &self.device)?;
-        Ok(self.body.forward(&input, view)?)
+        Ok(self.body.pass(&input, view)?)
     }
 }
 
@@ -319,23 +327,61 @@ impl<A: Activation> PiDiNetBody<A> {
         })
     }
 
-    /// Logits for `x`, N x 3 x H x W, normalised, of at least 8 rows and columns; `view` begins at
-    /// multiples of 8.
-    ///
-    /// # Errors
-    /// Other sizes, or a failure of the device.
-    pub fn forward(&self, x: &A, view: View) -> candle_core::Result<SideLogits<A>> {
-        let size = x.size()?;
-        let mut x = self.init.run(x)?;
-        let mut sides = Vec::with_capacity(4);
-        for (stage, (blocks, side)) in self.stages.iter().zip(&self.sides).enumerate() {
-            for block in blocks {
-                x = block.run(x)?;
+    /// The stage `index`.
+    fn part(&self, index: usize) -> Part<'_, A> {
+        let mut parts = std::iter::once(Part::Init)
+            .chain(self.stages.iter().zip(&self.sides).enumerate().flat_map(
+                |(halvings, (blocks, side))| {
+                    let blocks = blocks.iter().map(Part::Block);
+                    blocks.chain(std::iter::once(Part::Side(halvings, side)))
+                },
+            ))
+            .chain(std::iter::once(Part::Fuse));
+        parts
+            .nth(index)
+            .expect("an index below the number of stages")
+    }
+}
+
+/// What one stage is.
+enum Part<'b, A> {
+    Init,
+    Block(&'b Block<A>),
+    /// After so many halvings.
+    Side(usize, &'b Side<A>),
+    Fuse,
+}
+
+/// Images of at least 8 rows and columns; views begin at multiples of 8. A stage for the first convolution, for every
+/// block, for the side after the blocks of each scale, and for the fusion.
+impl<A: Activation> Staged<A> for PiDiNetBody<A> {
+    fn stages(&self) -> usize {
+        2 + BLOCKS.iter().sum::<usize>() + BLOCKS.len()
+    }
+
+    fn stage(&self, index: usize, mut passage: Passage<A>) -> candle_core::Result<Passage<A>> {
+        match self.part(index) {
+            Part::Init => {
+                let x = passage.take();
+                passage.maps.push(self.init.run(&x)?);
             }
-            sides.push(side.run(&x)?.resized(view.halved(stage), view, size)?);
+            Part::Block(block) => {
+                let x = passage.take();
+                passage.maps.push(block.run(x)?);
+            }
+            Part::Side(halvings, side) => {
+                let (view, size) = (passage.view, passage.size);
+                let x = passage.maps.last().expect("the block before left it");
+                let logits = side.run(x)?.resized(view.halved(halvings), view, size)?;
+                passage.logits.push(logits);
+            }
+            Part::Fuse => {
+                passage.maps.clear();
+                let fused = self.classifier.run(&A::stacked(&passage.logits)?)?;
+                passage.logits.push(fused);
+            }
         }
-        let fused = self.classifier.run(&A::stacked(&sides)?)?;
-        Ok(SideLogits { sides, fused })
+        Ok(passage)
     }
 }
 
@@ -368,11 +414,7 @@ impl<A: Activation> Side<A> {
 
 impl Windowed for PiDiNet {
     fn model(&self) -> EdgeModel {
-        match self.size {
-            PiDiNetSize::Full => EdgeModel::PiDiNet,
-            PiDiNetSize::Small => EdgeModel::PiDiNetSmall,
-            PiDiNetSize::Tiny => EdgeModel::PiDiNetTiny,
-        }
+        self.size.model()
     }
 
     fn device(&self) -> &Device {
@@ -380,7 +422,7 @@ impl Windowed for PiDiNet {
     }
 
     fn forward(&self, x: &Tensor, view: View) -> candle_core::Result<Tensor> {
-        Ok(self.body.forward(x, view)?.fused)
+        Ok(self.body.pass(x, view)?.1)
     }
 }
 
@@ -390,7 +432,7 @@ impl EdgeNetwork for PiDiNet {
     }
 
     fn name(&self) -> &str {
-        self.size.name()
+        self.size.model().name()
     }
 
     fn fingerprint(&self) -> &str {
@@ -495,7 +537,7 @@ mod tests {
         let rgb = RgbImage::from_raw(width as u32, height as u32, bytes).unwrap();
         let weights = Weights::open(&folder.join("table5_pidinet-tiny.pth")).unwrap();
         let network = PiDiNet::new(PiDiNetSize::Tiny, weights, &Device::Cpu).unwrap();
-        let got = Tensor::cat(&network.side_logits(&rgb).unwrap().sides, 1).unwrap();
+        let got = Tensor::cat(&network.side_logits(&rgb).unwrap().0, 1).unwrap();
         let got = got.flatten_all().unwrap().to_vec1::<f32>().unwrap();
         let want = expected["side_logits"]
             .flatten_all()

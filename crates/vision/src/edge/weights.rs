@@ -85,28 +85,37 @@ pub enum WeightError {
     },
 }
 
+/// The bytes of a file of at most 1 GiB.
+///
+/// # Errors
+/// Not readable, or larger.
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, WeightError> {
+    let unreadable = |source| WeightError::Unreadable {
+        path: path.into(),
+        source,
+    };
+    let mut bytes = Vec::new();
+    // a device file tells no length: what is read is counted, not what is announced
+    let file = File::open(path).map_err(unreadable)?;
+    file.take(LARGEST + 1)
+        .read_to_end(&mut bytes)
+        .map_err(unreadable)?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(WeightError::Malformed {
+            path: path.into(),
+            reason: format!("more than the {LARGEST} bytes that are read"),
+        });
+    }
+    Ok(bytes)
+}
+
 impl Weights {
     /// Reads a file: a zip container is taken for `.pth`, anything else for safetensors.
     ///
     /// # Errors
     /// Not readable, larger than 1 GiB, or neither format.
     pub fn open(path: &Path) -> Result<Self, WeightError> {
-        let unreadable = |source| WeightError::Unreadable {
-            path: path.into(),
-            source,
-        };
-        let mut bytes = Vec::new();
-        // a device file tells no length: what is read is counted, not what is announced
-        let file = File::open(path).map_err(unreadable)?;
-        file.take(LARGEST + 1)
-            .read_to_end(&mut bytes)
-            .map_err(unreadable)?;
-        if bytes.len() as u64 > LARGEST {
-            return Err(WeightError::Malformed {
-                path: path.into(),
-                reason: format!("more than the {LARGEST} bytes that are read"),
-            });
-        }
+        let bytes = read(path)?;
         if bytes.starts_with(b"PK\x03\x04") {
             let tensors = pickle::read(&bytes).map_err(|e| WeightError::Malformed {
                 path: path.into(),
@@ -185,6 +194,11 @@ impl Weights {
             source: "(memory)".into(),
             tensors,
         }
+    }
+
+    /// Names of all tensors, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.tensors.keys().map(String::as_str)
     }
 
     /// Shape of the tensor `name`, if the file holds it.

@@ -16,7 +16,7 @@ use super::adamw::AdamW;
 use super::augment::Crop;
 use super::loss::Balance;
 use crate::edge::compact::{CompactBody, layers};
-use crate::edge::{EdgeError, View, Weights};
+use crate::edge::{EdgeError, Staged as _, View, Weights};
 
 /// Names in a checkpoint: what comes before a variable's own.
 const WEIGHT: &str = "weight/";
@@ -270,8 +270,8 @@ impl EdgeTrainer {
         }
         let inputs = Tensor::from_vec(inputs, (n, 3, side, side), &self.device)?;
         let balance = Balance::new(targets, n);
-        let logits = self.body.forward(&inputs, View::whole(side, side))?;
-        Ok(balance.with_sides(&logits.sides, &logits.fused, &self.settings.side_weights)?)
+        let (sides, fused) = self.body.pass(&inputs, View::whole(side, side))?;
+        Ok(balance.with_sides(&sides, &fused, &self.settings.side_weights)?)
     }
 
     fn sum(&self, mut sum: GradStore, more: &GradStore) -> Result<GradStore, TrainError> {

@@ -7,6 +7,7 @@ use super::layer::{Layer, LayerSource};
 use super::rise::Rise;
 use crate::edge::Activation;
 use crate::edge::convolution::Convolution;
+use crate::edge::stage::{Passage, Staged};
 
 /// Two 3x3 convolutions whose result is averaged with a skip.
 struct DenseLayer<A> {
@@ -146,44 +147,87 @@ impl<A: Activation> Body<A> {
             fuse: reader.plain("block_cat.conv", [1, 6, 1, 1], plain())?,
         })
     }
+}
 
-    /// The six side logits and the fused ones, each N x 1 x H x W, of `x`, N x 3 x H x W with H and W
-    /// multiples of 16.
-    ///
-    /// # Errors
-    /// Other sizes, or a failure of the device.
-    pub fn forward(&self, x: &A) -> candle_core::Result<Vec<A>> {
+/// Sides of images must be multiples of 16. What a stage leaves stands beside it, oldest first.
+impl<A: Activation> Staged<A> for Body<A> {
+    fn stages(&self) -> usize {
+        13
+    }
+
+    fn stage(&self, index: usize, mut passage: Passage<A>) -> candle_core::Result<Passage<A>> {
         let [pre_2, pre_3, pre_4, pre_5, pre_6] = &self.pre_dense;
-        let one = self.block_1[1].run(&self.block_1[0].run(x)?)?;
-        let mut logits = vec![self.rises[0].run(&one)?];
-
-        let two = self.block_2[1].run(&self.block_2[0].run(&one)?)?;
-        logits.push(self.rises[1].run(&two)?);
-        let two_down = two.halved_overlapping()?;
-        drop(two);
-        let two_sum = two_down.plus(&self.sides[0].run(&one)?)?;
-        drop(one);
-
-        let three = self.dense[0].run(&two_sum, &pre_3.run(&two_down)?)?;
-        logits.push(self.rises[2].run(&three)?);
-        let three_down = three.halved_overlapping()?;
-        drop(three);
-        let three_sum = three_down.plus(&self.sides[1].run(&two_sum)?)?;
-
-        let skip = pre_4.run(&three_down.plus(&pre_2.run(&two_down)?)?)?;
-        let four = self.dense[1].run(&three_sum, &skip)?;
-        logits.push(self.rises[3].run(&four)?);
-        let four_down = four.halved_overlapping()?;
-        drop(four);
-        let four_sum = four_down.plus(&self.sides[2].run(&three_sum)?)?;
-
-        let five = self.dense[2].run(&four_sum, &pre_5.run(&four_down)?)?;
-        logits.push(self.rises[4].run(&five)?);
-        let five_sum = five.plus(&self.sides[3].run(&four_sum)?)?;
-        let six = self.dense[3].run(&five_sum, &pre_6.run(&five)?)?;
-        logits.push(self.rises[5].run(&six)?);
-
-        logits.push(self.fuse.run(&A::stacked(&logits)?)?);
-        Ok(logits)
+        let Passage { maps, logits, .. } = &mut passage;
+        // the branch back to the image's size of the block before
+        if let Some(rise) = [1, 3, 5, 7, 9, 11].iter().position(|after| *after == index) {
+            logits.push(self.rises[rise].run(maps.last().expect("a block's output"))?);
+        }
+        let mut take = || maps.pop().expect("the stages before left it");
+        let left = match index {
+            0 => vec![self.block_1[1].run(&self.block_1[0].run(&take())?)?], // one
+            2 => {
+                let one = take();
+                let two = self.block_2[1].run(&self.block_2[0].run(&one)?)?;
+                vec![one, two]
+            }
+            3 => {
+                let (two, one) = (take(), take());
+                let two_down = two.halved_overlapping()?;
+                drop(two);
+                let two_sum = two_down.plus(&self.sides[0].run(&one)?)?;
+                vec![two_down, two_sum]
+            }
+            4 => {
+                let (two_sum, two_down) = (take(), take());
+                let three = self.dense[0].run(&two_sum, &pre_3.run(&two_down)?)?;
+                vec![two_down, two_sum, three]
+            }
+            5 => {
+                let (three, two_sum, two_down) = (take(), take(), take());
+                let three_down = three.halved_overlapping()?;
+                drop(three);
+                let three_sum = three_down.plus(&self.sides[1].run(&two_sum)?)?;
+                let skip = pre_4.run(&three_down.plus(&pre_2.run(&two_down)?)?)?;
+                vec![three_sum, skip]
+            }
+            6 => {
+                let (skip, three_sum) = (take(), take());
+                let four = self.dense[1].run(&three_sum, &skip)?;
+                vec![three_sum, four]
+            }
+            7 => {
+                let (four, three_sum) = (take(), take());
+                let four_down = four.halved_overlapping()?;
+                drop(four);
+                let four_sum = four_down.plus(&self.sides[2].run(&three_sum)?)?;
+                vec![four_down, four_sum]
+            }
+            8 => {
+                let (four_sum, four_down) = (take(), take());
+                let five = self.dense[2].run(&four_sum, &pre_5.run(&four_down)?)?;
+                vec![four_sum, five]
+            }
+            9 => {
+                let (five, four_sum) = (take(), take());
+                let five_sum = five.plus(&self.sides[3].run(&four_sum)?)?;
+                vec![five_sum, five]
+            }
+            10 => {
+                let (five, five_sum) = (take(), take());
+                vec![self.dense[3].run(&five_sum, &pre_6.run(&five)?)?] // six
+            }
+            11 => {
+                drop(take());
+                Vec::new()
+            }
+            12 => {
+                let fused = self.fuse.run(&A::stacked(logits)?)?;
+                logits.push(fused);
+                Vec::new()
+            }
+            _ => return Ok(passage),
+        };
+        passage.maps.extend(left);
+        Ok(passage)
     }
 }

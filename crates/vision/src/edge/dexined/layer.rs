@@ -93,9 +93,9 @@ pub trait LayerSource<A> {
 }
 
 /// Takes layers out of a file.
-pub(super) struct Reader<'a> {
-    pub(super) weights: &'a Weights,
-    pub(super) device: &'a Device,
+pub(in crate::edge) struct Reader<'a> {
+    pub(in crate::edge) weights: &'a Weights,
+    pub(in crate::edge) device: &'a Device,
 }
 
 impl LayerSource<Tensor> for Reader<'_> {

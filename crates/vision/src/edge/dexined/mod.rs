@@ -13,6 +13,7 @@ mod network;
 mod rise;
 
 pub use body::Body;
+pub(super) use layer::Reader;
 pub use layer::{Doubling, Layer, LayerSource};
 pub use network::DexiNed;
-pub(super) use network::{MULTIPLE, READING};
+pub(super) use network::{ARCHITECTURE, MULTIPLE, READING};

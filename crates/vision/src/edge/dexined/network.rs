@@ -9,10 +9,12 @@ use super::body::Body;
 use super::layer::Reader;
 use crate::edge::pixels::Reading;
 use crate::edge::tile::logits;
-use crate::edge::{EdgeError, EdgeMap, EdgeModel, EdgeNetwork, View, Weights, Windowed};
+use crate::edge::{
+    EdgeError, EdgeMap, EdgeModel, EdgeNetwork, Staged as _, View, Weights, Windowed,
+};
 
 /// Name of the architecture, part of the fingerprint.
-const ARCHITECTURE: &str = "dexined 1";
+pub(in crate::edge) const ARCHITECTURE: &str = "dexined 1";
 
 /// How it reads a pixel: blue first, a mean of 0 to 255 taken off.
 pub(in crate::edge) const READING: Reading = Reading {
@@ -60,8 +62,8 @@ impl Windowed for DexiNed {
         &self.device
     }
 
-    fn forward(&self, x: &Tensor, _view: View) -> candle_core::Result<Tensor> {
-        Ok(self.body.forward(x)?.pop().expect("seven maps"))
+    fn forward(&self, x: &Tensor, view: View) -> candle_core::Result<Tensor> {
+        Ok(self.body.pass(x, view)?.1)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Gradients of outlines: the order and the allocations of candle's own backward pass.
 //!
-//! Central function [`backward`]. What each operation allocates on the way back stands here beside
+//! Central function [`backward`], by which outlines are [`Differentiable`]. What each operation allocates on the way back stands here beside
 //! its rule, because it is candle's choice, not the network's. Two habits of candle matter: the
 //! gradient of an argument is first a map of zeros, then a sum beside it; and a term computed from a
 //! map that is itself tracked (the mask of a ReLU, the other factor of a product) is a tracked tensor,
@@ -13,10 +13,11 @@ use candle_core::Result;
 
 use super::books::{Entry, Kind};
 use super::{NUMBER, Node, Origin, Outline};
+use crate::edge::Differentiable;
 
 /// Gradients by the address of what they belong to.
 #[derive(Default)]
-struct Gradients(BTreeMap<*const Node, Gradient>);
+pub struct Gradients(BTreeMap<*const Node, Gradient>);
 
 /// A gradient under way.
 struct Gradient {
@@ -30,7 +31,7 @@ struct Gradient {
 ///
 /// # Errors
 /// Shapes that do not fit.
-pub fn backward(loss: &Outline) -> Result<impl Sized + use<>> {
+fn backward(loss: &Outline) -> Result<Gradients> {
     let mut order = Vec::new();
     visit(loss, &mut HashSet::new(), &mut order);
     let mut gradients = Gradients::default();
@@ -70,6 +71,7 @@ fn visit(outline: &Outline, seen: &mut HashSet<*const Node>, order: &mut Vec<Out
         | Origin::Halved(a)
         | Origin::HalvedOverlapping(a)
         | Origin::Resized(a)
+        | Origin::Pulled(a, _)
         | Origin::Loss(a) => visit(a, seen, order),
         Origin::Stacked(maps) => maps.iter().for_each(|map| visit(map, seen, order)),
     }
@@ -142,6 +144,8 @@ fn one(outline: &Outline, value: &Rc<Entry>, gradients: &mut Gradients) -> Resul
             gradients.add(a, Vec::new());
             drop(gradient);
         }
+        // what is given is handed on as it is
+        Origin::Pulled(a, _) => gradients.add(a, Vec::new()),
         Origin::Stacked(maps) => maps.iter().for_each(|map| gradients.add(map, Vec::new())),
     }
     Ok(())
@@ -169,6 +173,59 @@ fn convolution(
 /// Bytes that one rule allocates under the layer of `of`.
 fn term(of: &Outline, bytes: u64) -> Rc<Entry> {
     Rc::new(of.books().take(Kind::Gradient, of.0.entry.label(), bytes))
+}
+
+impl Differentiable for Outline {
+    type Gradients = Gradients;
+
+    fn is(&self, other: &Self) -> bool {
+        Rc::ptr_eq(&self.0, &other.0)
+    }
+
+    fn leaf(&self) -> Result<Self> {
+        let entry = &self.0.entry;
+        let copy = entry
+            .books()
+            .take(Kind::Activation, entry.label(), self.bytes());
+        Ok(self.standing(true, Rc::new(copy)))
+    }
+
+    fn pulled(&self, gradient: Self) -> Result<Self> {
+        let origin = Origin::Pulled(self.clone(), gradient);
+        Ok(Self::made(self, vec![1], self.0.sight, &[self], origin))
+    }
+
+    fn backward(&self) -> Result<Gradients> {
+        backward(self)
+    }
+
+    fn taken(gradients: &mut Gradients, of: &Self) -> Option<Self> {
+        let mut gradient = gradients.0.remove(&Rc::as_ptr(&of.0))?;
+        Some(of.standing(false, gradient.entries.pop()?))
+    }
+
+    fn join(gradients: &mut Gradients, more: Gradients) -> Result<()> {
+        for (of, mut new) in more.0 {
+            let Some(value) = new.entries.pop() else {
+                continue;
+            };
+            let value = match gradients.0.remove(&of) {
+                None => value,
+                Some(_old) => {
+                    let sum = value
+                        .books()
+                        .take(Kind::Gradient, value.label(), value.bytes());
+                    Rc::new(sum)
+                }
+            };
+            let joined = Gradient {
+                entries: vec![value],
+                tracked: false,
+            };
+            gradients.0.insert(of, joined);
+        }
+        Ok(())
+    }
 }
 
 impl Gradients {

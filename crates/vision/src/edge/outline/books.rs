@@ -96,6 +96,11 @@ impl Entry {
         &self.label
     }
 
+    /// Bytes of it.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.get()
+    }
+
     /// Adds bytes that live as long.
     pub fn enlarge(&self, more: u64) {
         self.bytes.set(self.bytes.get() + more);

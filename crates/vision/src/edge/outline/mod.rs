@@ -16,7 +16,6 @@ use super::activation::Activation;
 use super::convolution::{Convolution, Transposed};
 use super::view::View;
 
-pub use backward::backward;
 pub use books::{Books, Kind};
 
 /// Bytes of a number.
@@ -44,6 +43,8 @@ enum Origin {
     Stacked(Vec<Outline>),
     /// A loss: a number for each batch, with targets and weights of the map's size.
     Loss(Outline),
+    /// The number whose gradient by the first is the second, which it holds.
+    Pulled(Outline, #[expect(dead_code, reason = "held")] Outline),
 }
 
 struct Node {
@@ -53,7 +54,7 @@ struct Node {
     origin: Origin,
     sight: Sight,
     /// Last, so that the origin is let go first, as candle does.
-    entry: books::Entry,
+    entry: Rc<books::Entry>,
 }
 
 /// What a map sees of the image.
@@ -100,7 +101,7 @@ impl Outline {
             tracked,
             origin: Origin::Given,
             sight: Sight { step: 1, reach: 0 },
-            entry: books.take(kind, label, bytes),
+            entry: Rc::new(books.take(kind, label, bytes)),
         }))
     }
 
@@ -110,7 +111,7 @@ impl Outline {
         let bytes = shape.iter().product::<usize>() as u64 * NUMBER;
         let entry = &label.0.entry;
         Self(Rc::new(Node {
-            entry: entry.books().take(Kind::Activation, entry.label(), bytes),
+            entry: Rc::new(entry.books().take(Kind::Activation, entry.label(), bytes)),
             shape,
             tracked,
             origin: if tracked { origin } else { Origin::Given },
@@ -121,6 +122,17 @@ impl Outline {
     /// A map of the same shape made of this one alone.
     fn alike(&self, origin: Origin) -> Self {
         Self::made(self, self.0.shape.clone(), self.0.sight, &[self], origin)
+    }
+
+    /// One of the same shape that came from nowhere and holds this entry.
+    fn standing(&self, tracked: bool, entry: Rc<books::Entry>) -> Self {
+        Self(Rc::new(Node {
+            shape: self.0.shape.clone(),
+            tracked,
+            origin: Origin::Given,
+            sight: self.0.sight,
+            entry,
+        }))
     }
 
     fn dims(&self) -> Result<[usize; 4]> {
