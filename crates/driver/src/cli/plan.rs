@@ -31,6 +31,10 @@ pub struct PlanArgs {
     #[arg(long)]
     train: bool,
 
+    /// With gradient checkpointing: the maps between stages are kept alone, the others computed again
+    #[arg(long, requires = "train")]
+    checkpoint_gradients: bool,
+
     /// Host memory that may be taken, MiB [default: 80 % of the machine's memory or of the tightest cgroup limit]
     #[arg(long, value_name = "N")]
     host_memory_mb: Option<u64>,
@@ -98,10 +102,10 @@ pub fn main(args: &PlanArgs) -> Result<(), Failure> {
     let (height, width) = model.padded(args.height, args.width);
     let work = Work {
         model,
-        purpose: if args.train {
-            Purpose::Training
-        } else {
-            Purpose::Inference
+        purpose: match (args.train, args.checkpoint_gradients) {
+            (false, _) => Purpose::Inference,
+            (true, false) => Purpose::Training,
+            (true, true) => Purpose::CheckpointedTraining,
         },
         batch: args.batch,
         height,

@@ -26,6 +26,8 @@ pub struct Remedy {
 enum Change {
     /// A smaller batch; in training the gradients of so many are added up for the same step.
     Batch { batch: usize, accumulate: usize },
+    /// Maps computed again on the way back instead of kept.
+    Checkpoint { checkpoint_gradients: bool },
     /// Smaller images.
     Size { height: usize, width: usize },
     /// A smaller network.
@@ -42,6 +44,7 @@ impl fmt::Display for Remedy {
             Change::Batch { batch, accumulate } => {
                 write!(f, "batch {batch}, gradients of {accumulate} added up")?;
             }
+            Change::Checkpoint { .. } => write!(f, "--checkpoint-gradients")?,
             Change::Size { height, width } => write!(f, "images of {width} x {height}")?,
             Change::Model(model) => write!(f, "--edge-model {model}")?,
         }
@@ -68,10 +71,20 @@ pub fn remedies(work: &Work, room: u64) -> Result<Vec<Remedy>, Failure> {
     if work.batch > 1 {
         let batch = largest_batch(work, room)?.clamp(1, work.batch - 1);
         let accumulate = match work.purpose {
-            Purpose::Training => work.batch.div_ceil(batch),
+            Purpose::Training | Purpose::CheckpointedTraining => work.batch.div_ceil(batch),
             Purpose::Inference => 1,
         };
         add(Change::Batch { batch, accumulate }, Work { batch, ..*work })?;
+    }
+    if work.purpose == Purpose::Training {
+        let checkpoint_gradients = true;
+        let purpose = Purpose::CheckpointedTraining;
+        add(
+            Change::Checkpoint {
+                checkpoint_gradients,
+            },
+            Work { purpose, ..*work },
+        )?;
     }
     // three quarters of each side, kept to what every network takes
     let side = |side: usize| (side * 3 / 4).next_multiple_of(16).max(16);

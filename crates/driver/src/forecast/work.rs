@@ -88,7 +88,7 @@ impl Forecast {
             .bytes
             .saturating_sub(host.base + host.loading + host.answer);
         let fits = needs.peak <= left;
-        let tiles = if fits || work.purpose == Purpose::Training {
+        let tiles = if fits || work.purpose != Purpose::Inference {
             None
         } else {
             let size = (work.height, work.width);
@@ -182,6 +182,7 @@ impl fmt::Display for Forecast {
         let doing = match purpose {
             Purpose::Inference => "looking at",
             Purpose::Training => "training on",
+            Purpose::CheckpointedTraining => "training with gradient checkpointing on",
         };
         writeln!(f, "{model}, {doing} {batch} x {width} x {height} pixels")?;
         let needs = &self.needs;
