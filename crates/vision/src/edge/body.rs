@@ -21,7 +21,7 @@ pub enum NetworkBody<A = Tensor> {
     /// Of [`EdgeModel::Compact`].
     Compact(CompactBody<A>),
     /// Of [`EdgeModel::DexiNed`].
-    DexiNed(dexined::Body<A>),
+    DexiNed(Box<dexined::Body<A>>),
     /// Of the three PiDiNets.
     PiDiNet(PiDiNetBody<A>),
 }
@@ -61,9 +61,10 @@ impl<A: Activation> NetworkBody<A> {
             EdgeModel::Compact => Ok(Self::Compact(CompactBody::new(|name, shape| {
                 get(name, shape, role(shape))
             })?)),
-            EdgeModel::DexiNed => Ok(Self::DexiNed(dexined::Body::new(&Folded(RefCell::new(
-                get,
-            )))?)),
+            EdgeModel::DexiNed => {
+                let body = dexined::Body::new(&Folded(RefCell::new(get)))?;
+                Ok(Self::DexiNed(Box::new(body)))
+            }
         }
     }
 }

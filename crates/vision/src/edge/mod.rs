@@ -18,7 +18,7 @@ mod network;
 mod outline;
 mod pickle;
 pub mod pidinet;
-mod pixels;
+pub(crate) mod pixels;
 pub mod pool;
 pub mod resize;
 mod stage;

@@ -187,7 +187,7 @@ impl EdgeModel {
     }
 
     /// How the network reads a pixel.
-    pub(super) fn reading(self) -> Reading {
+    pub(crate) fn reading(self) -> Reading {
         match self {
             Self::Compact => compact::READING,
             Self::DexiNed => dexined::READING,

@@ -3,13 +3,45 @@
 use rand::{Rng, RngExt};
 
 use super::Example;
+use crate::edge::EdgeModel;
+use crate::edge::pixels::Reading;
 
-/// A crop as the network reads it.
+/// Of a crop's values: taken off, and divided by; as the compact network reads them.
+const MEAN: f32 = 0.5;
+/// See [`MEAN`].
+const DEVIATION: f32 = 0.25;
+
+/// A piece of an example.
 pub struct Crop {
     /// 3 planes of `side` x `side`, (value / 255 - 0.5) / 0.25.
     pub input: Vec<f32>,
     /// 1 on an edge, 0 off it; -1 where it cannot be told and does not count.
     pub target: Vec<f32>,
+}
+
+impl Crop {
+    /// Appends the planes as a network of this kind reads them.
+    pub(super) fn read(&self, model: EdgeModel, into: &mut Vec<f32>) {
+        let Reading {
+            order,
+            mean,
+            deviation,
+        } = model.reading();
+        let area = self.target.len();
+        for (channel, colour) in order.into_iter().enumerate() {
+            let plane = &self.input[colour * area..(colour + 1) * area];
+            let (mean, deviation) = (mean[channel], deviation[channel]);
+            if (mean, deviation) == (MEAN, DEVIATION) {
+                into.extend_from_slice(plane);
+            } else {
+                into.extend(
+                    plane
+                        .iter()
+                        .map(|v| (v * DEVIATION + MEAN - mean) / deviation),
+                );
+            }
+        }
+    }
 }
 
 /// Shares of pixels sampled from the edge map below which there is no edge, and from which there is.
@@ -45,7 +77,7 @@ pub fn crop(example: &Example, side: usize, strength: f32, rng: &mut impl Rng) -
     }
     let input = planes
         .into_iter()
-        .map(|v| (v.clamp(0.0, 255.0) / 255.0 - 0.5) / 0.25)
+        .map(|v| (v.clamp(0.0, 255.0) / 255.0 - MEAN) / DEVIATION)
         .collect();
     Crop { input, target }
 }

@@ -1,4 +1,4 @@
-//! Training of the compact edge network, and the measure it is judged by.
+//! Training of the compact edge network, adapting of any, and the measure they are judged by.
 //!
 //! [`EdgeTrainer`] takes mini-batches of random crops that [`stream`] draws from [`ExampleSource`]s, which hold no
 //! image: each is loaded or generated when a crop of it is due and freed after. [`benchmark`] scores any
@@ -9,13 +9,17 @@ mod augment;
 mod batch;
 pub mod benchmark;
 mod example;
+mod labelled;
 mod loss;
 mod shapes;
+mod subject;
 mod trainer;
 
 pub use augment::Crop;
 pub use batch::{Mixture, Part, crops, judging_crops, stream};
 pub use example::{Example, ExampleSource, FolderExamples, SceneExamples};
+pub use labelled::LabelledExamples;
 pub use loss::Balance;
 pub use shapes::ShapeExamples;
+pub use subject::Subject;
 pub use trainer::{EdgeTrainer, StepReport, TrainError, TrainSettings};

@@ -1,22 +1,20 @@
-//! The training loop of the compact edge network, one step at a time.
+//! The training loop of an edge network, one step at a time.
 //!
 //! Central type [`EdgeTrainer`]. Optimiser: AdamW under a cosine schedule with a short rise. What a step does depends
 //! on its crops and the state before it alone.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use candle_core::backprop::GradStore;
-use candle_core::{Device, Tensor, Var};
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
+use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::adamw::AdamW;
 use super::augment::Crop;
 use super::loss::Balance;
-use crate::edge::compact::{CompactBody, layers};
-use crate::edge::{EdgeError, Staged as _, View, Weights};
+use super::subject::{Learner, Subject};
+use crate::edge::{EdgeError, Staged as _, View, gradients};
 
 /// Names in a checkpoint: what comes before a variable's own.
 const WEIGHT: &str = "weight/";
@@ -38,7 +36,7 @@ pub struct TrainSettings {
     pub batch: usize,
     /// Micro-batches whose gradients are averaged for a step, at least 1.
     pub accumulate: usize,
-    /// Side of a crop in pixels, a multiple of 8.
+    /// Side of a crop in pixels, a multiple of what the network halves it by: 8, for DexiNed 16.
     pub side: usize,
     /// Largest learning rate.
     pub learning_rate: f64,
@@ -48,6 +46,18 @@ pub struct TrainSettings {
     pub side_weights: [f64; 4],
     /// 0 (only flips and quarter turns) .. 1 (all augmentation).
     pub augmentation: f32,
+    /// Maps within a stage are computed again on the way back instead of kept.
+    #[serde(default)]
+    pub checkpoint_gradients: bool,
+}
+
+impl TrainSettings {
+    /// Weights of the losses of so many sides; beyond the fourth each as the fourth.
+    fn side_weights(&self, sides: usize) -> Vec<f64> {
+        let last = self.side_weights[3];
+        let given = self.side_weights.iter().copied();
+        given.chain(std::iter::repeat(last)).take(sides).collect()
+    }
 }
 
 impl Default for TrainSettings {
@@ -62,6 +72,7 @@ impl Default for TrainSettings {
             weight_decay: 1e-3,
             side_weights: [0.4, 0.4, 0.3, 0.2],
             augmentation: 1.0,
+            checkpoint_gradients: false,
         }
     }
 }
@@ -126,68 +137,31 @@ pub enum TrainError {
     Tensor(#[from] candle_core::Error),
 }
 
-/// Trains a compact network.
+/// Trains a network, or low-rank changes of one.
 pub struct EdgeTrainer {
     settings: TrainSettings,
     device: Device,
-    variables: BTreeMap<String, Var>,
-    body: CompactBody,
+    learner: Learner,
     optimiser: AdamW,
 }
 
 impl EdgeTrainer {
-    /// A network with weights drawn from the seed, or with those of `start`.
+    /// With first values as the subject has them, or drawn from the seed.
     ///
     /// # Errors
     /// Weights that do not fit, or a failure of the device.
     pub fn new(
         settings: TrainSettings,
-        start: Option<&Weights>,
+        subject: Subject<'_>,
         device: &Device,
     ) -> Result<Self, TrainError> {
-        let mut variables = BTreeMap::new();
-        for (layer, spec) in layers().into_iter().enumerate() {
-            let fan_in = spec.shape[1..].iter().product::<usize>() as f32;
-            let gain = Self::gain(&spec.name);
-            let weight = match start {
-                Some(weights) => weights.take(&spec.weight(), &spec.shape, device)?,
-                None => draw(
-                    settings.seed,
-                    layer as u64,
-                    &spec.shape,
-                    gain / fan_in.sqrt(),
-                    device,
-                )?,
-            };
-            let bias = match start {
-                Some(weights) => weights.take(&spec.bias(), &spec.shape[..1], device)?,
-                None => Tensor::zeros(spec.shape[0], candle_core::DType::F32, device)?,
-            };
-            variables.insert(spec.weight(), Var::from_tensor(&weight)?);
-            variables.insert(spec.bias(), Var::from_tensor(&bias)?);
-        }
-        let body =
-            CompactBody::new(|name, _| Ok::<_, TrainError>(variables[name].as_tensor().clone()))?;
-        let optimiser = AdamW::new(&variables, settings.weight_decay)?;
+        let learner = Learner::new(subject, settings.seed, device)?;
         Ok(Self {
+            optimiser: AdamW::new(&learner.variables, settings.weight_decay)?,
             settings,
             device: device.clone(),
-            variables,
-            body,
-            optimiser,
+            learner,
         })
-    }
-
-    /// Factor on 1 / sqrt(inputs) of a layer's first weights: without normalisation the residual
-    /// branches must start small for the sum not to grow from block to block.
-    fn gain(name: &str) -> f32 {
-        match name {
-            _ if name.ends_with("second") => 0.3,
-            _ if name.starts_with("up") || name.starts_with("across") => 1.0,
-            _ if name.starts_with("side") => 0.5,
-            "fuse" => 0.5,
-            _ => std::f32::consts::SQRT_2,
-        }
     }
 
     /// Steps done.
@@ -197,28 +171,39 @@ impl EdgeTrainer {
 
     /// Number of trained values.
     pub fn parameters(&self) -> usize {
-        self.variables.values().map(|v| v.elem_count()).sum()
+        self.learner
+            .variables
+            .values()
+            .map(|v| v.elem_count())
+            .sum()
     }
 
-    /// One step on its crops, in micro-batches: their mean gradient is that of one batch of all.
+    /// One step on its crops, in micro-batches: their mean gradient is that of one batch of all. Where `stop` says so
+    /// between two of them, nothing is changed and there is no report.
     ///
     /// # Errors
     /// A loss that is not finite, or a failure of the device.
-    pub fn step(&mut self, crops: Vec<Crop>) -> Result<StepReport, TrainError> {
+    pub fn step(
+        &mut self,
+        crops: Vec<Crop>,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Option<StepReport>, TrainError> {
         let learning_rate = self.learning_rate();
         let step = self.steps_done();
-        let (mut grads, loss) = self.mean_gradient(crops)?;
+        let Some((mut grads, loss)) = self.mean_gradient(crops, stop)? else {
+            return Ok(None);
+        };
         if !loss.is_finite() {
             return Err(TrainError::Diverged { step, loss });
         }
         self.clip(&mut grads)?;
         self.optimiser
-            .step(&self.variables, &grads, learning_rate)?;
-        Ok(StepReport {
+            .step(&self.learner.variables, &grads, learning_rate)?;
+        Ok(Some(StepReport {
             step,
             loss,
             learning_rate,
-        })
+        }))
     }
 
     /// Mean loss of the fused logits over crops that are not trained on.
@@ -226,30 +211,45 @@ impl EdgeTrainer {
     /// # Errors
     /// A failure of the device.
     pub fn judge(&self, crops: &[Crop]) -> Result<f32, TrainError> {
+        let body = self.learner.body(false)?;
         let mut sum = 0.0;
         for crop in crops {
-            let (_, fused) = self.losses(std::slice::from_ref(crop))?;
-            sum += fused.to_scalar::<f32>()?;
+            let (input, view, balance) = self.read(std::slice::from_ref(crop))?;
+            let (_, fused) = body.pass(&input, view)?;
+            sum += balance.loss(&fused)?.to_scalar::<f32>()?;
         }
         Ok(sum / crops.len().max(1) as f32)
     }
 
-    /// Gradient and loss over all crops, `batch` of them at a time.
-    fn mean_gradient(&self, crops: Vec<Crop>) -> Result<(GradStore, f32), TrainError> {
-        let micro: Vec<&[Crop]> = crops.chunks(self.settings.batch.max(1)).collect();
+    /// Gradient and loss over all crops, `batch` of them at a time; none if stopped between.
+    fn mean_gradient(
+        &self,
+        crops: Vec<Crop>,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Option<(GradStore, f32)>, TrainError> {
+        let body = self.learner.body(true)?;
         let (mut total, mut loss) = (None, 0.0);
-        for part in &micro {
+        for part in crops.chunks(self.settings.batch.max(1)) {
+            if stop() {
+                return Ok(None);
+            }
             // of a last, smaller part each crop counts as much as any other
             let share = part.len() as f64 / crops.len() as f64;
-            let (all, fused) = self.losses(part)?;
-            loss += fused.to_scalar::<f32>()? * share as f32;
-            let grads = (all * share)?.backward()?;
+            let (input, view, balance) = self.read(part)?;
+            let losses = |sides: Vec<Tensor>, fused: Tensor| {
+                let weights = self.settings.side_weights(sides.len());
+                let (all, fused) = balance.with_sides(&sides, &fused, &weights)?;
+                Ok(((all * share)?, fused.to_scalar::<f32>()?))
+            };
+            let checkpointed = self.settings.checkpoint_gradients;
+            let (grads, fused) = gradients(&body, &input, view, checkpointed, losses)?;
+            loss += fused * share as f32;
             total = Some(match total {
                 None => grads,
                 Some(sum) => self.sum(sum, &grads)?,
             });
         }
-        Ok((total.expect("a step has crops"), loss))
+        Ok(Some((total.expect("a step has crops"), loss)))
     }
 
     fn learning_rate(&self) -> f64 {
@@ -260,22 +260,20 @@ impl EdgeTrainer {
         self.settings.learning_rate * ((step + 1.0) / rise).min(1.0) * cosine.max(0.005)
     }
 
-    /// Loss that is trained on, and that of the fused logits alone.
-    fn losses(&self, crops: &[Crop]) -> Result<(Tensor, Tensor), TrainError> {
+    /// Crops as the network reads them, and what its logits are compared with.
+    fn read(&self, crops: &[Crop]) -> Result<(Tensor, View, Balance), TrainError> {
         let (n, side) = (crops.len(), self.settings.side);
         let (mut inputs, mut targets) = (Vec::new(), Vec::new());
         for crop in crops {
-            inputs.extend_from_slice(&crop.input);
+            crop.read(self.learner.model(), &mut inputs);
             targets.extend_from_slice(&crop.target);
         }
         let inputs = Tensor::from_vec(inputs, (n, 3, side, side), &self.device)?;
-        let balance = Balance::new(targets, n);
-        let (sides, fused) = self.body.pass(&inputs, View::whole(side, side))?;
-        Ok(balance.with_sides(&sides, &fused, &self.settings.side_weights)?)
+        Ok((inputs, View::whole(side, side), Balance::new(targets, n)))
     }
 
     fn sum(&self, mut sum: GradStore, more: &GradStore) -> Result<GradStore, TrainError> {
-        for var in self.variables.values() {
+        for var in self.learner.variables.values() {
             if let (Some(a), Some(b)) = (sum.get(var), more.get(var)) {
                 let both = (a + b)?;
                 sum.insert(var, both);
@@ -287,7 +285,7 @@ impl EdgeTrainer {
     /// Bounds the length of the whole gradient by 1.
     fn clip(&self, grads: &mut GradStore) -> Result<(), TrainError> {
         let mut squared = 0.0f64;
-        for var in self.variables.values() {
+        for var in self.learner.variables.values() {
             if let Some(grad) = grads.get(var) {
                 squared += f64::from(grad.sqr()?.sum_all()?.to_scalar::<f32>()?);
             }
@@ -296,7 +294,7 @@ impl EdgeTrainer {
         if length <= 1.0 {
             return Ok(());
         }
-        for var in self.variables.values() {
+        for var in self.learner.variables.values() {
             if let Some(grad) = grads.get(var) {
                 let scaled = (grad * (1.0 / length))?;
                 grads.insert(var, scaled);
@@ -311,7 +309,7 @@ impl EdgeTrainer {
     /// The file cannot be written.
     pub fn checkpoint(&self, path: &Path) -> Result<(), TrainError> {
         let mut tensors = HashMap::new();
-        for (name, var) in &self.variables {
+        for (name, var) in &self.learner.variables {
             let (first, second) = &self.optimiser.means[name];
             tensors.insert(format!("{WEIGHT}{name}"), var.as_tensor().clone());
             tensors.insert(format!("{FIRST}{name}"), first.clone());
@@ -346,7 +344,7 @@ impl EdgeTrainer {
             .get(STEP)
             .ok_or_else(|| unfit(format!("no {STEP}")))?;
         self.optimiser.step = step.to_scalar::<i64>()? as usize;
-        for (name, var) in &self.variables {
+        for (name, var) in &self.learner.variables {
             var.set(&take(WEIGHT, name, var)?)?;
             let means = (take(FIRST, name, var)?, take(SECOND, name, var)?);
             self.optimiser.means.insert(name.clone(), means);
@@ -354,12 +352,17 @@ impl EdgeTrainer {
         Ok(())
     }
 
-    /// Writes the weights to a safetensors file, beside it first and then moved there.
+    /// Writes what was learned, the weights or the adapter, to a safetensors file, beside it first and then moved there.
     ///
     /// # Errors
     /// The file cannot be written.
     pub fn save(&self, path: &Path) -> Result<(), TrainError> {
+        if let Some(adapter) = self.learner.adapter()? {
+            let bytes = adapter.bytes().map_err(EdgeError::from)?;
+            return place(path, |beside| Ok(std::fs::write(beside, bytes)?));
+        }
         let tensors: HashMap<String, Tensor> = self
+            .learner
             .variables
             .iter()
             .map(|(name, var)| (name.clone(), var.as_tensor().clone()))
@@ -368,10 +371,20 @@ impl EdgeTrainer {
     }
 }
 
-/// Writes tensors beside their place and moves them there; on disk once this returns.
+/// Writes tensors to a file.
 fn write(tensors: &HashMap<String, Tensor>, path: &Path) -> Result<(), TrainError> {
+    place(path, |beside| {
+        candle_core::safetensors::save(tensors, beside)
+    })
+}
+
+/// Writes beside a place and moves what was written there; on disk once this returns.
+fn place(
+    path: &Path,
+    save: impl FnOnce(&Path) -> candle_core::Result<()>,
+) -> Result<(), TrainError> {
     let beside = path.with_extension("tmp");
-    candle_core::safetensors::save(tensors, &beside)?;
+    save(&beside)?;
     let whole = std::fs::File::open(&beside).and_then(|file| file.sync_all());
     whole
         .and_then(|()| std::fs::rename(&beside, path))
@@ -385,35 +398,21 @@ fn write(tensors: &HashMap<String, Tensor>, path: &Path) -> Result<(), TrainErro
         })
 }
 
-/// Normal numbers of deviation `deviation` (sum of twelve uniform ones, minus six).
-fn draw(
-    seed: u64,
-    stream: u64,
-    shape: &[usize],
-    deviation: f32,
-    device: &Device,
-) -> Result<Tensor, TrainError> {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    rng.set_stream(stream);
-    let mut one =
-        || deviation * ((0..12).map(|_| rng.random_range(0.0f32..1.0)).sum::<f32>() - 6.0);
-    let values: Vec<f32> = (0..shape.iter().product()).map(|_| one()).collect();
-    Ok(Tensor::from_vec(values, shape, device)?)
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::ShapeExamples;
     use super::super::batch::crops;
     use super::*;
+    use crate::edge::{Adapted, Adapter, AdapterHead, Compact, EdgeModel, Windowed as _};
 
     fn step(trainer: &mut EdgeTrainer, shapes: &ShapeExamples) -> f32 {
         let crops = crops(&trainer.settings, &[(1.0, shapes)], trainer.steps_done()).unwrap();
-        trainer.step(crops).unwrap().loss
+        trainer.step(crops, &|| false).unwrap().unwrap().loss
     }
 
     fn losses(settings: &TrainSettings, steps: usize) -> Vec<f32> {
-        let mut trainer = EdgeTrainer::new(settings.clone(), None, &Device::Cpu).unwrap();
+        let mut trainer =
+            EdgeTrainer::new(settings.clone(), Subject::Whole(None), &Device::Cpu).unwrap();
         let shapes = ShapeExamples { count: 4, seed: 1 };
         (0..steps).map(|_| step(&mut trainer, &shapes)).collect()
     }
@@ -433,15 +432,17 @@ mod tests {
         let shapes = ShapeExamples { count: 4, seed: 1 };
         let gradient = |batch, accumulate| {
             let settings = small(batch, accumulate);
-            let trainer = EdgeTrainer::new(settings.clone(), None, &Device::Cpu).unwrap();
+            let trainer =
+                EdgeTrainer::new(settings.clone(), Subject::Whole(None), &Device::Cpu).unwrap();
             let crops = crops(&settings, &[(1.0, &shapes)], 0).unwrap();
-            let (grads, loss) = trainer.mean_gradient(crops).unwrap();
-            let one = |var: &Var| {
+            let (grads, loss) = trainer.mean_gradient(crops, &|| false).unwrap().unwrap();
+            let one = |var: &candle_core::Var| {
                 let grad = grads.get(var).unwrap().flatten_all().unwrap();
                 grad.to_vec1::<f32>().unwrap()
             };
             (
                 trainer
+                    .learner
                     .variables
                     .values()
                     .flat_map(one)
@@ -466,13 +467,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state.safetensors");
         let shapes = ShapeExamples { count: 4, seed: 1 };
-        let mut whole = EdgeTrainer::new(small(1, 2), None, &Device::Cpu).unwrap();
+        let mut whole = EdgeTrainer::new(small(1, 2), Subject::Whole(None), &Device::Cpu).unwrap();
         for _ in 0..3 {
             step(&mut whole, &shapes);
         }
         whole.checkpoint(&path).unwrap();
         let first: Vec<f32> = (0..3).map(|_| step(&mut whole, &shapes)).collect();
-        let mut taken_up = EdgeTrainer::new(small(1, 2), None, &Device::Cpu).unwrap();
+        let mut taken_up =
+            EdgeTrainer::new(small(1, 2), Subject::Whole(None), &Device::Cpu).unwrap();
         taken_up.restore(&path).unwrap();
         let second: Vec<f32> = (0..3).map(|_| step(&mut taken_up, &shapes)).collect();
         assert_eq!(first, second);
@@ -509,6 +511,59 @@ mod tests {
             taken_up.restore(&path),
             Err(TrainError::Checkpoint { .. })
         ));
+    }
+
+    #[test]
+    fn a_step_that_is_stopped_changes_nothing() {
+        let shapes = ShapeExamples { count: 4, seed: 1 };
+        let settings = small(1, 3);
+        let trainer = || EdgeTrainer::new(settings.clone(), Subject::Whole(None), &Device::Cpu);
+        let (mut stopped, mut other) = (trainer().unwrap(), trainer().unwrap());
+        let asked = std::cell::Cell::new(0);
+        let stop = || asked.replace(asked.get() + 1) == 1;
+        let crops = crops(&settings, &[(1.0, &shapes)], 0).unwrap();
+        assert!(stopped.step(crops, &stop).unwrap().is_none());
+        assert_eq!(stopped.steps_done(), 0);
+        assert_eq!(step(&mut stopped, &shapes), step(&mut other, &shapes));
+    }
+
+    #[test]
+    fn changes_begin_at_the_network_as_it_was_and_are_what_is_loaded_later() {
+        let weights = Compact::weights().unwrap();
+        let settings = TrainSettings {
+            checkpoint_gradients: true,
+            ..small(2, 1)
+        };
+        let head = AdapterHead {
+            model: EdgeModel::Compact,
+            base: String::new(),
+            weights: String::new(),
+            rank: 2,
+            scale: 2.0,
+        };
+        let subject = Subject::Changes {
+            head,
+            weights: &weights,
+        };
+        let mut trainer = EdgeTrainer::new(settings.clone(), subject, &Device::Cpu).unwrap();
+        let mut whole =
+            EdgeTrainer::new(settings, Subject::Whole(Some(&weights)), &Device::Cpu).unwrap();
+        assert!(trainer.parameters() < whole.parameters() / 3);
+        let shapes = ShapeExamples { count: 4, seed: 1 };
+        assert_eq!(step(&mut trainer, &shapes), step(&mut whole, &shapes));
+        step(&mut trainer, &shapes);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("adapter.safetensors");
+        trainer.save(&path).unwrap();
+        let adapter = Adapter::open(&path).unwrap();
+        assert_eq!(adapter.parameters(), trainer.parameters());
+        let loaded = Adapted::new(EdgeModel::Compact, &weights, &adapter, &Device::Cpu).unwrap();
+        let crops = crops(&trainer.settings, &[(1.0, &shapes)], 9).unwrap();
+        let (input, view, balance) = trainer.read(&crops).unwrap();
+        let logits = loaded.forward(&input, view).unwrap();
+        let loss = balance.loss(&logits).unwrap().to_scalar::<f32>().unwrap();
+        let (_, other) = trainer.mean_gradient(crops, &|| false).unwrap().unwrap();
+        assert!((loss - other).abs() < 1e-5, "{loss} {other}");
     }
 
     #[test]
