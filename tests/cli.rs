@@ -9,5 +9,6 @@ mod holders;
 mod images;
 mod moved;
 mod rules;
+mod training;
 mod trust;
 mod watching;

@@ -64,6 +64,14 @@ pub enum Failure {
         /// Who holds it, in words.
         holder: String,
     },
+    /// Another process trains in this folder: exit 4.
+    #[error("{}: held by {holder}\n  wait for it, or give another --out", out.display())]
+    Trained {
+        /// The folder.
+        out: PathBuf,
+        /// Who holds it, in words.
+        holder: String,
+    },
     /// The objective failed too often in a row: exit 5.
     #[error(
         "the objective failed {count} times in a row, each time: {reason}\n  what it printed is in {}\n  mend it, then: bo resume {}",
@@ -134,7 +142,7 @@ impl Failure {
         match self {
             Self::Setting { .. } | Self::Input { .. } | Self::HoldsRun { .. } => 2,
             Self::Unusable { .. } => 3,
-            Self::Held { .. } => 4,
+            Self::Held { .. } | Self::Trained { .. } => 4,
             Self::KeepsFailing { .. } => 5,
             Self::Device { .. } => 6,
             Self::KeepsDying { .. } => 7,

@@ -48,6 +48,20 @@ impl Ledger {
         }
     }
 
+    /// Runs a block of work inside a scope and reports what it took.
+    ///
+    /// ```
+    /// # #[global_allocator]
+    /// # static ALLOCATOR: bo_memory::Counting = bo_memory::Counting;
+    /// let (kept, report) = bo_memory::Ledger::new().during("copy", || vec![1_u8; 9 << 20]);
+    /// assert!(report.took().host >= kept.len() as u64 && report.after.host >= report.before.host);
+    /// ```
+    pub fn during<T>(&self, name: &str, work: impl FnOnce() -> T) -> (T, ScopeReport) {
+        let scope = self.scope(name);
+        let done = work();
+        (done, scope.close())
+    }
+
     /// Says that `name` holds `bytes` from now on (the whole, not what was added); 0 releases it.
     pub fn hold(&self, name: &str, bytes: u64) {
         lock(&self.state).hold(name, bytes);

@@ -62,6 +62,16 @@ pub struct ScopeReport {
     pub unexplained: i64,
 }
 
+impl ScopeReport {
+    /// Most bytes in use while it was open beyond those before it.
+    pub fn took(&self) -> Bytes {
+        Bytes {
+            host: self.peak.host.saturating_sub(self.before.host),
+            device: self.peak.device.saturating_sub(self.before.device),
+        }
+    }
+}
+
 /// A named holding at the end of a scope.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Held {

@@ -1,12 +1,11 @@
 //! Scores an edge network on images with drawn edge maps, and on unseen generated scenes.
 //!
-//! `score_edge MODEL|canny [WEIGHTS|-] IMAGES EDGES even|odd|all [SCENES]`; `canny` is plain Canny at its best pair of
-//! thresholds.
+//! `score_edge MODEL|canny [WEIGHTS[+ADAPTER]|-] IMAGES EDGES even|odd|all [SCENES]`; `canny` is plain Canny at its best
+//! pair of thresholds.
 
 use std::time::Instant;
 
 use bo_vision::edge::{EdgeMap, EdgeModel};
-use bo_vision::scene::SceneSource;
 use bo_vision::train::benchmark::{EdgeBenchmark, EdgeScore};
 use bo_vision::train::{ExampleSource, FolderExamples, SceneExamples};
 use candle_core::Device;
@@ -43,6 +42,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let [model, weights, images, edges, which, rest @ ..] = &arguments[..] else {
         return Err("usage: score_edge MODEL WEIGHTS|- IMAGES EDGES even|odd|all [SCENES]".into());
     };
+    let (weights, adapter) = match weights.split_once('+') {
+        Some((weights, adapter)) => (weights, Some(adapter.as_ref())),
+        None => (weights.as_str(), None),
+    };
     let weights = (weights != "-").then(|| weights.as_ref());
     let canny = model == "canny";
     let model = if canny {
@@ -50,7 +53,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     } else {
         model.parse()?
     };
-    let network = model.load(weights, &Device::Cpu)?;
+    let network = model.load_adapted(weights, adapter, &Device::Cpu)?;
     let number = |name: &str| {
         name.get(..2)
             .and_then(|n| n.parse::<u32>().ok())
@@ -62,8 +65,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         _ => true,
     };
     let photos = FolderExamples::open(images.as_ref(), edges.as_ref(), keep)?;
-    let scenes = rest.first().map_or(Ok(0), |n| n.parse::<usize>())?;
-    let scenes = SceneExamples(SceneSource::new(scenes, 0x7465_7374));
+    let scenes = SceneExamples {
+        count: rest.first().map_or(Ok(0), |n| n.parse::<usize>())?,
+        seed: 0x7465_7374,
+    };
     let sources: [(&str, &dyn ExampleSource); 2] = [("photographs", &photos), ("scenes", &scenes)];
     for (name, source) in sources {
         if source.is_empty() {

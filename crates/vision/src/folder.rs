@@ -194,6 +194,11 @@ impl FolderSource {
         ))
     }
 
+    /// Columns and rows of image `index`.
+    pub fn size(&self, index: usize) -> (u32, u32) {
+        self.photographs[index].glance.size
+    }
+
     /// Remarks on labels: those without an image, and on usable images such as a curved line taken as straight.
     pub fn notes(&self) -> Vec<String> {
         let of = |photograph: &Photograph| {

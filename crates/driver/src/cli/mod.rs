@@ -1,16 +1,19 @@
 //! The command line: one file per command.
 
+mod adapt;
 mod detect;
 mod doctor;
 mod evaluate;
 mod gpu;
 mod init;
+mod loss_line;
 mod plan;
 mod point;
 mod report;
 mod result;
 mod resume;
 mod run;
+mod schedule;
 mod show;
 mod stop;
 mod supervision;
@@ -54,6 +57,8 @@ enum Command {
     Detect(detect::DetectArgs),
     /// Trains the edge network
     Train(train::TrainArgs),
+    /// Adapts an edge network to your images with a handful of labelled ones; bo run --adapter takes the file
+    Adapt(Box<adapt::AdaptArgs>),
     /// Runs as one HTML file with figures
     Report(report::ReportArgs),
     /// The memory a network will take here, and the batch that fits
@@ -89,6 +94,7 @@ pub fn main() -> ExitCode {
         Command::Evaluate(args) => evaluate::main(&args),
         Command::Detect(args) => detect::main(&args),
         Command::Train(args) => train::main(&args),
+        Command::Adapt(args) => adapt::main(&args),
         Command::Report(args) => report::main(&args),
         Command::Watch(args) => watch::main(&args),
         Command::Doctor(args) => doctor::main(&args),

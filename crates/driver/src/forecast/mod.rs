@@ -1,14 +1,16 @@
 //! What a network will take here, what fits, and what to change where it does not.
 //!
-//! Central types: [`Forecast`], one piece of work against this machine's budget, and [`Cards`], the
-//! settings recommended for cards of several sizes. Both ask the networks' own layers
+//! Central types: [`Forecast`], one piece of work against this machine's budget, [`Demand`], a training held to one, and
+//! [`Cards`], the settings recommended for cards of several sizes. All ask the networks' own layers
 //! ([`bo_vision::edge::Work`]); no number stands here that the layers could contradict.
 
 mod cards;
 mod remedy;
+mod training;
 mod work;
 
 pub use cards::Cards;
+pub use training::Demand;
 pub use work::Forecast;
 
 use bo_vision::edge::{Footprint, Work};

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bo_memory::Counting;
 use bo_memory::budget::{self, Budget};
 use bo_vision::corruption::Corruption;
-use bo_vision::edge::{EdgeModel, EdgeNetwork, Ladder};
+use bo_vision::edge::{EdgeError, EdgeModel, EdgeNetwork, Ladder};
 use bo_vision::kept::{KeptBounds, KeptKey, KeptStore};
 use bo_vision::line::Detectors;
 use bo_vision::pipeline::{self, Seen};
@@ -43,7 +43,7 @@ pub enum SightError {
     Source(#[from] SourceError),
     /// The network failed.
     #[error(transparent)]
-    Edge(#[from] bo_vision::edge::EdgeError),
+    Edge(#[from] EdgeError),
     /// The device failed at the corruption.
     #[error("corrupt the image: {0}")]
     Corruption(#[from] candle_core::Error),
@@ -195,7 +195,7 @@ pub fn network(
     device: &candle_core::Device,
 ) -> Result<Box<dyn EdgeNetwork>, Failure> {
     let study = settings.study();
-    let refuse = |key: &str, error: bo_vision::edge::EdgeError| Failure::Setting {
+    let refuse = |key: &str, error: EdgeError| Failure::Setting {
         key: key.into(),
         origin: Origin::Flag(format!("--{key}")),
         reason: error.to_string(),
@@ -205,12 +205,19 @@ pub fn network(
         Some(name) => name.parse().map_err(|error| refuse("edge-model", error))?,
         None => EdgeModel::default(),
     };
-    let key = if study.weights.is_some() {
-        "weights"
-    } else {
-        "edge-model"
+    let key = match study.weights {
+        Some(_) => "weights",
+        None => "edge-model",
     };
     model
-        .load(study.weights.as_deref(), device)
-        .map_err(|error| refuse(key, error))
+        .load_adapted(study.weights.as_deref(), study.adapter.as_deref(), device)
+        .map_err(|error| match error {
+            EdgeError::Adapter(_) => Failure::Setting {
+                key: "adapter".into(),
+                origin: Origin::Flag("--adapter".into()),
+                reason: error.to_string(),
+                remedy: "give --edge-model and --weights that it was learned beside, or leave out --adapter".into(),
+            },
+            error => refuse(key, error),
+        })
 }

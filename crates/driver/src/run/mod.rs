@@ -23,7 +23,7 @@ mod verify;
 pub use choices::{choices, measure};
 pub use launch::{ResumeRequest, Total, World, free, resume, start, workers};
 pub use setup::{Schedule, Setup};
-pub use signal::watch_signals;
+pub use signal::{watch_signals, watch_signals_within};
 pub use stop::{End, Stop, StopFlag, StopRequest};
 #[cfg(any(test, fuzzing))]
 pub use trust::recorded_settings;

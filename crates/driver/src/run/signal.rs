@@ -18,6 +18,14 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// # Errors
 /// When the system refuses a handler.
 pub fn watch_signals(stop: &StopFlag) -> Result<(), Failure> {
+    watch_signals_within(stop, PATIENCE)
+}
+
+/// The same, where coming to an end may take `patience`.
+///
+/// # Errors
+/// As [`watch_signals`].
+pub fn watch_signals_within(stop: &StopFlag, patience: Duration) -> Result<(), Failure> {
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])
         .map_err(|error| Failure::unexpected("watching for signals", error))?;
     let stop = stop.clone();
@@ -31,7 +39,7 @@ pub fn watch_signals(stop: &StopFlag) -> Result<(), Failure> {
                 std::process::exit(128 + signal);
             }
             thread::spawn(move || {
-                thread::sleep(PATIENCE);
+                thread::sleep(patience);
                 std::process::exit(128 + signal);
             });
         }

@@ -158,6 +158,7 @@ impl Settings {
                 })?,
                 None => Detectors::default(),
             },
+            adapter: raw.adapter.clone(),
         };
         let means = Means {
             threads: raw.threads,
@@ -295,6 +296,7 @@ fn objective(
         ("edge-model", raw.edge_model.is_some()),
         ("weights", raw.weights.is_some()),
         ("voters", raw.voters.is_some()),
+        ("adapter", raw.adapter.is_some()),
         ("environment", raw.environment.is_some()),
     ] {
         if written && !matches!(kind, "scenes" | "images") {
@@ -419,6 +421,7 @@ impl From<Settings> for RawSettings {
             weights: study.weights,
             // a run from before there was a choice says nothing, which is the default
             voters: (study.voters != Detectors::default()).then(|| study.voters.to_string()),
+            adapter: study.adapter,
             command_folder: means.command_folder,
             timeout: means.timeout,
             threads: means.threads,

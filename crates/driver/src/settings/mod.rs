@@ -333,6 +333,8 @@ pub struct Study {
     pub weights: Option<PathBuf>,
     /// Classical detectors that vote beside the presets.
     pub voters: Detectors,
+    /// Low-rank changes of the edge network.
+    pub adapter: Option<PathBuf>,
 }
 
 /// How the work is done; may change on resume and never changes a recorded number.

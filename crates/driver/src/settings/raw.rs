@@ -250,6 +250,14 @@ pub struct RawSettings {
     )]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub voters: Option<String>,
+    /// Low-rank changes of the edge network, as bo adapt wrote them; they belong to one file of weights
+    #[arg(
+        long,
+        value_name = "FILE",
+        help_heading = "Objective (none of these: the built-in weld scenes)"
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub adapter: Option<PathBuf>,
 
     /// Worker threads; changes the speed, never a result [default: all cores]
     #[arg(long, value_name = "N", help_heading = "Machine")]
@@ -382,6 +390,7 @@ impl RawSettings {
             edge_model: self.edge_model.or(file.edge_model),
             weights: self.weights.or(file.weights),
             voters: self.voters.or(file.voters),
+            adapter: self.adapter.or(file.adapter),
             threads: self.threads.or(file.threads),
             jobs: self.jobs.or(file.jobs),
             device: self.device.or(file.device),
@@ -401,6 +410,7 @@ impl RawSettings {
         lists
             .chain(self.space.as_mut())
             .chain(self.weights.as_mut())
+            .chain(self.adapter.as_mut())
             .chain(self.cache.as_mut())
             .chain(self.out.as_mut())
     }

@@ -1,25 +1,27 @@
 //! The course of a training: steps, judgements, checkpoints, until it is done, no better, or stopped.
 //!
-//! Its folder holds `train.json` (the plan), `weights.safetensors` (the best so far, for `--weights`),
-//! `state.safetensors` (to go on from), `losses.jsonl` and `losses.svg`.
+//! Its folder holds `train.json` (the plan), `weights.safetensors` (the best so far, for `--weights`; where a network is
+//! adapted, `adapter.safetensors`, for `--adapter`), `state.safetensors` (to go on from), `losses.jsonl`, `losses.svg` and
+//! the lock of whoever works there.
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use bo_vision::edge::Weights;
+use bo_vision::edge::{AdapterHead, Weights};
 use bo_vision::train::{
-    Crop, EdgeTrainer, ExampleSource, Part, StepReport, TrainError, judging_crops, stream,
+    Crop, EdgeTrainer, ExampleSource, Part, StepReport, Subject, TrainError, judging_crops, stream,
 };
 use candle_core::Device;
 
 use super::Plan;
 use super::ledger::{Entry, Ledger};
 use crate::exit::Failure;
+use crate::record::{Lock, RecordError};
 use crate::run::StopFlag;
 use crate::settings::Origin;
 
 /// Crops by which progress is judged.
-const JUDGING: usize = 16;
+pub const JUDGING: usize = 16;
 
 /// A training under way.
 pub struct Course<'p> {
@@ -28,6 +30,7 @@ pub struct Course<'p> {
     trainer: EdgeTrainer,
     ledger: Ledger,
     judging: Vec<Crop>,
+    lock: Lock,
 }
 
 /// How a training ended.
@@ -45,33 +48,35 @@ impl<'p> Course<'p> {
     /// From the beginning, with the plan written down once it can be followed; or from the state in the folder.
     ///
     /// # Errors
-    /// Weights to begin with that do not fit, a folder that holds a training where one is to begin, or a state or
-    /// ledger that cannot be used.
+    /// Weights that do not fit, a folder that another process trains in or that holds a training where one is to begin,
+    /// or a state or ledger that cannot be used.
     pub fn open(
         plan: &'p Plan,
         folder: &Path,
         resume: bool,
         device: &Device,
     ) -> Result<Self, Failure> {
+        // of a training that is there nothing may be read while another goes on with it
+        let held = resume.then(|| lock(folder)).transpose()?;
         let state = folder.join("state.safetensors");
         // stopped before its first checkpoint: from the beginning again
         let restores = resume && state.exists();
-        let start = match (&plan.start, restores) {
-            (Some(path), false) => Some(Weights::open(path).map_err(|error| unfit(path, error))?),
-            _ => None,
-        };
-        let trainer = EdgeTrainer::new(plan.settings.clone(), start.as_ref(), device);
-        let mut trainer = trainer.map_err(|error| match (&plan.start, error) {
-            (Some(path), TrainError::Edge(error)) => unfit(path, error),
-            (_, error) => failed(folder, &error),
-        })?;
+        let mut trainer = begin(plan, folder, restores, device)?;
         if restores {
             let restored = trainer.restore(&state);
             restored.map_err(|error| failed(folder, &error))?;
         }
-        if !resume {
-            plan.begin(folder)?;
-        }
+        let held = match held {
+            Some(held) => held,
+            None => {
+                std::fs::create_dir_all(folder).map_err(|error| {
+                    Failure::input(folder, error, "give --out a folder to write to")
+                })?;
+                let held = lock(folder)?;
+                plan.begin(folder)?;
+                held
+            }
+        };
         let ledger = Ledger::open(folder, trainer.steps_done())?;
         Ok(Self {
             plan,
@@ -79,6 +84,7 @@ impl<'p> Course<'p> {
             trainer,
             ledger,
             judging: Vec::new(),
+            lock: held,
         })
     }
 
@@ -87,13 +93,15 @@ impl<'p> Course<'p> {
         self.trainer.parameters()
     }
 
-    /// Trains until the end; `tell` hears of every step.
+    /// Trains until the end, with so many loaders; `tell` hears of every step. When it is asked to stop, the step under
+    /// way is given up after its micro-batch, and the state before it saved at once.
     ///
     /// # Errors
     /// An example that does not load, a loss that is not finite, or a file that cannot be written.
     pub fn run(
         mut self,
         sources: &[(f64, Box<dyn ExampleSource>)],
+        loaders: usize,
         stop: &StopFlag,
         tell: &mut dyn FnMut(&StepReport, Option<f32>),
     ) -> Result<Ended, Failure> {
@@ -107,19 +115,28 @@ impl<'p> Course<'p> {
         }
         let (mut ended, mut trouble) = (Ended::Done, None);
         let steps = self.trainer.steps_done()..settings.steps;
-        let streamed = stream(settings, &mixture(&trained), steps, |crops| {
-            let report = self.trainer.step(crops)?;
-            match self.after(&report, stop, tell) {
+        let streamed = stream(settings, &mixture(&trained), steps, loaders, |crops| {
+            let report = self.trainer.step(crops, &|| stop.asked().is_some())?;
+            let after = match report {
+                Some(report) => self.after(&report, stop, tell),
+                None => Ok(stop.asked().map(Ended::Stopped)),
+            };
+            match after {
                 Ok(None) => return Ok(ControlFlow::Continue(())),
                 Ok(Some(early)) => ended = early,
                 Err(failure) => trouble = Some(failure),
+            }
+            // before the loaders have ended, which may take them as long as an example
+            if trouble.is_none() {
+                trouble = self.save().err();
             }
             Ok(ControlFlow::Break(()))
         });
         streamed.map_err(|error| self.failed(&error))?;
         match trouble {
             Some(failure) => Err(failure),
-            None => self.save().map(|()| ended),
+            None if ended == Ended::Done => self.save().map(|()| ended),
+            None => Ok(ended),
         }
     }
 
@@ -151,7 +168,7 @@ impl<'p> Course<'p> {
         let (_, waited) = self.ledger.best();
         // without examples to judge by, the latest weights are the best known
         if (judged.is_some() && waited == 0) || (self.judging.is_empty() && due) {
-            let path = self.folder.join("weights.safetensors");
+            let path = self.folder.join(self.plan.learned());
             let saved = self.trainer.save(&path);
             saved.map_err(|error| self.failed(&error))?;
         }
@@ -169,6 +186,9 @@ impl<'p> Course<'p> {
 
     /// State and picture. No state may be on disk whose steps the ledger lacks.
     fn save(&self) -> Result<(), Failure> {
+        if let Some(fence) = self.lock.fence() {
+            fence.check()?;
+        }
         self.ledger.sync()?;
         let state = self.folder.join("state.safetensors");
         self.trainer
@@ -200,9 +220,64 @@ fn mixture<'s>(parts: &'s [(f64, Part<'s>)]) -> Vec<(f64, &'s dyn ExampleSource)
     parts.iter().map(plain).collect()
 }
 
-/// Weights that a training cannot begin with.
-fn unfit(path: &Path, error: impl ToString) -> Failure {
-    Failure::input(path, error, "give --start weights of the compact network")
+/// The lock of a folder.
+fn lock(folder: &Path) -> Result<Lock, Failure> {
+    Lock::take(folder).map_err(|error| match error {
+        RecordError::Held { path, holder } => Failure::Trained {
+            out: path,
+            holder: holder.to_string(),
+        },
+        other => other.into(),
+    })
+}
+
+/// The trainer before its first step, or where it `restores` a state, before it does.
+fn begin(
+    plan: &Plan,
+    folder: &Path,
+    restores: bool,
+    device: &Device,
+) -> Result<EdgeTrainer, Failure> {
+    let settings = plan.settings.clone();
+    let made = |trainer: Result<EdgeTrainer, TrainError>, path: Option<&Path>, remedy| {
+        trainer.map_err(|error| match (path, error) {
+            (Some(path), TrainError::Edge(error)) => Failure::input(path, error, remedy),
+            (_, error) => failed(folder, &error),
+        })
+    };
+    if let Some(adapt) = &plan.adapt {
+        let path = adapt.weights.as_deref();
+        let remedy = "give --edge-model NAME and --weights FILE that belong together";
+        let weights = adapt.model.weights(path).map_err(|error| match path {
+            Some(path) => Failure::input(path, error, remedy),
+            None => Failure::Setting {
+                key: "edge-model".to_owned(),
+                origin: Origin::Flag("--edge-model".to_owned()),
+                reason: error.to_string(),
+                remedy: "add --weights FILE".to_owned(),
+            },
+        })?;
+        let file = path.and_then(Path::file_name).unwrap_or_default();
+        let head = AdapterHead {
+            model: adapt.model,
+            base: String::new(),
+            weights: file.to_string_lossy().into_owned(),
+            rank: adapt.rank,
+            scale: adapt.scale,
+        };
+        let subject = Subject::Changes {
+            head,
+            weights: &weights,
+        };
+        return made(EdgeTrainer::new(settings, subject, device), path, remedy);
+    }
+    let remedy = "give --start weights of the compact network";
+    let path = plan.start.as_deref().filter(|_| !restores);
+    let start =
+        path.map(|path| Weights::open(path).map_err(|error| Failure::input(path, error, remedy)));
+    let start = start.transpose()?;
+    let subject = Subject::Whole(start.as_ref());
+    made(EdgeTrainer::new(settings, subject, device), path, remedy)
 }
 
 /// What a training in `folder` ends with when it fails.

@@ -5,5 +5,5 @@ mod course;
 mod ledger;
 mod plan;
 
-pub use course::{Course, Ended};
-pub use plan::{Pair, Plan};
+pub use course::{Course, Ended, JUDGING};
+pub use plan::{Adaptation, Labelled, Pair, Plan};

@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use bo_vision::scene::SceneSource;
+use bo_vision::edge::EdgeModel;
+use bo_vision::folder::FolderSource;
 use bo_vision::train::{
-    ExampleSource, FolderExamples, SceneExamples, ShapeExamples, TrainSettings,
+    ExampleSource, FolderExamples, LabelledExamples, SceneExamples, ShapeExamples, TrainSettings,
 };
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +29,28 @@ pub struct Pair {
     pub edges: PathBuf,
 }
 
+/// A folder of images and the labels of their lines.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Labelled {
+    /// Images.
+    pub images: PathBuf,
+    /// File or folder of labels, in any format that a run reads.
+    pub labels: PathBuf,
+}
+
+/// Low-rank changes of a network instead of a whole one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Adaptation {
+    /// The network.
+    pub model: EdgeModel,
+    /// Its weights, if not those that ship.
+    pub weights: Option<PathBuf>,
+    /// Channels between down and up.
+    pub rank: usize,
+    /// Factor on up x down.
+    pub scale: f64,
+}
+
 /// A training, as it is written down.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
@@ -39,6 +62,12 @@ pub struct Plan {
     pub settings: TrainSettings,
     /// Photographs.
     pub pairs: Vec<Pair>,
+    /// Photographs with labelled lines.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labelled: Vec<Labelled>,
+    /// What is adapted; none where the compact network is trained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adapt: Option<Adaptation>,
     /// Number of generated scenes, and of drawn shapes; 0 for none.
     pub scenes: usize,
     /// Only images whose name begins with an odd number, so that the even ones can judge.
@@ -64,7 +93,7 @@ impl Plan {
             Failure::unusable(
                 &path,
                 reason,
-                "begin a training there: bo train edge --out DIR",
+                "begin a training there: bo train edge --out DIR (or bo adapt --out DIR)",
             )
         };
         let bytes = std::fs::read(&path).map_err(|error| unusable(error.to_string()))?;
@@ -76,7 +105,7 @@ impl Plan {
         }
     }
 
-    /// Writes the plan into a folder that holds none.
+    /// Writes the plan into a folder that holds none; its lock is held.
     ///
     /// # Errors
     /// The folder holds a training, or cannot be written.
@@ -87,16 +116,38 @@ impl Plan {
                 folder,
                 "holds a training",
                 format!(
-                    "go on with it: bo train edge --out {} --resume; or give another --out",
+                    "go on with it: {} --out {} --resume; or give another --out",
+                    self.command(),
                     crate::quantity::typed(folder)
                 ),
             ));
         }
-        std::fs::create_dir_all(folder)
-            .map_err(|error| Failure::input(folder, error, "give --out a folder to write to"))?;
         let text = serde_json::to_vec_pretty(self)
             .map_err(|error| Failure::unexpected("writing the plan as JSON", error))?;
         Ok(replace(&path, &text)?)
+    }
+
+    /// The command that made it.
+    pub fn command(&self) -> &'static str {
+        match self.adapt {
+            None => "bo train edge",
+            Some(_) => "bo adapt",
+        }
+    }
+
+    /// The file of what was learned, in the folder.
+    pub fn learned(&self) -> &'static str {
+        match self.adapt {
+            None => "weights.safetensors",
+            Some(_) => "adapter.safetensors",
+        }
+    }
+
+    /// The network that is trained or adapted.
+    pub fn model(&self) -> EdgeModel {
+        self.adapt
+            .as_ref()
+            .map_or(EdgeModel::Compact, |adapt| adapt.model)
     }
 
     pub(super) fn path(folder: &Path) -> PathBuf {
@@ -122,10 +173,26 @@ impl Plan {
                         "give every --images DIR its --edges DIR with edge maps of the same names",
                     )
                 })?;
-            sources.push((SHARES[0] / self.pairs.len() as f64, Box::new(examples)));
+            let pairs = self.pairs.len() + self.labelled.len();
+            sources.push((SHARES[0] / pairs as f64, Box::new(examples)));
+        }
+        for Labelled { images, labels } in &self.labelled {
+            let opened = FolderSource::open(&[(images.clone(), labels.clone())]);
+            let (examples, _) = opened.map_err(|error| {
+                let remedy = "give every --images DIR its --labels PATH that names images in it";
+                Failure::input(images, error, remedy)
+            })?;
+            let pairs = self.pairs.len() + self.labelled.len();
+            sources.push((
+                SHARES[0] / pairs as f64,
+                Box::new(LabelledExamples(examples)),
+            ));
         }
         if self.scenes > 0 {
-            let scenes = SceneExamples(SceneSource::new(self.scenes, SEED));
+            let scenes = SceneExamples {
+                count: self.scenes,
+                seed: SEED,
+            };
             sources.push((SHARES[1], Box::new(scenes)));
             let shapes = ShapeExamples {
                 count: self.scenes,

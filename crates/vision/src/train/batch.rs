@@ -14,8 +14,8 @@ use crate::contrast;
 
 /// Crops taken from an example once it is loaded: loading costs more than cropping.
 const CROPS_PER_EXAMPLE: usize = 2;
-/// Steps whose crops may wait for the network.
-const QUEUE: usize = 2;
+/// Steps whose crops each loader holds ready; it draws one more meanwhile.
+const READY: usize = 1;
 /// Stream of the crops that judge; steps have the streams from 2^32 on.
 const JUDGING: u64 = 1 << 31;
 /// Of so many examples one is never trained on but judges.
@@ -60,7 +60,13 @@ pub fn judging_crops(
     draw(&still, held_out, count, &mut random)
 }
 
-/// Gives `work` the crops of each of `steps` in order, drawn ahead by another thread, at most two steps.
+/// Steps whose crops are held at most with so many loaders, the one at work included.
+pub fn steps_held(loaders: usize) -> usize {
+    loaders.max(1) * (READY + 1) + 1
+}
+
+/// Gives `work` the crops of each of `steps` in order, drawn ahead by `loaders` threads, which take the steps in turn.
+/// How many there are changes speed and memory only.
 ///
 /// # Errors
 /// An example that does not load, or what `work` answers.
@@ -68,23 +74,32 @@ pub fn stream(
     settings: &TrainSettings,
     sources: &Mixture<'_>,
     steps: Range<usize>,
+    loaders: usize,
     mut work: impl FnMut(Vec<Crop>) -> Result<ControlFlow<()>, TrainError>,
 ) -> Result<(), TrainError> {
+    let loaders = loaders.max(1);
     std::thread::scope(|scope| {
-        let (sender, receiver) = sync_channel(QUEUE);
-        scope.spawn(move || {
-            for step in steps {
-                // the receiver goes when the work has ended, well or not
-                if sender.send(crops(settings, sources, step)).is_err() {
-                    return;
+        let mut queues = Vec::with_capacity(loaders);
+        for first in 0..loaders {
+            let (sender, receiver) = sync_channel(READY);
+            let mine = steps.clone().skip(first).step_by(loaders);
+            scope.spawn(move || {
+                for step in mine {
+                    // the receiver goes when the work has ended, well or not
+                    if sender.send(crops(settings, sources, step)).is_err() {
+                        return;
+                    }
                 }
-            }
-        });
-        for crops in receiver {
+            });
+            queues.push(receiver);
+        }
+        for queue in (0..steps.len()).map(|turn| &queues[turn % loaders]) {
+            let crops = queue.recv().expect("a loader ends after its last step");
             if work(crops?)?.is_break() {
                 break;
             }
         }
+        drop(queues);
         Ok(())
     })
 }
@@ -146,6 +161,10 @@ impl<'s> Part<'s> {
 }
 
 impl ExampleSource for Part<'_> {
+    fn pixels(&self) -> u64 {
+        self.source.pixels()
+    }
+
     fn len(&self) -> usize {
         let held_out = self.source.len() / HELD_OUT;
         match self.held_out {
@@ -178,6 +197,10 @@ mod tests {
             self.0
         }
 
+        fn pixels(&self) -> u64 {
+            40 * 40
+        }
+
         fn load(&self, index: usize) -> Result<Example, TrainError> {
             self.1.lock().unwrap().push(index);
             Ok(Example {
@@ -202,24 +225,50 @@ mod tests {
 
     #[test]
     fn the_queue_is_bounded_and_ends_with_the_work() {
+        for loaders in [1, 3] {
+            let source = Counted(5, Mutex::default());
+            let settings = TrainSettings {
+                batch: 2,
+                side: 16,
+                ..TrainSettings::default()
+            };
+            let mut done = 0;
+            stream(&settings, &[(1.0, &source)], 0..100, loaders, |crops| {
+                assert_eq!(crops.len(), 2);
+                done += 1;
+                Ok(match done {
+                    3 => ControlFlow::Break(()),
+                    _ => ControlFlow::Continue(()),
+                })
+            })
+            .unwrap();
+            // one example a step: three done, and what may be held beside the one at work
+            let loaded = source.1.into_inner().unwrap().len();
+            assert!((3..3 + steps_held(loaders)).contains(&loaded), "{loaded}");
+        }
+    }
+
+    #[test]
+    fn any_number_of_loaders_gives_the_same_crops_in_the_same_order() {
         let source = Counted(5, Mutex::default());
         let settings = TrainSettings {
             batch: 2,
             side: 16,
             ..TrainSettings::default()
         };
-        let mut done = 0;
-        stream(&settings, &[(1.0, &source)], 0..100, |crops| {
-            assert_eq!(crops.len(), 2);
-            done += 1;
-            Ok(match done {
-                3 => ControlFlow::Break(()),
-                _ => ControlFlow::Continue(()),
+        let drawn = |loaders, steps: Range<usize>| {
+            let mut all = Vec::new();
+            stream(&settings, &[(1.0, &source)], steps, loaders, |crops| {
+                all.extend(crops.into_iter().flat_map(|crop| crop.input));
+                Ok(ControlFlow::Continue(()))
             })
-        })
-        .unwrap();
-        // one example a step: three done, two waiting, one under way, one more between
-        let loaded = source.1.into_inner().unwrap().len();
-        assert!((3..=7).contains(&loaded), "{loaded}");
+            .unwrap();
+            all
+        };
+        let one = drawn(1, 2..9);
+        assert_eq!(one.len(), 7 * 2 * 3 * 16 * 16);
+        assert_eq!(one, drawn(3, 2..9));
+        assert_eq!(one, drawn(20, 2..9));
+        assert!(drawn(2, 4..4).is_empty());
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use image::{GrayImage, RgbImage};
 
 use super::TrainError;
-use crate::scene::SceneSource;
+use crate::scene::{HEIGHT, Scene, WIDTH};
 
 /// An image and where its edges are.
 #[derive(Clone, Debug)]
@@ -26,6 +26,9 @@ pub trait ExampleSource: Sync {
         self.len() == 0
     }
 
+    /// Pixels of the largest example.
+    fn pixels(&self) -> u64;
+
     /// Example `index`; the same bits every time.
     ///
     /// # Errors
@@ -35,15 +38,24 @@ pub trait ExampleSource: Sync {
 
 /// Generated weld scenes with their physical edges.
 #[derive(Clone, Debug)]
-pub struct SceneExamples(pub SceneSource);
+pub struct SceneExamples {
+    /// How many.
+    pub count: usize,
+    /// Seed of the collection.
+    pub seed: u64,
+}
 
 impl ExampleSource for SceneExamples {
     fn len(&self) -> usize {
-        crate::source::ImageSource::len(&self.0)
+        self.count
+    }
+
+    fn pixels(&self) -> u64 {
+        u64::from(WIDTH) * u64::from(HEIGHT)
     }
 
     fn load(&self, index: usize) -> Result<Example, TrainError> {
-        let scene = self.0.scene(index);
+        let scene = Scene::generate(self.seed, index as u64);
         Ok(Example {
             image: scene.image,
             edges: scene.edges,
@@ -55,6 +67,8 @@ impl ExampleSource for SceneExamples {
 #[derive(Clone, Debug)]
 pub struct FolderExamples {
     pairs: Vec<(PathBuf, PathBuf)>,
+    /// Of the largest image, by the headers.
+    pixels: u64,
 }
 
 impl FolderExamples {
@@ -88,7 +102,15 @@ impl FolderExamples {
                 path: images.into(),
             });
         }
-        Ok(Self { pairs })
+        let mut pixels = 0;
+        for (image, _) in &pairs {
+            let size = image::image_dimensions(image).map_err(|e| TrainError::Image {
+                path: image.clone(),
+                reason: e.to_string(),
+            })?;
+            pixels = pixels.max(u64::from(size.0) * u64::from(size.1));
+        }
+        Ok(Self { pairs, pixels })
     }
 
     /// Name of the image of example `index`.
@@ -105,6 +127,10 @@ impl FolderExamples {
 impl ExampleSource for FolderExamples {
     fn len(&self) -> usize {
         self.pairs.len()
+    }
+
+    fn pixels(&self) -> u64 {
+        self.pixels
     }
 
     fn load(&self, index: usize) -> Result<Example, TrainError> {

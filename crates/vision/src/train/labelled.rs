@@ -26,6 +26,14 @@ impl ExampleSource for LabelledExamples {
         self.0.len()
     }
 
+    fn pixels(&self) -> u64 {
+        let of = |index| {
+            let (width, height) = self.0.size(index);
+            u64::from(width) * u64::from(height)
+        };
+        (0..self.0.len()).map(of).max().unwrap_or(0)
+    }
+
     fn load(&self, index: usize) -> Result<Example, TrainError> {
         let image = self.0.load(index).map_err(|error| TrainError::Image {
             path: self.0.name(index).into(),

@@ -16,7 +16,7 @@ mod subject;
 mod trainer;
 
 pub use augment::Crop;
-pub use batch::{Mixture, Part, crops, judging_crops, stream};
+pub use batch::{Mixture, Part, crops, judging_crops, steps_held, stream};
 pub use example::{Example, ExampleSource, FolderExamples, SceneExamples};
 pub use labelled::LabelledExamples;
 pub use loss::Balance;

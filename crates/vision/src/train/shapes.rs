@@ -176,6 +176,10 @@ impl ExampleSource for ShapeExamples {
         self.count
     }
 
+    fn pixels(&self) -> u64 {
+        u64::from(SIDE) * u64::from(SIDE)
+    }
+
     fn load(&self, index: usize) -> Result<Example, TrainError> {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
         rng.set_stream(STREAM << 32 | index as u64);

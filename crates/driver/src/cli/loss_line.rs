@@ -1,0 +1,64 @@
+//! The live line of a training.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::time::Instant;
+
+use bo_vision::train::StepReport;
+
+use crate::quantity::clock;
+
+/// The live line: on a terminal it is written over, elsewhere a line comes every twenty steps.
+pub struct LossLine {
+    steps: usize,
+    begun: Instant,
+    smooth: Option<f32>,
+    judged: Option<f32>,
+    live: bool,
+}
+
+impl LossLine {
+    /// Before the first of so many steps.
+    pub fn new(steps: usize) -> Self {
+        Self {
+            steps,
+            begun: Instant::now(),
+            smooth: None,
+            judged: None,
+            live: std::io::stderr().is_terminal(),
+        }
+    }
+
+    /// After a step, judged or not.
+    pub fn step(&mut self, report: &StepReport, judged: Option<f32>) {
+        let smooth = self
+            .smooth
+            .map_or(report.loss, |s| 0.97 * s + 0.03 * report.loss);
+        self.smooth = Some(smooth);
+        self.judged = judged.or(self.judged);
+        let done = report.step + 1;
+        if !self.live && !done.is_multiple_of(20) && done != self.steps {
+            return;
+        }
+        let held = self
+            .judged
+            .map_or(String::new(), |judged| format!(", held out {judged:.4}"));
+        let text = format!(
+            "step {done} of {}: loss {:.4}, smoothed {smooth:.4}{held}; {}",
+            self.steps,
+            report.loss,
+            clock(self.begun.elapsed().as_secs_f64())
+        );
+        let mut stderr = std::io::stderr();
+        let _ = match self.live {
+            true => write!(stderr, "\r{text}\x1b[K"),
+            false => writeln!(stderr, "{text}"),
+        };
+    }
+
+    /// After the last.
+    pub fn end(&self) {
+        if self.live {
+            let _ = writeln!(std::io::stderr());
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! What `bo train edge` and `bo adapt` have in common: the flags of a schedule, the budget, the course.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bo_memory::{Ledger, budget, host};
+use bo_vision::train::TrainSettings;
+use clap::Args;
+
+use super::loss_line::LossLine;
+use super::result::notify;
+use crate::exit::Failure;
+use crate::forecast::Demand;
+use crate::quantity::{bytes, typed};
+use crate::run::{StopFlag, watch_signals_within};
+use crate::settings::Origin;
+use crate::training::{Course, Ended, JUDGING, Plan};
+
+/// Longest that a micro-batch may take once a training was asked to stop; a second signal ends it at once.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// Flags of a schedule.
+#[derive(Args)]
+pub struct Schedule {
+    /// Steps in all [default: 1000; to adapt 200]
+    #[arg(long, value_name = "N")]
+    steps: Option<usize>,
+
+    /// Crops at once [default: 8; to adapt 4]
+    #[arg(long, value_name = "N")]
+    batch: Option<usize>,
+
+    /// Batches whose mean gradient makes a step
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    accumulate: usize,
+
+    /// Side of a crop in pixels, a multiple of 16
+    #[arg(long, value_name = "PIXELS", default_value_t = 192)]
+    side: usize,
+
+    /// Largest learning rate [default: 0.002]
+    #[arg(long, value_name = "RATE")]
+    learning_rate: Option<f64>,
+
+    /// From 0 (flips and quarter turns) to 1 (all augmentation) [default: 1; to adapt 0.5]
+    #[arg(long, value_name = "SHARE")]
+    augmentation: Option<f32>,
+
+    /// Seed of first weights and crops
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+
+    /// Progress on held-out examples (every tenth) is judged every so many steps
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    judge_every: usize,
+
+    /// Judgements in a row that may be no better before training ends; 0 = never ends early
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    patience: usize,
+
+    /// The state is saved every so many steps
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    checkpoint_every: usize,
+
+    /// Keep only the maps between stages and compute the others again on the way back: half the memory, a third more time
+    #[arg(long)]
+    checkpoint_gradients: bool,
+
+    /// Numbers: float32; float16 and bfloat16 need a GPU
+    #[arg(long, value_name = "NAME", default_value = "float32")]
+    precision: String,
+
+    /// Host memory that may be taken, MiB; what does not fit is held to it: fewer loaders, smaller batches with their
+    /// gradients added up, gradient checkpointing [default: 80 % of the machine's memory or of the tightest cgroup limit]
+    #[arg(long, value_name = "N")]
+    host_memory_mb: Option<u64>,
+
+    /// Threads that load and crop examples; speed only [default: a third of the cores]
+    #[arg(long, value_name = "N")]
+    loaders: Option<usize>,
+
+    /// Go on with the training in --out, by its own settings
+    #[arg(long, conflicts_with_all = [
+        "steps", "batch", "accumulate", "side", "learning_rate", "augmentation", "seed", "judge_every", "patience",
+        "checkpoint_every", "checkpoint_gradients", "precision",
+    ])]
+    pub resume: bool,
+}
+
+/// A flag that cannot be.
+pub fn refuse(key: &str, reason: String, remedy: &str) -> Failure {
+    Failure::Setting {
+        key: key.to_owned(),
+        origin: Origin::Flag(format!("--{key}")),
+        reason,
+        remedy: remedy.to_owned(),
+    }
+}
+
+/// Paths as they are read from anywhere.
+pub fn absolute(path: &PathBuf) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.clone())
+}
+
+impl Schedule {
+    /// The settings of the flags, with these where a flag is left out.
+    ///
+    /// # Errors
+    /// One that cannot be.
+    pub fn settings(&self, defaults: TrainSettings) -> Result<TrainSettings, Failure> {
+        let settings = TrainSettings {
+            seed: self.seed,
+            steps: self.steps.unwrap_or(defaults.steps),
+            batch: self.batch.unwrap_or(defaults.batch),
+            accumulate: self.accumulate,
+            side: self.side,
+            learning_rate: self.learning_rate.unwrap_or(defaults.learning_rate),
+            augmentation: self.augmentation.unwrap_or(defaults.augmentation),
+            checkpoint_gradients: self.checkpoint_gradients,
+            ..defaults
+        };
+        let counts = [
+            ("steps", settings.steps, usize::MAX),
+            ("batch", settings.batch, 4096),
+            ("accumulate", settings.accumulate, 4096),
+            ("judge-every", self.judge_every, usize::MAX),
+            ("checkpoint-every", self.checkpoint_every, usize::MAX),
+            ("loaders", self.loaders.unwrap_or(1), 64),
+        ];
+        for (key, count, most) in counts {
+            if count == 0 || count > most {
+                let reason = match count {
+                    0 => "0 is too few".to_owned(),
+                    _ => format!("{count} is more than {most}"),
+                };
+                return Err(refuse(key, reason, &format!("type --{key} 1 or more")));
+            }
+        }
+        if !settings.side.is_multiple_of(16) || !(32..=1024).contains(&settings.side) {
+            let reason = format!("{} is no multiple of 16 from 32 to 1024", settings.side);
+            return Err(refuse("side", reason, "type --side 192"));
+        }
+        if !(settings.learning_rate > 0.0 && settings.learning_rate <= 1.0) {
+            let reason = format!("{} is outside (0, 1]", settings.learning_rate);
+            return Err(refuse(
+                "learning-rate",
+                reason,
+                "type --learning-rate 0.002",
+            ));
+        }
+        if !(0.0..=1.0).contains(&settings.augmentation) {
+            let reason = format!("{} is outside 0 .. 1", settings.augmentation);
+            return Err(refuse("augmentation", reason, "type --augmentation 1"));
+        }
+        match self.precision.as_str() {
+            "float32" => Ok(settings),
+            "float16" | "bfloat16" => Err(refuse(
+                "precision",
+                format!(
+                    "{} needs a GPU, and training runs on the CPU",
+                    self.precision
+                ),
+                "leave it out; for half the memory type --checkpoint-gradients",
+            )),
+            other => Err(refuse(
+                "precision",
+                format!("{other:?} is none of float32, float16, bfloat16"),
+                "type --precision float32",
+            )),
+        }
+    }
+
+    /// The steps of judging, ending early and saving.
+    pub fn rhythm(&self) -> [usize; 3] {
+        [self.judge_every, self.patience, self.checkpoint_every]
+    }
+
+    /// Trains in `out` by a new plan, or where none is given by the one that is there.
+    ///
+    /// # Errors
+    /// Settings or data that cannot be, or a training that fails.
+    pub fn go(&self, out: &Path, plan: Option<Plan>) -> Result<(), Failure> {
+        let stop = StopFlag::default();
+        watch_signals_within(&stop, PATIENCE)?;
+        let mut plan = match plan {
+            Some(plan) => plan,
+            None => Plan::read(out)?,
+        };
+        let sources = plan.sources()?;
+        let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+        let budget = budget::host(self.host_memory_mb.map(|mb| mb.saturating_mul(1 << 20)));
+        let demand = Demand {
+            model: plan.model(),
+            settings: plan.settings.clone(),
+            loaders: self.loaders.unwrap_or(cores.div_ceil(3)).clamp(1, 64),
+            judging: JUDGING,
+            pixels: sources
+                .iter()
+                .map(|(_, source)| source.pixels())
+                .max()
+                .unwrap_or(0),
+            base: host::resident().map_or(0, |resident| resident.now),
+        };
+        let asked = demand.bytes()?;
+        let (demand, changes) = match self.resume {
+            true => demand.resumed_within(budget.bytes)?,
+            false => demand.held_to(budget.bytes)?,
+        };
+        plan.settings = demand.settings.clone();
+        let course = Course::open(&plan, out, self.resume, &candle_core::Device::Cpu)?;
+        let examples: usize = sources.iter().map(|(_, source)| source.len()).sum();
+        let mut words = vec![format!(
+            "{} trained values of {}, {examples} examples",
+            course.parameters(),
+            plan.model()
+        )];
+        if !changes.is_empty() {
+            let changes: Vec<String> = changes.iter().map(ToString::to_string).collect();
+            words.push(format!(
+                "memory: {} would be taken, {} are allowed; held to it by {}: {}",
+                bytes(asked),
+                bytes(budget.bytes),
+                changes.join(", "),
+                bytes(demand.bytes()?)
+            ));
+        }
+        notify(&words);
+        let mut line = LossLine::new(plan.settings.steps);
+        let ledger = Ledger::new();
+        let (ended, took) = ledger.during("training", || {
+            course.run(&sources, demand.loaders, &stop, &mut |report, judged| {
+                line.step(report, judged);
+            })
+        });
+        let ended = ended?;
+        line.end();
+        let learned = out.join(plan.learned());
+        let peak = host::resident().map_or(0, |resident| resident.peak);
+        let mut words = vec![
+            match learned.exists() {
+                true => format!("best so far: {}", learned.display()),
+                false => format!("nothing was judged yet: no {} so far", learned.display()),
+            },
+            format!("losses: {}", out.join("losses.svg").display()),
+            format!(
+                "memory: training took {} at its peak, {} stayed; this process {} at its peak, predicted {}",
+                bytes(took.took().host),
+                bytes(took.after.host.saturating_sub(took.before.host)),
+                bytes(peak),
+                bytes(demand.bytes()?)
+            ),
+        ];
+        match ended {
+            Ended::Done => {}
+            Ended::NoBetter => words.push(format!(
+                "ended early: {} judgements were no better",
+                plan.patience
+            )),
+            Ended::Stopped(_) => words.push(format!(
+                "stopped, everything saved; go on: {} --out {} --resume",
+                plan.command(),
+                typed(out)
+            )),
+        }
+        notify(&words);
+        match ended {
+            Ended::Stopped(signal) => Err(Failure::Said {
+                code: 128_u8.wrapping_add(signal as u8),
+            }),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,300 @@
+//! A training held to a budget: what it takes, and what is changed, in order, until it fits.
+//!
+//! Central type [`Demand`]. Changed are only what leaves the training as it was asked for: threads that load, crops at
+//! once (the gradients of so many batches added up give the same step), and whether maps are kept or computed again. What
+//! would make it another training (smaller crops, a smaller network) is named, not done.
+
+use std::fmt;
+
+use bo_vision::edge::{EdgeModel, Purpose, Work};
+use bo_vision::train::{TrainSettings, steps_held};
+
+use super::footprint;
+use crate::exit::Failure;
+use crate::quantity::bytes;
+use crate::settings::Origin;
+
+/// Host bytes that a loader holds of a pixel of an example: decoded, its edge map, enhanced, and the enhancement's own
+/// maps.
+const LOADING: u64 = 3 + 1 + 3 + 12;
+/// Bytes of a pixel of a crop: three planes and the target.
+const CROP: u64 = 16;
+/// What pages and free lists of the allocator add to what is in use, at most.
+const OVERHEAD: f64 = 1.1;
+
+/// What decides the memory of a training.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Demand {
+    /// The network.
+    pub model: EdgeModel,
+    /// Batch, accumulation, crop, checkpointing.
+    pub settings: TrainSettings,
+    /// Threads that load.
+    pub loaders: usize,
+    /// Crops that judge progress.
+    pub judging: usize,
+    /// Pixels of the largest example.
+    pub pixels: u64,
+    /// What the program takes before it begins.
+    pub base: u64,
+}
+
+/// What was changed to fit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Threads that load.
+    Loaders(usize),
+    /// Crops at once, and how many batches make a step.
+    Batch(usize, usize),
+    /// Gradient checkpointing.
+    Checkpoint,
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Loaders(loaders) => write!(f, "loader threads {loaders}"),
+            Self::Batch(batch, 1) => write!(f, "batch {batch}"),
+            Self::Batch(batch, accumulate) => {
+                write!(f, "batch {batch}, gradients of {accumulate} added up")
+            }
+            Self::Checkpoint => f.write_str("gradient checkpointing"),
+        }
+    }
+}
+
+impl Demand {
+    /// Bytes at the peak, the program itself included. What is adapted takes at most what training all of it would.
+    ///
+    /// # Errors
+    /// A size that the network does not take.
+    pub fn bytes(&self) -> Result<u64, Failure> {
+        let TrainSettings {
+            batch,
+            accumulate,
+            side,
+            checkpoint_gradients,
+            ..
+        } = self.settings;
+        let network = footprint(&Work {
+            model: self.model,
+            purpose: match checkpoint_gradients {
+                true => Purpose::CheckpointedTraining,
+                false => Purpose::Training,
+            },
+            batch,
+            height: side,
+            width: side,
+        })?;
+        let loading = self.loaders as u64 * LOADING * self.pixels;
+        let crops = steps_held(self.loaders) * batch * accumulate + self.judging;
+        let crops = crops as u64 * CROP * (side * side) as u64;
+        let work = network.peak + loading + crops;
+        Ok(self.base + (work as f64 * OVERHEAD) as u64)
+    }
+
+    fn fits(&self, budget: u64) -> Result<bool, Failure> {
+        Ok(self.bytes()? <= budget)
+    }
+
+    /// With fewer threads that load, if that helps; the most that fit, else one.
+    fn with_loaders(mut self, budget: u64, changes: &mut Vec<Change>) -> Result<Self, Failure> {
+        let asked = self.loaders;
+        while self.loaders > 1 && !self.fits(budget)? {
+            self.loaders -= 1;
+        }
+        if self.loaders < asked {
+            changes.push(Change::Loaders(self.loaders));
+        }
+        Ok(self)
+    }
+
+    /// Changed until it fits: loaders first, then crops at once with accumulation, then gradient checkpointing.
+    ///
+    /// # Errors
+    /// Nothing that leaves the training as it is makes it fit; what would, is named.
+    pub fn held_to(self, budget: u64) -> Result<(Self, Vec<Change>), Failure> {
+        let mut changes = Vec::new();
+        let mut demand = self.with_loaders(budget, &mut changes)?;
+        if demand.fits(budget)? {
+            return Ok((demand, changes));
+        }
+        let crops = demand.settings.batch * demand.settings.accumulate;
+        let batches = (1..=demand.settings.batch)
+            .rev()
+            .filter(|batch| crops.is_multiple_of(*batch));
+        let whole = demand.settings.batch;
+        let kept = demand.settings.checkpoint_gradients;
+        // the most crops at once without computing anything twice, then with
+        for checkpoint in [kept, true] {
+            demand.settings.checkpoint_gradients = checkpoint;
+            for batch in batches.clone() {
+                demand.settings.batch = batch;
+                demand.settings.accumulate = crops / batch;
+                if demand.fits(budget)? {
+                    if batch < whole {
+                        changes.push(Change::Batch(batch, crops / batch));
+                    }
+                    if checkpoint && !kept {
+                        changes.push(Change::Checkpoint);
+                    }
+                    return Ok((demand, changes));
+                }
+            }
+        }
+        Err(demand.too_much(budget)?)
+    }
+
+    /// Changed until it fits where its settings are written down already: fewer loaders alone.
+    ///
+    /// # Errors
+    /// That is not enough.
+    pub fn resumed_within(self, budget: u64) -> Result<(Self, Vec<Change>), Failure> {
+        let mut changes = Vec::new();
+        let demand = self.with_loaders(budget, &mut changes)?;
+        if demand.fits(budget)? {
+            return Ok((demand, changes));
+        }
+        let needed = demand.bytes()?;
+        Err(Self::refused(
+            format!(
+                "this training takes {} as it was begun, allowed are {}",
+                bytes(needed),
+                bytes(budget)
+            ),
+            format!(
+                "allow {} MiB, or begin anew in another folder under this budget",
+                needed.div_ceil(1 << 20)
+            ),
+        ))
+    }
+
+    /// With one crop at a time and checkpointing it still does not fit: what would.
+    fn too_much(self, budget: u64) -> Result<Failure, Failure> {
+        let needed = self.bytes()?;
+        let mut remedies = vec![format!(
+            "allow {} MiB with --host-memory-mb",
+            needed.div_ceil(1 << 20)
+        )];
+        let sides = (32..self.settings.side)
+            .rev()
+            .filter(|side| side.is_multiple_of(16));
+        for side in sides {
+            let mut smaller = self.clone();
+            smaller.settings.side = side;
+            if smaller.fits(budget)? {
+                remedies.push(format!("type --side {side} (smaller crops)"));
+                break;
+            }
+        }
+        for model in EdgeModel::ALL {
+            let smaller = Self {
+                model,
+                ..self.clone()
+            };
+            if model != self.model && smaller.fits(budget)? {
+                remedies.push(format!("a smaller network: {model}"));
+            }
+        }
+        Ok(Self::refused(
+            format!(
+                "{} takes {} even with one crop at a time and gradient checkpointing, allowed are {} (half precision would \
+                 need a GPU)",
+                self.model,
+                bytes(needed),
+                bytes(budget)
+            ),
+            remedies.join("; or "),
+        ))
+    }
+
+    fn refused(reason: String, remedy: String) -> Failure {
+        Failure::Setting {
+            key: "host-memory-mb".to_owned(),
+            origin: Origin::Flag("--host-memory-mb".to_owned()),
+            reason,
+            remedy,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn demand() -> Demand {
+        Demand {
+            model: EdgeModel::Compact,
+            settings: TrainSettings {
+                batch: 8,
+                side: 96,
+                ..TrainSettings::default()
+            },
+            loaders: 3,
+            judging: 16,
+            pixels: 640 * 480,
+            base: 10_000_000,
+        }
+    }
+
+    #[test]
+    fn remedies_are_taken_in_order_and_each_step_has_as_many_crops() {
+        let whole = demand().bytes().unwrap();
+        assert_eq!(demand().held_to(whole).unwrap(), (demand(), Vec::new()));
+        // one loader less is enough, then none is
+        let (held, changes) = demand().held_to(whole - 1).unwrap();
+        assert_eq!((held.loaders, &changes[..]), (2, &[Change::Loaders(2)][..]));
+        let mut one = demand();
+        one.loaders = 1;
+        let mut budget = one.bytes().unwrap();
+        let (mut seen, mut least) = (Vec::new(), u64::MAX);
+        loop {
+            let Ok((held, changes)) = demand().held_to(budget) else {
+                break;
+            };
+            let took = held.bytes().unwrap();
+            assert!(took <= budget && took < least);
+            assert_eq!(held.settings.batch * held.settings.accumulate, 8);
+            least = took;
+            seen.push(changes);
+            budget = took - 1;
+        }
+        let batch = |batch| Change::Batch(batch, 8 / batch);
+        let with = |more: &[Change]| [&[Change::Loaders(1)], more].concat();
+        assert_eq!(
+            seen,
+            [
+                with(&[]),
+                with(&[batch(4)]),
+                with(&[batch(2)]),
+                with(&[batch(1)]),
+                with(&[batch(1), Change::Checkpoint]),
+            ]
+        );
+        let said = demand().held_to(budget).unwrap_err().to_string();
+        assert!(
+            said.contains("one crop at a time") && said.contains("--side 80"),
+            "{said}"
+        );
+        let said = demand().resumed_within(budget).unwrap_err().to_string();
+        assert!(said.contains("as it was begun"), "{said}");
+    }
+
+    #[test]
+    fn a_smaller_network_is_named_where_it_fits() {
+        let large = Demand {
+            model: EdgeModel::PiDiNet,
+            ..demand()
+        };
+        let tiny = Demand {
+            model: EdgeModel::PiDiNetTiny,
+            ..demand()
+        };
+        let (tiny, _) = tiny.held_to(60_000_000).unwrap();
+        let said = large
+            .held_to(tiny.bytes().unwrap())
+            .unwrap_err()
+            .to_string();
+        assert!(said.contains("a smaller network: pidinet-tiny"), "{said}");
+    }
+}

@@ -1,0 +1,242 @@
+//! Training and adapting: held to a budget, one process a folder, stopped and resumed, and an adapter in a run.
+
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use image::{GrayImage, Luma, Rgb, RgbImage};
+
+use crate::case::Case;
+
+const TRAIN: &str = "train edge --scenes 20 --steps 2 --batch 4 --side 96 --loaders 2 --seed 1";
+
+/// With a folder of images of a bright square and their edge maps.
+fn squares(count: u32) -> Case {
+    let case = Case::new();
+    for folder in ["imgs", "gt"] {
+        std::fs::create_dir(case.path(folder)).unwrap();
+    }
+    for i in 0..count {
+        let inside = |x: u32, y: u32| (20 + i..60).contains(&x) && (15..50 + i).contains(&y);
+        let image = RgbImage::from_fn(96, 80, |x, y| match inside(x, y) {
+            true => Rgb([200, 180, 90]),
+            false => Rgb([60, 70, (x + y) as u8]),
+        });
+        let edges = GrayImage::from_fn(96, 80, |x, y| {
+            let near = |x: u32, y: u32| inside(x, y);
+            let edge = near(x, y)
+                && !(near(x + 1, y) && near(x - 1, y) && near(x, y + 1) && near(x, y - 1));
+            Luma([if edge { 255 } else { 0 }])
+        });
+        image.save(case.path(&format!("imgs/{i}.png"))).unwrap();
+        edges.save(case.path(&format!("gt/{i}.png"))).unwrap();
+    }
+    case
+}
+
+/// The number of MiB after some words on stderr, and what the process took at its peak.
+fn peak(said: &str) -> f64 {
+    let after = said.split("this process ").nth(1).expect("a summary");
+    let number = after.split(" MB").next().expect("in MB");
+    number.parse().expect("a number")
+}
+
+#[test]
+fn a_budget_is_kept_by_named_remedies_and_the_steps_stay() {
+    let case = Case::new();
+    let free = case.bo(&format!("{TRAIN} --out free")).ok();
+    assert!(!free.stderr.contains("held to it"), "{}", free.stderr);
+    let losses = |out: &str| -> Vec<f64> {
+        let text = case.read(&format!("{out}/losses.jsonl"));
+        let loss =
+            |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["loss"].as_f64();
+        text.lines().map(|line| loss(line).unwrap()).collect()
+    };
+    // every remedy by itself, in the order in which they are tried
+    for (megabytes, remedies) in [
+        (86, &["loader threads 1"][..]),
+        (
+            60,
+            &["loader threads 1", "batch 2, gradients of 2 added up"],
+        ),
+        (
+            50,
+            &["batch 1, gradients of 4 added up", "gradient checkpointing"],
+        ),
+    ] {
+        let out = format!("b{megabytes}");
+        let held = case
+            .bo(&format!("{TRAIN} --out {out} --host-memory-mb {megabytes}"))
+            .ok()
+            .says(&["held to it"])
+            .says(remedies);
+        let (took, allowed) = (
+            peak(&held.stderr) * 1e6,
+            f64::from(megabytes) * 1024.0 * 1024.0,
+        );
+        assert!(took < allowed, "{took} of {allowed}\n{}", held.stderr);
+        for (a, b) in losses("free").iter().zip(losses(&out)) {
+            assert!((a - b).abs() < 1e-4, "{megabytes}: {a} {b}");
+        }
+    }
+    case.bo(&format!("{TRAIN} --out no --host-memory-mb 20"))
+        .code(2)
+        .says(&[
+            "one crop at a time",
+            "--side",
+            "half precision would need a GPU",
+        ]);
+    assert!(!case.path("no").exists());
+    case.bo(&format!("{TRAIN} --out no --precision float16"))
+        .code(2)
+        .says(&["needs a GPU", "--checkpoint-gradients"]);
+    case.bo("train edge --out free --resume --host-memory-mb 20")
+        .code(2)
+        .says(&["as it was begun"]);
+}
+
+#[test]
+fn one_process_trains_in_a_folder_and_a_stop_saves_at_once() {
+    let case = Case::new();
+    let words =
+        "train edge --scenes 20 --steps 500 --batch 2 --side 64 --checkpoint-every 400 --out t";
+    let begin = |words: &str| {
+        case.command(words)
+            .stderr(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap()
+    };
+    let first = begin(words);
+    let begun = Instant::now();
+    let steps =
+        || std::fs::read_to_string(case.path("t/losses.jsonl")).map_or(0, |t| t.lines().count());
+    while steps() < 2 {
+        assert!(
+            begun.elapsed() < Duration::from_secs(120),
+            "no step was done"
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    case.bo(words)
+        .code(4)
+        .says(&["t: held by process", "another --out"]);
+    case.bo("train edge --out t --resume")
+        .code(4)
+        .says(&["held by process"]);
+    let pid = rustix::process::Pid::from_child(&first);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    let ended = first.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert_eq!(ended.status.code(), Some(130), "{said}");
+    assert!(
+        said.contains("everything saved; go on: bo train edge --out t --resume"),
+        "{said}"
+    );
+    // no step that was told is done again
+    let done = steps();
+    let second = begin("train edge --out t --resume");
+    while steps() <= done {
+        assert!(
+            begun.elapsed() < Duration::from_secs(240),
+            "no step was done"
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let pid = rustix::process::Pid::from_child(&second);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    assert_eq!(second.wait_with_output().unwrap().status.code(), Some(143));
+    let numbers: Vec<usize> = case
+        .read("t/losses.jsonl")
+        .lines()
+        .map(|line| {
+            serde_json::from_str::<serde_json::Value>(line).unwrap()["step"]
+                .as_u64()
+                .unwrap() as usize
+        })
+        .collect();
+    assert_eq!(numbers, (0..numbers.len()).collect::<Vec<_>>());
+}
+
+#[test]
+fn an_adapter_is_learned_taken_by_a_run_and_refused_beside_other_weights() {
+    let case = squares(4);
+    let adapt = "adapt --images imgs --edges gt --side 64 --batch 1 --seed 3";
+    case.bo(&format!(
+        "{adapt} --steps 4 --checkpoint-every 2 --out whole"
+    ))
+    .ok()
+    .says(&[
+        "trained values of compact, 4 examples",
+        "adapter.safetensors",
+    ]);
+    // stopped after half and taken up again it has the same bits
+    case.bo(&format!(
+        "{adapt} --steps 4 --checkpoint-every 2 --out half"
+    ))
+    .ok();
+    let state =
+        |out: &str| std::fs::read(case.path(&format!("{out}/adapter.safetensors"))).unwrap();
+    assert!(state("whole") == state("half"));
+    assert!(state("whole").len() < 250_000);
+    case.bo("adapt --out half --resume --rank 2")
+        .code(2)
+        .says(&["--resume", "--rank"]);
+    case.bo("adapt --out half --resume").ok();
+
+    let run = "run --scenes 1 --n-w 1 --n-initial 2 --iterations 0 --quiet --json";
+    let plain = case.bo(&format!("{run} --out plain")).ok().json();
+    let adapter = "--adapter whole/adapter.safetensors";
+    let adapted = case
+        .bo(&format!("{run} {adapter} --out adapted"))
+        .ok()
+        .json();
+    assert_ne!(plain["incumbent"]["risk"], adapted["incumbent"]["risk"]);
+    assert!(
+        case.read("adapted/run.json")
+            .contains("adapter.safetensors")
+    );
+    case.bo("resume adapted --iterations 1 --quiet").ok();
+    case.bo("verify adapted").ok();
+    case.bo("evaluate adapted --quiet").ok();
+    // another adapter in its place is noticed
+    let other = adapt.replace("--seed 3", "--seed 4");
+    case.bo(&format!("{other} --steps 2 --out other")).ok();
+    std::fs::copy(
+        case.path("other/adapter.safetensors"),
+        case.path("whole/adapter.safetensors"),
+    )
+    .unwrap();
+    case.bo("resume adapted --iterations 2 --quiet")
+        .code(2)
+        .says(&["weights of compact"]);
+    // one learned beside other weights
+    case.bo("train edge --scenes 0 --images imgs --edges gt --steps 1 --batch 1 --side 64 --out t")
+        .ok();
+    case.bo(&format!(
+        "{run} {adapter} --weights t/weights.safetensors --out wrong"
+    ))
+    .code(2)
+    .says(&[
+        "learned beside the weights of compact that ship",
+        "these weights",
+    ]);
+    case.bo(&format!("{run} --adapter imgs/0.png --out wrong"))
+        .code(2)
+        .says(&["--adapter", "0.png"]);
+    case.bo("run --problem branin11 --adapter whole/adapter.safetensors --out wrong")
+        .code(2)
+        .says(&["adapter", "no meaning"]);
+    // lines instead of edge maps
+    let line = |i: u32| {
+        format!("\"{i}.png\": {{\"coordinates\": [{i}, 5, 80, 70, 0, 0, 0, 0, 0, 0, 0, 0]}}")
+    };
+    let lines: Vec<String> = (0..4).map(line).collect();
+    let case = case.file("labels.json", &format!("{{{}}}", lines.join(",")));
+    case.bo("adapt --images imgs --labels labels.json --side 64 --steps 1 --out lines")
+        .ok()
+        .says(&["4 examples"]);
+    case.bo("adapt --out never").code(2).says(&["--images"]);
+    case.bo("adapt --images imgs --out never")
+        .code(2)
+        .says(&["--edges"]);
+}
