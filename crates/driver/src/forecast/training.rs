@@ -19,6 +19,8 @@ use crate::settings::Origin;
 const LOADING: u64 = 3 + 1 + 3 + 12;
 /// Bytes of a pixel of a crop: three planes and the target.
 const CROP: u64 = 16;
+/// Bytes of the program's own code, of stacks and tables that come in with the work.
+const PROGRAM: u64 = 14 << 20;
 /// What pages and free lists of the allocator add to what is in use, at most.
 const OVERHEAD: f64 = 1.1;
 
@@ -90,7 +92,7 @@ impl Demand {
         let crops = steps_held(self.loaders) * batch * accumulate + self.judging;
         let crops = crops as u64 * CROP * (side * side) as u64;
         let work = network.peak + loading + crops;
-        Ok(self.base + (work as f64 * OVERHEAD) as u64)
+        Ok(self.base + PROGRAM + (work as f64 * OVERHEAD) as u64)
     }
 
     fn fits(&self, budget: u64) -> Result<bool, Failure> {
