@@ -250,10 +250,7 @@ mod tests {
         one.loaders = 1;
         let mut budget = one.bytes().unwrap();
         let (mut seen, mut least) = (Vec::new(), u64::MAX);
-        loop {
-            let Ok((held, changes)) = demand().held_to(budget) else {
-                break;
-            };
+        while let Ok((held, changes)) = demand().held_to(budget) {
             let took = held.bytes().unwrap();
             assert!(took <= budget && took < least);
             assert_eq!(held.settings.batch * held.settings.accumulate, 8);
