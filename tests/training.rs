@@ -67,7 +67,7 @@ fn a_budget_is_kept_by_named_remedies_and_the_steps_stay() {
             assert!((a - b).abs() < 1e-4, "{allowed}: {a} {b}");
         }
         said += &held.says(&["held to it"]).stderr;
-        allowed -= 5;
+        allowed -= if allowed > 50 { 5 } else { 1 };
     };
     for remedy in [
         "loader threads 1",
@@ -172,19 +172,23 @@ fn an_adapter_is_learned_taken_by_a_run_and_refused_beside_other_weights() {
         "trained values of compact, 4 examples",
         "adapter.safetensors",
     ]);
-    // stopped after half and taken up again it has the same bits
+    // the same seed learns the same values
     case.bo(&format!(
-        "{adapt} --steps 4 --checkpoint-every 2 --out half"
+        "{adapt} --steps 4 --checkpoint-every 2 --out again"
     ))
     .ok();
-    let state =
-        |out: &str| std::fs::read(case.path(&format!("{out}/adapter.safetensors"))).unwrap();
-    assert!(state("whole") == state("half"));
+    // the order of the header's entries is not fixed, that of the values is
+    let state = |out: &str| {
+        let bytes = std::fs::read(case.path(&format!("{out}/adapter.safetensors"))).unwrap();
+        let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+        bytes[8 + header..].to_vec()
+    };
+    assert!(state("whole") == state("again"));
     assert!(state("whole").len() < 250_000);
-    case.bo("adapt --out half --resume --rank 2")
+    case.bo("adapt --out again --resume --rank 2")
         .code(2)
         .says(&["--resume", "--rank"]);
-    case.bo("adapt --out half --resume").ok();
+    case.bo("adapt --out again --resume").ok();
 
     let run = "run --scenes 1 --n-w 1 --n-initial 2 --iterations 0 --quiet --json";
     let plain = case.bo(&format!("{run} --out plain")).ok().json();
