@@ -33,7 +33,7 @@ pub use checkpoint::{Differentiable, gradients};
 pub use compact::Compact;
 pub use dexined::DexiNed;
 pub use footprint::{Footprint, Purpose, Work};
-pub use ladder::{Attempt, Inject, Ladder, Safe, Step};
+pub use ladder::{Attempt, Inject, Ladder, Safe, Size, Step};
 pub use network::{EdgeError, EdgeMap, EdgeModel, EdgeNetwork};
 pub use pickle::PickleError;
 pub use pidinet::{PiDiNet, PiDiNetSize};

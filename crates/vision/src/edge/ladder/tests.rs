@@ -1,0 +1,175 @@
+//! Ladders on the CPU, with failures that are not real.
+
+use std::sync::Arc;
+
+use candle_core::Device;
+
+use super::*;
+use crate::edge::Compact;
+
+fn images(count: usize) -> Vec<RgbImage> {
+    let one = |i: u32| {
+        RgbImage::from_fn(48, 40, move |x, y| {
+            image::Rgb([(x * 5 + i) as u8, (y * 7) as u8, (x * y + 3 * i) as u8])
+        })
+    };
+    (0..count as u32).map(one).collect()
+}
+
+/// Of these images as the network reads them.
+fn size() -> Size {
+    EdgeModel::Compact.padded(40, 48)
+}
+
+/// What is known of the one size of image that was seen.
+fn safe(ladder: &Ladder) -> Safe {
+    *ladder.safe().values().next().unwrap()
+}
+
+fn compact() -> Box<dyn EdgeNetwork> {
+    Box::new(Compact::shipped(&Device::Cpu).unwrap())
+}
+
+/// A ladder and the steps it told.
+fn ladder(allowed: u64) -> (Ladder, Arc<Mutex<Vec<Step>>>) {
+    let steps = Arc::new(Mutex::new(Vec::new()));
+    let told = Arc::clone(&steps);
+    let ladder = Ladder::new(
+        compact(),
+        move |_| allowed,
+        move |step| {
+            told.lock().unwrap().push(step.clone());
+        },
+    );
+    (ladder, steps)
+}
+
+fn batches(steps: &Mutex<Vec<Step>>) -> Vec<usize> {
+    let steps = steps.lock().unwrap();
+    let to = |step: &Step| match step {
+        Step::SmallerBatch { to, .. } | Step::LargerBatch { to, .. } => Some(*to),
+        _ => None,
+    };
+    steps.iter().filter_map(to).collect()
+}
+
+#[test]
+fn batches_fall_by_a_quarter_and_logits_stay() {
+    let all = images(40);
+    let refs: Vec<&RgbImage> = all.iter().collect();
+    let network = compact();
+    let (ladder, steps) = ladder(u64::MAX);
+    let start = Safe {
+        batch: 16,
+        ..Safe::default()
+    };
+    let ladder = ladder
+        .remembering([(size(), start)])
+        .with_failures(Box::new(|attempt| attempt.batch > 6));
+    let maps = ladder.all(&refs).unwrap();
+    assert_eq!(batches(&steps), [12, 8, 6]);
+    assert_eq!((safe(&ladder).batch, safe(&ladder).failed), (6, Some(8)));
+    for (image, map) in all.iter().zip(&maps) {
+        assert_eq!(map, &network.logits(image).unwrap());
+    }
+}
+
+#[test]
+fn with_room_batches_rise_by_a_quarter_but_never_to_what_failed() {
+    let all = images(120);
+    let refs: Vec<&RgbImage> = all.iter().collect();
+    let (ladder, steps) = ladder(u64::MAX);
+    let start = Safe {
+        batch: 4,
+        failed: Some(7),
+        ..Safe::default()
+    };
+    ladder.remembering([(size(), start)]).all(&refs).unwrap();
+    assert_eq!(batches(&steps), [5, 6]);
+}
+
+#[test]
+fn the_first_batch_fills_its_share_of_the_budget() {
+    let all = images(12);
+    let refs: Vec<&RgbImage> = all.iter().collect();
+    let bytes = |n| bytes(EdgeModel::Compact, n, size()).unwrap();
+    let budget = 5 * bytes(1);
+    let (ladder, steps) = ladder(budget);
+    ladder.all(&refs).unwrap();
+    let batch = safe(&ladder).batch;
+    let share = |n| bytes(n) as f64 / budget as f64;
+    assert!(share(batch) <= 0.85 && share(batch + 1) > 0.85, "{batch}");
+    let confirmed = Step::Confirmed {
+        batch,
+        bytes: bytes(batch),
+        allowed: budget,
+    };
+    assert_eq!(steps.lock().unwrap()[..], [confirmed]);
+}
+
+#[test]
+fn each_size_of_image_has_a_batch_of_its_own_and_what_is_safe_is_begun_with() {
+    let all = images(30);
+    let refs: Vec<&RgbImage> = all.iter().collect();
+    let large = RgbImage::new(160, 160);
+    let (first, _) = ladder(10 * bytes(EdgeModel::Compact, 1, size()).unwrap());
+    first.all(&refs).unwrap();
+    assert!(first.batch((48, 40), 30).unwrap() > first.batch(large.dimensions(), 30).unwrap());
+    let (second, steps) = ladder(u64::MAX);
+    let second = second.remembering(first.safe());
+    let known = second.batch((48, 40), 30).unwrap();
+    assert_eq!(known, safe(&first).batch);
+    assert_eq!(second.at_most(2).batch((48, 40), 30).unwrap(), 2);
+    assert_eq!(steps.lock().unwrap()[..], [Step::Remembered { batch: known }]);
+}
+
+#[test]
+fn an_image_above_the_budget_is_tiled_with_the_same_logits() {
+    let image = RgbImage::from_fn(640, 420, |x, y| image::Rgb([x as u8, y as u8, 7]));
+    let (ladder, steps) = ladder(40_000_000);
+    let map = ladder.logits(&image).unwrap();
+    assert_eq!(map, compact().logits(&image).unwrap());
+    assert!(matches!(
+        steps.lock().unwrap()[..],
+        [Step::Tiled { tiles: 2.., .. }]
+    ));
+    // and into smaller ones when memory runs out all the same
+    let (ladder, steps) = self::ladder(80_000_000);
+    let calls = Mutex::new(0);
+    let ladder = ladder.with_failures(Box::new(move |_| {
+        *calls.lock().unwrap() += 1;
+        *calls.lock().unwrap() <= 2
+    }));
+    assert_eq!(map, ladder.logits(&image).unwrap());
+    assert_eq!((safe(&ladder).cuts, steps.lock().unwrap().len()), (2, 1));
+}
+
+#[test]
+fn below_the_last_step_it_is_out_of_memory_by_type() {
+    let (ladder, _) = ladder(40_000_000);
+    let ladder = ladder.with_failures(Box::new(|_| true));
+    let error = ladder.logits(&images(1)[0]).unwrap_err();
+    assert!(error.is_out_of_memory(), "{error}");
+    let steps = Arc::new(Mutex::new(Vec::new()));
+    let told = Arc::clone(&steps);
+    // a stand-in for a device: the first network fails, the spare one on the CPU does not
+    let calls = Mutex::new(0);
+    let ladder = Ladder::new(
+        compact(),
+        |_| u64::MAX,
+        move |step| {
+            told.lock().unwrap().push(step.clone());
+        },
+    )
+    .with_spare(compact())
+    .with_failures(Box::new(move |_| {
+        *calls.lock().unwrap() += 1;
+        *calls.lock().unwrap() <= 17
+    }));
+    let image = &images(1)[0];
+    assert_eq!(
+        ladder.logits(image).unwrap(),
+        compact().logits(image).unwrap()
+    );
+    assert_eq!(steps.lock().unwrap()[..], [Step::OnCpu]);
+}
