@@ -80,6 +80,82 @@ fn corrupted_images_are_environments_and_a_deleted_cache_changes_nothing() {
 }
 
 #[test]
+fn out_of_memory_the_batch_falls_and_the_next_process_begins_with_what_was_safe() {
+    let case = Case::new();
+    let run = "run --scenes 4 --n-w all --n-initial 1 --iterations 1 --seed 3";
+    let scarce = |words: &str| {
+        let mut command = case.command(words);
+        command.env("BO_FAULT", "oom batch 2").output().unwrap()
+    };
+    let done = scarce(&format!("{run} --edge-batch 4 --out a"));
+    let said = String::from_utf8(done.stderr).unwrap();
+    assert_eq!(done.status.code(), Some(0), "{said}");
+    let steps = [
+        "memory: out of memory with a batch of 4: going on with 3",
+        "memory: out of memory with a batch of 3: going on with 2",
+        "memory: batches of 2 images, planned to take",
+    ];
+    case.bo("show a").ok().prints(&steps.map(|step| &step[8..]));
+    for step in steps {
+        assert!(said.contains(step), "{step}: {said}");
+        assert!(case.read("a/log.txt").contains(step), "{step}");
+    }
+    // one by one, and tiles of whatever size, give the same bits
+    case.bo(&format!("{run} --quiet --out b")).ok();
+    let mut tiled = case.command(&format!("{run} --out c"));
+    let tiled = tiled.env("BO_FAULT", "oom window 150000").output().unwrap();
+    let said = String::from_utf8(tiled.stderr).unwrap();
+    assert!(said.contains("memory: the image is seen in"), "{said}");
+    let values = |run: &str| -> Vec<serde_json::Value> {
+        let text = case.read(&format!("{run}/evaluations.jsonl"));
+        let value =
+            |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["value"].clone();
+        text.lines().map(value).collect()
+    };
+    assert!(values("b").iter().all(serde_json::Value::is_f64));
+    assert_eq!(values("a"), values("b"));
+    assert_eq!(values("c"), values("b"));
+    // other images, the same size: nothing is tried again that failed
+    case.bo("evaluate a --scenes 4 --scene-seed 7 --json")
+        .ok()
+        .says(&["beginning with batches of 2 images, which went well before"]);
+}
+
+#[test]
+fn a_budget_without_room_for_a_sensible_tile_is_refused_with_the_least_that_is() {
+    let case = Case::new();
+    case.bo("run --scenes 2 --host-memory-mb 1 --out a")
+        .code(2)
+        .says(&["smallest sensible tile", "type --host-memory-mb"]);
+    assert!(!case.path("a/run.json").exists());
+}
+
+#[test]
+fn verify_leaves_the_cache_as_it_is_and_pictures_of_two_evaluations_are_not_mixed() {
+    let case = Case::new();
+    case.bo(&format!("{SMALL} --iterations 1 --out a")).ok();
+    std::fs::remove_dir_all(case.path("a/cache")).unwrap();
+    case.bo("verify a").ok();
+    assert!(!case.path("a/cache").exists());
+    let pictures = || {
+        let files = std::fs::read_dir(case.path("a/worst")).unwrap();
+        files
+            .map(|file| file.unwrap().path())
+            .filter(|path| path.extension().is_some_and(|kind| kind == "png"))
+            .count()
+    };
+    case.bo("evaluate a --environment features").ok();
+    std::fs::write(case.path("a/worst/mine.png"), "x").unwrap();
+    case.bo("evaluate a --scenes 1 --scene-seed 5 --environment features")
+        .ok();
+    assert_eq!(
+        pictures(),
+        2,
+        "one of this evaluation, and what is not ours"
+    );
+}
+
+#[test]
 fn training_leaves_weights_that_a_run_takes_and_is_never_overwritten() {
     let case = Case::new();
     let train = "train edge --scenes 20 --steps 2 --batch 1 --accumulate 2 --side 32 --out t";

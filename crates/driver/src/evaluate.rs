@@ -26,6 +26,8 @@ use crate::summary::shown;
 
 /// Environments named as the worst, and drawn.
 const WORST: usize = 5;
+/// In the folder of pictures: the names of those that an evaluation wrote.
+const LIST: &str = "pictures.json";
 /// Environments listed on a screen.
 const LISTED: usize = 40;
 
@@ -199,6 +201,7 @@ impl Judge<'_> {
                 })
                 .collect()
         };
+        images.prepare(&(0..images.len()).collect::<Vec<_>>());
         let default_x = PARAMETERS.map(|parameter| parameter.default);
         let defaults = (default_x[..] != *x).then(|| {
             let scores: Vec<f64> = scored(&default_x)
@@ -277,6 +280,7 @@ impl Evaluation {
     /// # Errors
     /// An image that no longer loads, or a folder that cannot be written.
     pub fn draw(&mut self, images: &LineImages, x: &[f64], folder: &Path) -> Result<(), Failure> {
+        clear(folder);
         for (rank, &number) in self.order.iter().take(WORST).enumerate() {
             let picture = images
                 .examine(number, x, &mut Scratch::default())
@@ -285,7 +289,30 @@ impl Evaluation {
             let name = format!("{}-{}", rank + 1, self.images[number].name);
             self.pictures.push(save(&picture, folder, &name)?);
         }
-        Ok(())
+        let names = self
+            .pictures
+            .iter()
+            .filter_map(|path| path.file_name()?.to_str());
+        let list = serde_json::to_vec(&names.collect::<Vec<_>>())
+            .map_err(|error| Failure::unexpected("listing the pictures", error))?;
+        let list_file = folder.join(LIST);
+        std::fs::write(&list_file, list)
+            .map_err(|error| Failure::input(&list_file, error, "name a folder that can be written"))
+    }
+}
+
+/// Removes the pictures that an earlier evaluation listed in `folder`, so that those of two are not mixed. What it did
+/// not write stays, and so does whatever cannot be removed.
+fn clear(folder: &Path) {
+    let list = std::fs::read(folder.join(LIST)).unwrap_or_default();
+    let names: Vec<String> = serde_json::from_slice(&list).unwrap_or_default();
+    for name in names {
+        let own = Path::new(&name)
+            .file_name()
+            .is_some_and(|own| *own == *name);
+        if own && name.ends_with(".png") {
+            let _ = std::fs::remove_file(folder.join(name)); // the next one may overwrite it
+        }
     }
 }
 

@@ -58,6 +58,13 @@ pub enum RunEvent {
         /// Resident bytes after.
         resident_after: u64,
     },
+    /// What was done to keep within memory: a smaller batch, tiles, the CPU.
+    Memory {
+        /// The iteration.
+        iteration: u64,
+        /// In words.
+        step: String,
+    },
     /// An iteration left bytes behind that nobody named.
     Leak {
         /// The iteration.

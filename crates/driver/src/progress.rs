@@ -194,6 +194,7 @@ impl Telling {
                 "warning: iteration {iteration}: {owner} left {} behind",
                 bytes(*count)
             )),
+            RunEvent::Memory { step, .. } => Some(format!("memory: {step}")),
             RunEvent::DeepClean {
                 iteration,
                 resident_before,
@@ -371,6 +372,10 @@ impl Chronicle {
 impl Reporter for Chronicle {
     fn event(&mut self, event: &RunEvent) {
         self.telling.note(event);
+        // who does it says so in the log at once: the process may not live to the next event
+        if matches!(event, RunEvent::Memory { .. }) {
+            return;
+        }
         if let Some(line) = self.telling.line(event) {
             self.log.say(&line);
         }

@@ -16,6 +16,8 @@ use crate::summary::{Summary, risk_words};
 const BARS: usize = 60;
 /// Failures shown.
 const FAILURES: usize = 3;
+/// Steps to keep within memory shown.
+const STEPS: usize = 6;
 
 /// A run at this moment.
 #[derive(Clone, Debug, Serialize)]
@@ -28,6 +30,9 @@ pub struct State {
     risks: Vec<f64>,
     last_failures: Vec<String>,
     notices: Vec<String>,
+    /// What was done to keep within memory, the last ones.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    memory_steps: Vec<String>,
     #[serde(flatten)]
     summary: Summary,
     #[serde(skip)]
@@ -111,6 +116,7 @@ impl State {
             risks,
             last_failures,
             notices: history.notices.clone(),
+            memory_steps: memory_steps(out),
             summary,
             risk: risk_words(&history.manifest).0,
             headline,
@@ -159,6 +165,18 @@ pub fn recommended(history: &History) -> Option<IncumbentRecord> {
     }
 }
 
+/// The last steps taken to keep within memory, the oldest first.
+fn memory_steps(out: &Path) -> Vec<String> {
+    let lines = memory_lines(out);
+    let told = lines.iter().flat_map(|line| {
+        let of = |step: &String| format!("iteration {}: {step}", line.iteration);
+        line.steps.iter().map(of)
+    });
+    let mut steps: Vec<String> = told.collect();
+    steps.drain(..steps.len().saturating_sub(STEPS));
+    steps
+}
+
 /// Most memory held in any iteration, bytes.
 pub fn peak(out: &Path) -> u64 {
     memory_lines(out)
@@ -184,6 +202,9 @@ impl fmt::Display for State {
         writeln!(f, "\n{}", self.summary)?;
         for failure in &self.last_failures {
             writeln!(f, "failed: {failure}")?;
+        }
+        for step in &self.memory_steps {
+            writeln!(f, "memory: {step}")?;
         }
         for notice in &self.notices {
             writeln!(f, "note: {notice}")?;

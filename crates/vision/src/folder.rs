@@ -315,6 +315,15 @@ impl Photographs {
         &self.names[index]
     }
 
+    /// Hash of the file of image `index`.
+    ///
+    /// # Errors
+    /// In words, why the file cannot be read.
+    pub fn hash(&self, index: usize) -> Result<String, String> {
+        let hash = hash(&self.files[index]).map_err(|error| error.to_string())?;
+        Ok(hash.finalize().to_hex().to_string())
+    }
+
     /// Pixels of image `index` and their hash.
     ///
     /// # Errors
@@ -322,8 +331,7 @@ impl Photographs {
     pub fn load(&self, index: usize) -> Result<(image::RgbImage, String), String> {
         let path = &self.files[index];
         let pixels = decode(path).map_err(|error| error.to_string())?;
-        let hash = hash(path).map_err(|error| error.to_string())?;
-        Ok((pixels, hash.finalize().to_hex().to_string()))
+        Ok((pixels, self.hash(index)?))
     }
 }
 

@@ -6,10 +6,11 @@
 use half::f16;
 use image::imageops::grayscale;
 use image::{GrayImage, RgbImage};
+use rayon::prelude::*;
 
 use crate::contrast;
 use crate::corner::{CornerError, Corners};
-use crate::edge::{EdgeError, EdgeNetwork};
+use crate::edge::{EdgeError, EdgeMap, EdgeNetwork, Ladder, LogitScale};
 use crate::geometry::{Point, Rect, Segment};
 use crate::line::{
     Ballot, CENTRE_TOLERANCES, Detectors, FitSettings, FittedLine, Voter, along_longer_axis,
@@ -39,16 +40,6 @@ const SHORTEST_VOTER: f32 = 0.05;
 /// Coverage of a region's line at which the tolerance of the centrality filter is widened no more:
 /// a fragment in the middle does not shut out the line beside it.
 const ENOUGH_COVERAGE: f32 = 0.4;
-
-/// Kept logit = `LOGIT_SCALE` x the network's + [`LOGIT_SHIFT`], for every network.
-///
-/// The thresholds' range, -23 to 7, was made for DexiNed, whose logits spread several times wider than those of the
-/// networks here (1st to 99.9th percentile on the generated scenes: -5.6 to 4.9 for the compact one, -7.4 to 5.0 for
-/// PiDiNet-tiny). The map lays theirs over the whole range, so that its lower end lets every pixel through
-/// and its upper end only the strongest edges. Chosen on scenes, see `experiments/scenes/`.
-const LOGIT_SCALE: f32 = 3.5;
-/// See [`LOGIT_SCALE`].
-const LOGIT_SHIFT: f32 = -5.5;
 
 const fn range(name: &'static str, low: f64, high: f64, default: f64) -> ParameterRange {
     ParameterRange {
@@ -166,17 +157,42 @@ pub fn see(
     detectors: Detectors,
 ) -> Result<Seen, EdgeError> {
     let enhanced = contrast::enhance(rgb);
-    let mut edges = network.logits(&enhanced)?;
-    for logit in &mut edges.logits {
-        *logit = LOGIT_SCALE * *logit + LOGIT_SHIFT;
-    }
-    Ok(Seen::new(&edges.logits, &grayscale(&enhanced), detectors))
+    let edges = network.logits(&enhanced)?;
+    Ok(kept(edges, &enhanced, network.scale(), detectors))
 }
 
-/// Version of everything in [`see`] but the network: part of the key under which its output is kept.
-pub fn preprocessing(detectors: Detectors) -> String {
+/// What is kept of images of one size, as [`see`] answers it, in batches as large as memory allows.
+///
+/// # Errors
+/// As [`Ladder::all`].
+pub fn see_together(
+    images: Vec<RgbImage>,
+    ladder: &Ladder,
+    detectors: Detectors,
+) -> Result<Vec<Seen>, EdgeError> {
+    let enhanced: Vec<RgbImage> = images
+        .into_par_iter()
+        .map(|rgb| contrast::enhance(&rgb))
+        .collect();
+    let edges = ladder.all(&enhanced.iter().collect::<Vec<_>>())?;
+    let seen = edges.into_par_iter().zip(&enhanced);
+    Ok(seen
+        .map(|(edges, enhanced)| kept(edges, enhanced, ladder.scale(), detectors))
+        .collect())
+}
+
+fn kept(mut edges: EdgeMap, enhanced: &RgbImage, scale: LogitScale, detectors: Detectors) -> Seen {
+    for logit in &mut edges.logits {
+        *logit = scale.apply(*logit);
+    }
+    Seen::new(&edges.logits, &grayscale(enhanced), detectors)
+}
+
+/// Version of everything in [`see`] but the network itself: part of the key under which its output is kept.
+pub fn preprocessing(network: &dyn EdgeNetwork, detectors: Detectors) -> String {
+    let LogitScale { factor, shift } = network.scale();
     format!(
-        "{}, logits {LOGIT_SCALE} {LOGIT_SHIFT}, {}",
+        "{}, logits {factor} {shift}, {}",
         contrast::VERSION,
         detectors.version()
     )
@@ -404,7 +420,11 @@ fn preset_segments(
 
 #[cfg(test)]
 mod tests {
+    use candle_core::Device;
+
     use super::*;
+    use crate::edge::EdgeModel;
+    use crate::scene::Scene;
     use crate::source::{LineKind, Region};
 
     /// Logits of -6 but for lines of logit 5, three pixels wide and fading.
@@ -564,6 +584,44 @@ mod tests {
             again,
             detect(&seen, &regions, &parameters, &mut Scratch::default())
         );
+    }
+
+    #[test]
+    fn thresholds_meet_the_logits_they_were_made_for() {
+        // the original's range and defaults are on DexiNed's logits: they are kept as they are
+        assert_eq!(EdgeModel::DexiNed.scale().apply(-3.25), -3.25);
+        let [low, high] = [PARAMETERS[0].low as f32, PARAMETERS[0].high as f32];
+        let network = EdgeModel::Compact.load(None, &Device::Cpu).unwrap();
+        let image = Scene::generate(1, 0).image;
+        let mut kept: Vec<f32> = see(&image, network.as_ref(), Detectors::default())
+            .unwrap()
+            .logits
+            .into_iter()
+            .map(f16::to_f32)
+            .collect();
+        kept.sort_by(f32::total_cmp);
+        // the lower end lets nearly everything through, the upper end next to nothing
+        let below = kept.partition_point(|logit| *logit <= low) as f64 / kept.len() as f64;
+        let above = kept.partition_point(|logit| *logit <= high) as f64 / kept.len() as f64;
+        assert!(below < 0.1 && above > 0.9, "{below} {above}");
+        assert!(preprocessing(network.as_ref(), Detectors::default()).contains("logits 3.5 -5.5"));
+    }
+
+    #[test]
+    fn images_seen_together_are_what_each_is_alone() {
+        let network = || EdgeModel::Compact.load(None, &Device::Cpu).unwrap();
+        let images: Vec<RgbImage> = (0..3)
+            .map(|k| RgbImage::from_fn(70, 50, move |x, y| image::Rgb([(x * k) as u8, y as u8, 9])))
+            .collect();
+        let ladder = Ladder::new(network(), |_| u64::MAX, |_| ());
+        let together = see_together(images.clone(), &ladder, Detectors::default()).unwrap();
+        assert!(ladder.safe().is_empty(), "3 are no full batch");
+        for (image, seen) in images.iter().zip(together) {
+            assert_eq!(
+                seen,
+                see(image, network().as_ref(), Detectors::default()).unwrap()
+            );
+        }
     }
 
     #[test]

@@ -105,6 +105,7 @@ pub fn main(args: &DetectArgs) -> Result<(), Failure> {
         None => args.out.with_extension("pictures"),
     };
     let detection = Detection::new(&photographs, &eyes, &rois, named, &overlays)?;
+    notify(&eyes.memory_steps());
     notify(&detection.failures());
     let text = serde_json::to_vec(&detection)
         .map_err(|error| Failure::unexpected("writing the lines as JSON", error))?;

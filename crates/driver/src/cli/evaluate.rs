@@ -98,6 +98,7 @@ pub fn main(args: &EvaluateArgs) -> Result<(), Failure> {
                 objective::open_images(&settings, surroundings)?;
             notify(&notices);
             let mut evaluation = judge.images(&images, &x)?;
+            notify(&images.memory_steps());
             let folder = args
                 .pictures
                 .clone()

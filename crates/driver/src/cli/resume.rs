@@ -105,6 +105,14 @@ struct MeansArgs {
     )]
     host_memory_mb: Option<u64>,
 
+    /// Images through the edge network at once, at most
+    #[arg(
+        long,
+        value_name = "N",
+        help_heading = "Machine (may differ from before)"
+    )]
+    edge_batch: Option<usize>,
+
     /// A checkpoint every so many iterations
     #[arg(
         long,
@@ -139,6 +147,7 @@ impl From<MeansArgs> for RawSettings {
             timeout: means.timeout,
             cache: means.cache,
             host_memory_mb: means.host_memory_mb,
+            edge_batch: means.edge_batch,
             gpu_memory_fraction: means.gpu_memory_fraction,
             checkpoint_every: means.checkpoint_every,
             deep_clean_every: means.deep_clean_every,

@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use super::Rois;
 use crate::exit::Failure;
-use crate::objective::Eyes;
+use crate::objective::{Eyes, Wanted};
 use crate::picture::{draw, plain, save};
 
 /// How far beyond their ends two lines may meet, as a share of the image's diagonal.
@@ -84,6 +84,20 @@ impl Detection {
         (x, parameters): (BTreeMap<String, Value>, LineParameters),
         overlays: &Path,
     ) -> Result<Self, Failure> {
+        // one that cannot be read is told below
+        let known: Vec<usize> = (0..photographs.len())
+            .filter(|&index| photographs.hash(index).is_ok())
+            .collect();
+        let wanted = |&index: &usize| {
+            Some(Wanted {
+                hash: photographs.hash(index).ok()?,
+                corruption: Corruption::NEUTRAL,
+            })
+        };
+        let wanted: Vec<Wanted> = known.iter().filter_map(wanted).collect();
+        eyes.foresee(&wanted, |index| {
+            Some(photographs.load(known[index]).ok()?.0)
+        });
         let images = picture_names(photographs.names())
             .par_iter()
             .enumerate()

@@ -3,36 +3,46 @@
 //! Central type: [`Eyes`]. What is seen depends on pixels, corruption, network, preprocessing and type of device or processor,
 //! and always comes in the form in which it is kept.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bo_memory::Counting;
-use bo_memory::budget::{self, Budget};
+use bo_memory::budget::{self, Budget, Source};
 use bo_vision::corruption::Corruption;
-use bo_vision::edge::{EdgeError, EdgeModel, EdgeNetwork, Ladder};
+use bo_vision::edge::{Attempt, EdgeError, EdgeModel, EdgeNetwork, Ladder, Safe, Size, Tiles};
 use bo_vision::kept::{KeptBounds, KeptKey, KeptStore};
 use bo_vision::line::Detectors;
 use bo_vision::pipeline::{self, Seen};
 use bo_vision::source::SourceError;
+use candle_core::Device;
 use image::RgbImage;
 
 use super::Surroundings;
 use super::device::Chosen;
+use super::safe_batches::SafeBatches;
 use crate::exit::Failure;
 use crate::record::cpu;
+use crate::run::StopFlag;
 use crate::settings::{Origin, Settings};
+use crate::supervise::scarce;
 
 /// Most memory for what is kept; less where the budget is small. The rest is in files.
 const KEPT: u64 = 128 << 20;
 
 /// A network, its device and what it once said.
 pub struct Eyes {
-    network: Box<dyn EdgeNetwork>,
-    detectors: Detectors,
+    pub(super) ladder: Ladder,
+    pub(super) detectors: Detectors,
     device: Chosen,
-    store: KeptStore,
-    /// Where what is kept was computed.
-    place: String,
-    log: Arc<dyn Fn(&str) + Send + Sync>,
+    pub(super) store: KeptStore,
+    /// What went well, beside what is kept; `None` for a reader.
+    safe: Option<SafeBatches>,
+    /// What of it is on disk.
+    remembered: Mutex<BTreeMap<Size, Safe>>,
+    /// Steps of the ladder that nobody was told yet.
+    steps: Arc<Mutex<Vec<String>>>,
+    pub(super) stop: StopFlag,
+    pub(super) log: Arc<dyn Fn(&str) + Send + Sync>,
 }
 
 /// Why an image was not seen.
@@ -44,6 +54,9 @@ pub enum SightError {
     /// The network failed.
     #[error(transparent)]
     Edge(#[from] EdgeError),
+    /// Memory ran out on the device and the CPU took over; never leaves this file.
+    #[error("the CPU goes on")]
+    Moved,
     /// The device failed at the corruption.
     #[error("corrupt the image: {0}")]
     Corruption(#[from] candle_core::Error),
@@ -57,41 +70,64 @@ impl SightError {
 }
 
 impl Eyes {
-    /// Opens the store of the settings for a network.
+    /// Opens the store of the settings for a network that is to see images of at most `largest` columns and rows, if that
+    /// is known.
     ///
     /// # Errors
-    /// A cache folder that cannot be written.
+    /// A cache folder that cannot be written; a budget that was asked for and leaves no sensible tile.
     pub fn open(
         network: Box<dyn EdgeNetwork>,
         device: Chosen,
         settings: &Settings,
         surroundings: &Surroundings,
+        largest: Option<(u32, u32)>,
     ) -> Result<Self, Failure> {
         let means = settings.means();
         let host = budget::host(means.host_memory_mb.map(|mb| mb << 20));
+        if let (Some(size), true) = (largest, device.device.is_cpu()) {
+            sensible(network.as_ref(), size, host)?;
+        }
+        let cache = &surroundings.cache;
         let bounds = KeptBounds {
             memory: usize::try_from(KEPT.min(host.bytes / 4)).unwrap_or(usize::MAX),
             files: means.cache_mb << 20,
         };
-        let store = KeptStore::open(&surroundings.cache, bounds).map_err(|error| {
-            Failure::input(
-                &surroundings.cache,
-                error,
-                "give --cache DIR a folder that can be written",
-            )
-        })?;
-        let network = within(network, &device, host, surroundings);
-        // numbers are the same bit for bit only on the same type of processor
-        let place = match device.kind() {
-            "cpu" => format!("cpu {}", cpu()),
-            kind => kind.to_owned(),
+        let store = if surroundings.reads_only {
+            KeptStore::reading(cache, bounds)
+        } else {
+            KeptStore::open(cache, bounds).map_err(|error| {
+                let remedy = "give --cache DIR a folder that can be written";
+                Failure::input(cache, error, remedy)
+            })?
         };
+        let budget = device.allowed.unwrap_or(host.bytes);
+        let safe = SafeBatches::new(cache, network.fingerprint(), &place(&device), budget);
+        let remembered = safe.read();
+        let steps = Arc::default();
+        let spare = match device.device.is_cpu() {
+            true => None,
+            false => Some(super::eyes::network(settings, &Device::Cpu)?),
+        };
+        let mut ladder = within(network, &device, host, (surroundings, &steps))
+            .with_failures(Box::new(scarce))
+            .remembering(remembered.clone());
+        if let Some(spare) = spare {
+            ladder = ladder.with_spare(spare);
+        }
+        // on the CPU all cores work at one image already
+        let alone = device.device.is_cpu().then_some(1);
+        if let Some(most) = means.edge_batch.or(alone) {
+            ladder = ladder.at_most(most);
+        }
         Ok(Self {
-            network,
+            ladder,
             detectors: settings.study().voters,
             device,
-            place,
             store,
+            safe: (!surroundings.reads_only).then_some(safe),
+            remembered: Mutex::new(remembered),
+            steps,
+            stop: surroundings.stop.clone(),
             log: Arc::clone(&surroundings.log),
         })
     }
@@ -107,39 +143,88 @@ impl Eyes {
         corruption: &Corruption,
         load: impl FnOnce() -> Result<RgbImage, SourceError>,
     ) -> Result<Arc<Seen>, SightError> {
-        let key = KeptKey {
-            pixels: hash.to_owned(),
-            corruption: corruption.key(),
-            network: self.network.fingerprint().to_owned(),
-            preprocessing: self.preprocessing(),
-            device: self.place.clone(),
-        };
+        let key = self.key(hash, corruption);
+        let mut elsewhere = None;
         let kept = self.store.get_or_compute(&key, || {
             let pixels = corruption.apply(&load()?, &self.device.device)?;
-            Ok::<_, SightError>(pipeline::see(
-                &pixels,
-                self.network.as_ref(),
-                self.detectors,
-            )?)
-        })?;
+            let seen = pipeline::see(&pixels, &self.ladder, self.detectors)?;
+            if self.place() == key.device {
+                return Ok(seen);
+            }
+            // the CPU has taken over meanwhile: this is no output of the device and is not kept as such
+            elsewhere = Some(seen);
+            Err(SightError::Moved)
+        });
+        self.remember();
+        let kept = match (kept, elsewhere) {
+            (Err(SightError::Moved), Some(seen)) => {
+                let key = self.key(hash, corruption);
+                self.store
+                    .get_or_compute(&key, || Ok::<_, SightError>(seen))?
+            }
+            (kept, _) => kept?,
+        };
         if let Some(warning) = &kept.warning {
             (self.log)(&warning.to_string());
         }
         Ok(kept.seen)
     }
 
+    /// Under what an image is kept now.
+    pub(super) fn key(&self, hash: &str, corruption: &Corruption) -> KeptKey {
+        KeptKey {
+            pixels: hash.to_owned(),
+            corruption: corruption.key(),
+            network: self.ladder.fingerprint().to_owned(),
+            preprocessing: self.preprocessing(),
+            device: self.place(),
+        }
+    }
+
+    /// Where the network runs now.
+    pub(super) fn place(&self) -> String {
+        match self.ladder.is_on_cpu() {
+            true => on_cpu(),
+            false => place(&self.device),
+        }
+    }
+
+    /// Puts on disk what has been found safe, if that is news.
+    pub(super) fn remember(&self) {
+        let (Some(file), found) = (&self.safe, self.ladder.safe()) else {
+            return;
+        };
+        let mut remembered = self
+            .remembered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        // what was learned on the CPU says nothing of the device
+        if *remembered == found || self.ladder.is_on_cpu() {
+            return;
+        }
+        if let Err(error) = file.write(&found) {
+            (self.log)(&format!("the safe batch is not remembered: {error}"));
+        }
+        *remembered = found;
+    }
+
+    /// What was done since the last call to keep within memory, in words.
+    pub fn memory_steps(&self) -> Vec<String> {
+        std::mem::take(&mut *self.steps.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// The network.
     pub fn network(&self) -> &dyn EdgeNetwork {
-        self.network.as_ref()
+        &self.ladder
     }
 
     /// Version of all that is done to an image beside the network and its device.
     pub fn preprocessing(&self) -> String {
-        pipeline::preprocessing(self.detectors)
+        pipeline::preprocessing(&self.ladder, self.detectors)
     }
 
     /// For candle.
-    pub fn device(&self) -> &candle_core::Device {
+    pub fn device(&self) -> &Device {
         &self.device.device
     }
 
@@ -159,22 +244,23 @@ impl Eyes {
     }
 }
 
-/// Bytes that the pipeline holds of a pixel while the network runs: its logit, and its half.
-const OF_A_PIXEL: u64 = 6;
+/// Bytes that the pipeline holds of a pixel while the network runs: the enhanced image, its logit, and its half.
+const OF_A_PIXEL: u64 = 9;
 
-/// The network held to what is left of a budget; its steps go to the log.
+/// The network held to what is left of a budget; its steps go to the log and to whoever asks for them.
 fn within(
     network: Box<dyn EdgeNetwork>,
     device: &Chosen,
     host: Budget,
-    surroundings: &Surroundings,
-) -> Box<dyn EdgeNetwork> {
-    let log = Arc::clone(&surroundings.log);
+    (surroundings, steps): (&Surroundings, &Arc<Mutex<Vec<String>>>),
+) -> Ladder {
+    let (log, steps) = (Arc::clone(&surroundings.log), Arc::clone(steps));
     let on_device = device.allowed;
-    let allowed = move |image: &RgbImage| match on_device {
-        Some(bytes) => bytes,
-        None => {
-            let pixels = u64::from(image.width()) * u64::from(image.height());
+    let allowed = move |attempt: Attempt| match on_device {
+        Some(bytes) if attempt.on_device => bytes,
+        _ => {
+            let (width, height) = attempt.image;
+            let pixels = u64::from(width) * u64::from(height) * attempt.batch as u64;
             let left = host.bytes.saturating_sub(Counting::in_use());
             // threads that look at images each get their part
             let sharing = match rayon::current_thread_index() {
@@ -184,16 +270,58 @@ fn within(
             (left / sharing).saturating_sub(OF_A_PIXEL * pixels)
         }
     };
-    Box::new(Ladder::new(network, allowed, move |step| {
+    Ladder::new(network, allowed, move |step| {
         log(&format!("memory: {step}"));
-    }))
+        let mut steps = steps.lock().unwrap_or_else(PoisonError::into_inner);
+        steps.push(step.to_string());
+    })
+}
+
+/// Whether a budget that was asked for leaves room for tiles that are no smaller than their margins.
+fn sensible(
+    network: &dyn EdgeNetwork,
+    (width, height): (u32, u32),
+    host: Budget,
+) -> Result<(), Failure> {
+    let Some(windowed) = network.windowed().filter(|_| host.source == Source::Asked) else {
+        return Ok(());
+    };
+    let model = windowed.model();
+    let tile = Tiles::least(model, model.padded(height, width))
+        .map_err(|error| Failure::unexpected("planning the network", error))?;
+    let least = Counting::in_use() + tile;
+    if host.bytes >= least {
+        return Ok(());
+    }
+    let mb = |bytes: u64| bytes.div_ceil(1 << 20);
+    Err(Failure::Setting {
+        key: "host-memory-mb".into(),
+        origin: Origin::Flag("--host-memory-mb".into()),
+        reason: format!(
+            "{} MiB: the network {model} takes {} MiB for the smallest sensible tile of these images, and {} MiB are in use",
+            host.bytes >> 20,
+            mb(tile),
+            mb(least - tile)
+        ),
+        // what is in use grows a little with the run
+        remedy: format!("type --host-memory-mb {} or more", mb(least + least / 4)),
+    })
+}
+
+/// Where what is kept is computed. Numbers are the same bit for bit only on the same type of processor.
+fn place(device: &Chosen) -> String {
+    match device.kind() {
+        "cpu" => on_cpu(),
+        kind => kind.to_owned(),
+    }
+}
+
+fn on_cpu() -> String {
+    format!("cpu {}", cpu())
 }
 
 /// The network that the settings name.
-pub fn network(
-    settings: &Settings,
-    device: &candle_core::Device,
-) -> Result<Box<dyn EdgeNetwork>, Failure> {
+pub fn network(settings: &Settings, device: &Device) -> Result<Box<dyn EdgeNetwork>, Failure> {
     let study = settings.study();
     let refuse = |key: &str, error: EdgeError| Failure::Setting {
         key: key.into(),

@@ -18,8 +18,11 @@ use image::RgbImage;
 use rayon::prelude::*;
 
 use super::eyes::{Eyes, SightError, network};
+use super::foresight::Wanted;
 use super::sights::Sights;
-use super::{Description, Objective, Opened, Outcome, Request, Status, Surroundings, device};
+use super::{
+    Description, Objective, Opened, Outcome, Query, Request, Status, Surroundings, device,
+};
 use crate::exit::Failure;
 use crate::picture::draw;
 use crate::run::choices;
@@ -103,7 +106,9 @@ impl LineImages {
         // Settings that do not fit these images are refused before anything is written.
         let fitted = settings.clone().fitted(&problem.environments);
         choices(fitted.study(), &problem)?;
-        let eyes = Eyes::open(network, chosen, settings, &surroundings)?;
+        let largest = images.iter().map(|image| image.glance.size);
+        let largest = largest.max_by_key(|&(width, height)| u64::from(width) * u64::from(height));
+        let eyes = Eyes::open(network, chosen, settings, &surroundings, largest)?;
         Ok((
             Self {
                 kind,
@@ -146,6 +151,28 @@ impl LineImages {
         let seen = self.eyes.see(hash, &corruption, load)?;
         let truth = truth(image, &corruption);
         Ok(pipeline::examine(&seen, &truth, &parameters(x), scratch))
+    }
+
+    /// Sees what is not kept yet of these environments, together where that is of use.
+    pub fn prepare(&self, numbers: &[usize]) {
+        let sights = |&number: &usize| self.sights.at(number, &self.images);
+        let wanted: Vec<Wanted> = numbers
+            .iter()
+            .map(sights)
+            .map(|(image, corruption)| Wanted {
+                hash: self.source.pixel_hash(image.index).to_owned(),
+                corruption,
+            })
+            .collect();
+        self.eyes.foresee(&wanted, |index| {
+            let (image, _) = sights(&numbers[index]);
+            Some(self.source.load(image.index).ok()?.pixels)
+        });
+    }
+
+    /// What was done since the last call to keep within memory, in words.
+    pub fn memory_steps(&self) -> Vec<String> {
+        self.eyes.memory_steps()
     }
 
     /// A picture of environment `number` with what `found` holds and misses: regions, true lines, detected lines and
@@ -251,6 +278,16 @@ pub fn skipped(skipped: &[Skipped]) -> Vec<String> {
 }
 
 impl Objective for LineImages {
+    fn prepare(&mut self, queries: &[&Query]) {
+        let known = queries.iter().filter_map(|query| query.environment);
+        let known = known.filter(|number| *number < self.len());
+        LineImages::prepare(self, &known.collect::<Vec<_>>());
+    }
+
+    fn memory_steps(&mut self) -> Vec<String> {
+        self.eyes.memory_steps()
+    }
+
     fn evaluate(&mut self, request: &Request) -> Outcome {
         let failed = |reason: String| Outcome::Failed {
             status: Status::Failed,

@@ -9,8 +9,10 @@ mod breaker;
 mod command;
 mod device;
 mod eyes;
+mod foresight;
 mod images;
 mod problem;
+mod safe_batches;
 mod sights;
 
 use std::collections::BTreeMap;
@@ -34,6 +36,7 @@ pub use breaker::Breaker;
 pub use command::answer_in;
 pub use command::end_orphans;
 pub use eyes::Eyes;
+pub use foresight::Wanted;
 pub use images::{LineImages, parameters, refused};
 
 /// One evaluation to be done.
@@ -128,6 +131,8 @@ pub struct Surroundings {
     pub started: Arc<dyn Fn(Started) + Send + Sync>,
     /// Folder for kept edge output (need not exist).
     pub cache: PathBuf,
+    /// The cache is left as it is: nothing in it is made or removed when it is opened.
+    pub reads_only: bool,
 }
 
 /// An objective with what the optimiser has to know of it.
@@ -247,13 +252,22 @@ pub fn open_eyes(
     let notices = chosen.notice.iter().cloned().collect();
     let network = eyes::network(settings, &chosen.device)?;
     Ok((
-        Eyes::open(network, chosen, settings, surroundings)?,
+        Eyes::open(network, chosen, settings, surroundings, None)?,
         notices,
     ))
 }
 
 /// Something that gives a value for (x, w).
 pub trait Objective {
+    /// Prepares evaluations that are wanted together, as far as doing so together is of use. Trouble shows when they are
+    /// evaluated.
+    fn prepare(&mut self, _queries: &[&Query]) {}
+
+    /// What was done since the last call to keep within memory, in words.
+    fn memory_steps(&mut self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Does one evaluation. May take hours; watches the stop flag it was opened with.
     fn evaluate(&mut self, request: &Request) -> Outcome;
 

@@ -32,6 +32,9 @@ pub struct MemoryLine {
     /// Leaks by owner.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub leaks: BTreeMap<String, u64>,
+    /// What was done to keep within memory, in words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<String>,
     /// Memory that grew from iteration to iteration, seen at this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub growth: Option<Growth>,
@@ -109,6 +112,7 @@ impl MemoryLine {
                 .iter()
                 .map(|leak| (leak.owner.clone(), leak.bytes))
                 .collect(),
+            steps: Vec::new(),
             growth: None,
             resident,
             freed: None,

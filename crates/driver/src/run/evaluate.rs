@@ -16,7 +16,7 @@ use bo_memory::Scope;
 use super::mirror;
 use super::session::{Halt, Session};
 use super::stop::Stop;
-use crate::event::{Level, Phase};
+use crate::event::{Level, Phase, RunEvent};
 use crate::exit::Failure;
 use crate::objective::end_orphans;
 use crate::objective::{Outcome, Request, Status};
@@ -103,7 +103,24 @@ impl Session<'_> {
         Ok(Some(line))
     }
 
+    /// Passes on what the objective did to keep within memory.
+    fn tell_memory(&mut self, iteration: u64) {
+        for step in self.objective.memory_steps() {
+            self.emit(&RunEvent::Memory {
+                iteration,
+                step: step.clone(),
+            });
+            self.memory_steps.push(step);
+        }
+    }
+
     fn one_by_one(&mut self, scope: &Scope, round: &mut Round<'_>) -> Result<(), Halt> {
+        if round.open.len() > 1 {
+            self.check_stop()?;
+            let queries: Vec<&Query> = round.open.iter().map(|(_, query)| *query).collect();
+            scope.during("evaluate", || self.objective.prepare(&queries));
+            self.tell_memory(round.iteration);
+        }
         while let Some((id, query)) = round.open.pop_front() {
             let (request, aside) = self.begin(scope, round.iteration, (id, query), 0)?;
             let begun = Instant::now();
@@ -111,6 +128,7 @@ impl Session<'_> {
                 Some(outcome) => outcome,
                 None => scope.during("evaluate", || self.objective.evaluate(&request)),
             };
+            self.tell_memory(round.iteration);
             self.end(
                 scope,
                 round,

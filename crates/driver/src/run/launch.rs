@@ -30,11 +30,21 @@ pub struct World {
     pub stop: StopFlag,
     /// `log.txt`.
     pub log: Arc<Log>,
+    /// Nothing is changed, not even the cache.
+    reads_only: bool,
     /// Where programs that were started are noted.
     started: Arc<Mutex<Option<StartedJournal>>>,
 }
 
 impl World {
+    /// One that changes nothing.
+    pub fn reading() -> Self {
+        Self {
+            reads_only: true,
+            ..Self::default()
+        }
+    }
+
     /// What an objective gets of it.
     pub fn surroundings(&self, settings: &Settings) -> Surroundings {
         let (log, started) = (Arc::clone(&self.log), Arc::clone(&self.started));
@@ -57,6 +67,7 @@ impl World {
                     });
                 }
             }),
+            reads_only: self.reads_only,
             cache: match &settings.means().cache {
                 Some(cache) => cache.clone(),
                 None => settings.out().join("cache"),

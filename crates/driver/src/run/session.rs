@@ -67,6 +67,8 @@ pub struct Session<'r> {
     /// Last iteration whose time, its evaluations' included, an earlier process has noted.
     pub(super) accounted: Option<u64>,
     pub(super) begun: Instant,
+    /// What this iteration did to keep within memory, in words.
+    pub(super) memory_steps: Vec<String>,
     /// Bytes of the reached lines and of what the optimiser was told.
     pub(super) kept_bytes: u64,
 }
@@ -114,6 +116,7 @@ impl<'r> Session<'r> {
             total: Seconds::default(),
             accounted: None,
             begun: Instant::now(),
+            memory_steps: Vec::new(),
             kept_bytes: 0,
         };
         if let Some(history) = history {

@@ -164,6 +164,7 @@ impl Session<'_> {
         let resident = host::resident().map_or(0, |resident| resident.now);
         let mut line = MemoryLine::new(iteration, &report, resident, self.seconds);
         line.freed = freed;
+        line.steps = std::mem::take(&mut self.memory_steps);
         line.growth = self.slope.push(&report);
         let growth = line.growth.clone();
         if !replayed {

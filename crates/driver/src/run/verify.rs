@@ -79,7 +79,7 @@ pub fn verify(path: &Path, command: Option<&str>) -> Result<Verified, Failure> {
     }
     let checkpoints = checkpoints(path, &history)?;
     let settings = trusted_settings(&history.manifest, foreign(path), command, false)?.at(path);
-    let setup = prepare(&settings, &World::default(), &mut Silent)?;
+    let setup = prepare(&settings, &World::reading(), &mut Silent)?;
     let here = cpu();
     let there = history
         .manifest

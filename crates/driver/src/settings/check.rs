@@ -176,6 +176,13 @@ impl Settings {
                     )
                 })
                 .transpose()?,
+            edge_batch: raw
+                .edge_batch
+                .map(|images| {
+                    let images = at_least_one("edge-batch", images as u64)?;
+                    at_most("edge-batch", images, 64).map(|images| images as usize)
+                })
+                .transpose()?,
             gpu_memory_fraction: match raw.gpu_memory_fraction.unwrap_or(0.8) {
                 share if share > 0.0 && share <= 1.0 => share,
                 share => {
@@ -429,6 +436,7 @@ impl From<Settings> for RawSettings {
             device: Some(means.device.to_string()),
             cache: means.cache,
             host_memory_mb: means.host_memory_mb,
+            edge_batch: means.edge_batch,
             gpu_memory_fraction: Some(means.gpu_memory_fraction),
             cache_mb: Some(means.cache_mb),
             checkpoint_every: Some(means.checkpoint_every),

@@ -352,6 +352,8 @@ pub struct Means {
     pub cache: Option<PathBuf>,
     /// Host memory this process may take, in MiB; at least 1. `None` = what the machine allows.
     pub host_memory_mb: Option<u64>,
+    /// Images through the edge network at once, at most; at least 1. `None` = 1 on the CPU, what fits on a GPU.
+    pub edge_batch: Option<usize>,
     /// Share of a GPU's memory that may be taken; in (0, 1].
     pub gpu_memory_fraction: f64,
     /// Folder that a command is started in; `None` = that of this process.

@@ -285,6 +285,12 @@ pub struct RawSettings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host_memory_mb: Option<u64>,
 
+    /// Images that go through the edge network at once, at most; never changes a result [default: 1 on the CPU, where
+    /// all cores work at one image already; on a GPU as many as fit]
+    #[arg(long, value_name = "N", help_heading = "Machine")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub edge_batch: Option<usize>,
+
     /// Share of a GPU's memory that may be taken, in (0, 1] [default: 0.8]
     #[arg(
         long,
@@ -396,6 +402,7 @@ impl RawSettings {
             device: self.device.or(file.device),
             cache: self.cache.or(file.cache),
             host_memory_mb: self.host_memory_mb.or(file.host_memory_mb),
+            edge_batch: self.edge_batch.or(file.edge_batch),
             gpu_memory_fraction: self.gpu_memory_fraction.or(file.gpu_memory_fraction),
             cache_mb: self.cache_mb.or(file.cache_mb),
             checkpoint_every: self.checkpoint_every.or(file.checkpoint_every),
@@ -444,6 +451,7 @@ impl RawSettings {
             device: self.device.clone(),
             cache: self.cache.clone(),
             host_memory_mb: self.host_memory_mb,
+            edge_batch: self.edge_batch,
             gpu_memory_fraction: self.gpu_memory_fraction,
             cache_mb: self.cache_mb,
             checkpoint_every: self.checkpoint_every,

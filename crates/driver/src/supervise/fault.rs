@@ -3,11 +3,16 @@
 //! `BO_FAULT="segv fit 2"` is a memory fault when iteration 2 begins to fit. It strikes while the run holds no
 //! post-mortem; `"segv fit 2 3"` while it holds fewer than three.
 //!
+//! `BO_FAULT="oom batch 6"` has the edge network run out of memory with more than 6 images at once, `"oom window 40000"`
+//! with more than so many pixels.
+//!
 //! `unsafe` for the one write to an address that belongs to nobody, which is the fault.
 
 use std::hint::black_box;
 use std::path::Path;
 use std::time::Duration;
+
+use bo_vision::edge::Attempt;
 
 use crate::event::Phase;
 
@@ -37,6 +42,17 @@ pub fn reach(phase: Phase, iteration: u64, folder: &Path) {
     if at == here && number.parse() == Ok(iteration) && again {
         strike(kind);
     }
+}
+
+/// Whether `BO_FAULT` has this attempt run out of memory.
+pub fn scarce(attempt: Attempt) -> bool {
+    let order = std::env::var("BO_FAULT").unwrap_or_default();
+    let (of, most) = match order.split(' ').collect::<Vec<_>>()[..] {
+        ["oom", "batch", most] => (attempt.batch, most),
+        ["oom", "window", most] => (attempt.window.0 * attempt.window.1, most),
+        _ => return false,
+    };
+    most.parse().is_ok_and(|most: usize| of > most)
 }
 
 fn strike(kind: &str) {

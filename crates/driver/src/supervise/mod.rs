@@ -19,6 +19,7 @@ use std::fs::{File, OpenOptions};
 use std::io::IsTerminal as _;
 use std::path::Path;
 
+use bo_vision::edge::Attempt;
 use rustix::process::{Signal, set_parent_process_death_signal};
 
 use crate::event::Phase;
@@ -61,6 +62,17 @@ pub fn terminal() -> Option<File> {
         .open(format!("/proc/{parent}/fd/2"))
         .ok()?;
     file.is_terminal().then_some(file)
+}
+
+/// Whether an attempt of the edge network is to fail as if memory had run out: tests ask for that.
+pub fn scarce(attempt: Attempt) -> bool {
+    #[cfg(debug_assertions)]
+    return fault::scarce(attempt);
+    #[cfg(not(debug_assertions))]
+    {
+        let _ = attempt;
+        false
+    }
 }
 
 /// A step of the loop of the run in `folder`; tests have workers die there.

@@ -19,7 +19,7 @@ use super::body::{NetworkBody, Role};
 use super::stage::Staged as _;
 use super::tile::{Windowed, logits};
 use super::weights::{Plain, WeightError};
-use super::{EdgeError, EdgeMap, EdgeModel, EdgeNetwork, View, Weights};
+use super::{EdgeError, EdgeMap, EdgeModel, EdgeNetwork, LogitScale, View, Weights};
 
 /// What the metadata of a file call it.
 const FORMAT: &str = "bo/adapter";
@@ -419,6 +419,10 @@ impl EdgeNetwork for Adapted {
 
     fn name(&self) -> &str {
         self.model.name()
+    }
+
+    fn scale(&self) -> LogitScale {
+        self.model.scale()
     }
 
     fn fingerprint(&self) -> &str {

@@ -15,7 +15,7 @@ use image::RgbImage;
 
 use super::activation::Activation;
 use super::convolution::Convolution;
-use super::network::{EdgeError, EdgeMap, EdgeModel, EdgeNetwork};
+use super::network::{EdgeError, EdgeMap, EdgeModel, EdgeNetwork, LogitScale};
 use super::pixels::Reading;
 use super::stage::{Passage, Staged};
 use super::tile::{Windowed, logits};
@@ -288,6 +288,10 @@ impl EdgeNetwork for Compact {
 
     fn name(&self) -> &str {
         "compact"
+    }
+
+    fn scale(&self) -> LogitScale {
+        EdgeModel::Compact.scale()
     }
 
     fn fingerprint(&self) -> &str {

@@ -34,7 +34,7 @@ pub use compact::Compact;
 pub use dexined::DexiNed;
 pub use footprint::{Footprint, Purpose, Work};
 pub use ladder::{Attempt, Inject, Ladder, Safe, Size, Step};
-pub use network::{EdgeError, EdgeMap, EdgeModel, EdgeNetwork};
+pub use network::{EdgeError, EdgeMap, EdgeModel, EdgeNetwork, LogitScale};
 pub use pickle::PickleError;
 pub use pidinet::{PiDiNet, PiDiNetSize};
 pub use stage::{Passage, Staged};

@@ -29,6 +29,38 @@ pub struct EdgeMap {
     pub logits: Vec<f32>,
 }
 
+/// How a network's logits are laid over the range of the pipeline's thresholds, -23 to 7:
+/// kept logit = `factor` x the network's + `shift`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LogitScale {
+    /// What a logit is multiplied by.
+    pub factor: f32,
+    /// What is added then.
+    pub shift: f32,
+}
+
+impl LogitScale {
+    /// Logits as they are: the thresholds' range was made for DexiNed's.
+    pub const ORIGINAL: Self = Self {
+        factor: 1.0,
+        shift: 0.0,
+    };
+
+    /// For networks whose logits spread several times less than DexiNed's (1st to 99.9th percentile on the generated
+    /// scenes: -5.6 to 4.9 for the compact one, -7.4 to 5.0 for PiDiNet-tiny). Theirs are laid over the whole range, so
+    /// that its lower end lets every pixel through and its upper end only the strongest edges. Chosen on scenes, see
+    /// `experiments/scenes/`.
+    pub const WIDENED: Self = Self {
+        factor: 3.5,
+        shift: -5.5,
+    };
+
+    /// A logit of the network as it is kept.
+    pub fn apply(self, logit: f32) -> f32 {
+        self.factor * logit + self.shift
+    }
+}
+
 /// A network that finds edges.
 ///
 /// Every implementation takes images of any size from 1 x 1 pixel, answers in the image's own size,
@@ -42,6 +74,9 @@ pub trait EdgeNetwork: Send + Sync {
 
     /// The name in the register, e.g. `compact`.
     fn name(&self) -> &str;
+
+    /// How its logits are laid over the range of the thresholds.
+    fn scale(&self) -> LogitScale;
 
     /// The same network as one that can be run on windows, for tiles and batches; none if its values
     /// depend on far pixels.
@@ -233,6 +268,16 @@ impl EdgeModel {
         };
         let (weights, adapter) = (self.weights(weights)?, Adapter::open(adapter)?);
         Ok(Box::new(Adapted::new(self, &weights, &adapter, device)?))
+    }
+
+    /// How its logits are laid over the range of the thresholds.
+    pub const fn scale(self) -> LogitScale {
+        match self {
+            Self::DexiNed => LogitScale::ORIGINAL,
+            Self::Compact | Self::PiDiNet | Self::PiDiNetSmall | Self::PiDiNetTiny => {
+                LogitScale::WIDENED
+            }
+        }
     }
 
     /// The network with the weights of a file, or for [`EdgeModel::Compact`] with its own.

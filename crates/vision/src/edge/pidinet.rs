@@ -10,7 +10,7 @@ use image::RgbImage;
 use super::activation::Activation;
 use super::convolution::Convolution;
 use super::difference::Difference;
-use super::network::{EdgeError, EdgeMap, EdgeModel, EdgeNetwork};
+use super::network::{EdgeError, EdgeMap, EdgeModel, EdgeNetwork, LogitScale};
 use super::pixels::{self, Reading};
 use super::stage::{Passage, Staged};
 use super::tile::{Windowed, logits};
@@ -433,6 +433,10 @@ impl EdgeNetwork for PiDiNet {
 
     fn name(&self) -> &str {
         self.size.model().name()
+    }
+
+    fn scale(&self) -> LogitScale {
+        self.model().scale()
     }
 
     fn fingerprint(&self) -> &str {

@@ -128,6 +128,29 @@ impl Tiles {
         })
     }
 
+    /// Bytes beside the model that images of `size`, as the network reads them, take at least where their tiles are to be
+    /// no smaller than their margins: below, nine pixels and more are computed for each that is kept.
+    ///
+    /// # Errors
+    /// As [`EdgeModel::reach`].
+    pub fn least(model: EdgeModel, (height, width): (usize, usize)) -> Result<u64, EdgeError> {
+        let halo = model.reach()?.next_multiple_of(aligned(model));
+        let tiles = Self {
+            height: halo,
+            width: halo,
+            halo,
+        };
+        let (height, width) = tiles.window(height, width);
+        let work = Work {
+            model,
+            purpose: Purpose::Inference,
+            batch: 1,
+            height,
+            width,
+        };
+        Ok(work.footprint()?.beside_model())
+    }
+
     /// The largest window that is computed at once, in an image of this size.
     pub fn window(&self, height: usize, width: usize) -> (usize, usize) {
         let side = |inner: usize, whole: usize| match whole.div_ceil(inner) {
@@ -329,6 +352,9 @@ mod tests {
             assert!(count < last, "{count} tiles for {budget}");
             last = count;
         }
+        let least = Tiles::least(EdgeModel::Compact, (8000, 12_000)).unwrap();
+        let tiles = Tiles::fit(EdgeModel::Compact, 1, (8000, 12_000), least).unwrap();
+        assert!(tiles.height.max(tiles.width) >= tiles.halo, "{tiles:?}");
         let none = Tiles::fit(EdgeModel::Compact, 1, (480, 640), 1 << 20);
         assert!(matches!(none, Err(EdgeError::Budget { .. })));
     }

@@ -63,6 +63,16 @@ impl Files {
         })
     }
 
+    /// The files under `folder` as they are: nothing is made, looked at or removed.
+    pub fn reading(folder: &Path, limit: u64) -> Self {
+        Self {
+            folder: folder.into(),
+            limit,
+            writes: AtomicU64::new(0),
+            known: Mutex::default(),
+        }
+    }
+
     /// Where the entry of `key` is or would be.
     pub fn path(&self, key: &KeptKey) -> PathBuf {
         self.folder
@@ -210,6 +220,22 @@ mod tests {
             .unwrap();
         Files::open(folder.path(), 20).unwrap();
         assert_eq!(names(folder.path()), ["a.kept", "c.kept"]);
+    }
+
+    #[test]
+    fn a_reader_leaves_a_folder_as_it_is() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("cache");
+        Files::reading(&folder, 1);
+        assert!(!folder.exists());
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::write(folder.join("a.kept"), [0; 10]).unwrap();
+        let files = Files::reading(&folder, 1);
+        assert_eq!(
+            files.read(&folder.join("a.kept")).unwrap(),
+            Some(vec![0; 10])
+        );
+        assert_eq!(names(&folder), ["a.kept"]);
     }
 
     #[test]

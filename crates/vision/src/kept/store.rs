@@ -91,6 +91,20 @@ impl KeptStore {
         })
     }
 
+    /// A store that only reads: nothing is made or removed when it is opened. What is computed all the same is written.
+    pub fn reading(folder: &Path, bounds: KeptBounds) -> Self {
+        Self {
+            files: Files::reading(folder, bounds.files),
+            budget: bounds.memory,
+            held: Mutex::default(),
+        }
+    }
+
+    /// Whether there is an entry of `key`, in memory or as a file (which may yet prove damaged).
+    pub fn holds(&self, key: &KeptKey) -> bool {
+        self.held().recall(key).is_some() || self.files.path(key).exists()
+    }
+
     /// The entry of `key`, from memory, else from its file, else from `compute`.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use super::layer::Reader;
 use crate::edge::pixels::Reading;
 use crate::edge::tile::logits;
 use crate::edge::{
-    EdgeError, EdgeMap, EdgeModel, EdgeNetwork, Staged as _, View, Weights, Windowed,
+    EdgeError, EdgeMap, EdgeModel, EdgeNetwork, LogitScale, Staged as _, View, Weights, Windowed,
 };
 
 /// Name of the architecture, part of the fingerprint.
@@ -74,6 +74,10 @@ impl EdgeNetwork for DexiNed {
 
     fn name(&self) -> &str {
         "dexined"
+    }
+
+    fn scale(&self) -> LogitScale {
+        EdgeModel::DexiNed.scale()
     }
 
     fn fingerprint(&self) -> &str {

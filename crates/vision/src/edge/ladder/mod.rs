@@ -21,7 +21,7 @@ use rung::{Rung, quarter_more};
 pub use step::Step;
 
 use super::footprint::{Purpose, Work};
-use super::network::{EdgeError, EdgeMap, EdgeModel, EdgeNetwork};
+use super::network::{EdgeError, EdgeMap, EdgeModel, EdgeNetwork, LogitScale};
 use super::tile::{Tiles, Windowed, logits_within};
 
 /// Share of the budget that a planned batch fills at most.
@@ -128,6 +128,11 @@ impl Ladder {
         let state = self.state();
         let known = state.rungs.iter().map(|(size, rung)| (*size, rung.safe));
         known.filter(|(_, safe)| *safe != Safe::default()).collect()
+    }
+
+    /// Most images at once.
+    pub fn largest(&self) -> usize {
+        self.largest
     }
 
     /// True once memory ran out on the device and the CPU went on.
@@ -367,6 +372,10 @@ impl EdgeNetwork for Ladder {
 
     fn name(&self) -> &str {
         self.network.name()
+    }
+
+    fn scale(&self) -> LogitScale {
+        self.network.scale()
     }
 
     fn fingerprint(&self) -> &str {

@@ -120,7 +120,10 @@ fn each_size_of_image_has_a_batch_of_its_own_and_what_is_safe_is_begun_with() {
     let known = second.batch((48, 40), 30).unwrap();
     assert_eq!(known, safe(&first).batch);
     assert_eq!(second.at_most(2).batch((48, 40), 30).unwrap(), 2);
-    assert_eq!(steps.lock().unwrap()[..], [Step::Remembered { batch: known }]);
+    assert_eq!(
+        steps.lock().unwrap()[..],
+        [Step::Remembered { batch: known }]
+    );
 }
 
 #[test]
