@@ -600,10 +600,10 @@ mod tests {
             .map(f16::to_f32)
             .collect();
         kept.sort_by(f32::total_cmp);
-        // the lower end lets nearly everything through, the upper end next to nothing
+        // the lower end lets most of the image through (flat ground of compact lies below it), the upper next to nothing
         let below = kept.partition_point(|logit| *logit <= low) as f64 / kept.len() as f64;
         let above = kept.partition_point(|logit| *logit <= high) as f64 / kept.len() as f64;
-        assert!(below < 0.1 && above > 0.9, "{below} {above}");
+        assert!(below < 0.25 && above > 0.95, "{below} {above}");
         assert!(preprocessing(network.as_ref(), Detectors::default()).contains("logits 3.5 -5.5"));
     }
 
