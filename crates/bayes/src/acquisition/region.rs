@@ -1,9 +1,9 @@
 //! [`Region`]: a trust region, the part of the space that a decision searches (Eriksson et al. 2019, *Scalable global
 //! optimization via local Bayesian optimization*).
 //!
-//! A box around the best x observed, longer where the lengthscale of an input is longer. It doubles after [`SUCCESSES`]
+//! A box around the best x observed, longer where the lengthscale of an input is longer. It doubles after `SUCCESSES`
 //! evaluations in a row that bettered what was known, halves after as many without one as there are parameters
-//! (at least [`FAILURES`]), and starts over from its first size when it has become too small. Nothing of this is remembered: the
+//! (at least `FAILURES`), and starts over from its first size when it has become too small. Nothing of this is remembered: the
 //! size is [`side`] of the risks, under the present model, of the x evaluated so far, so that a resumed run has the
 //! same region. Only x is held; environments are chosen from all those of the decision. Categories and integers are not
 //! boxed in: a step of theirs has no length.
