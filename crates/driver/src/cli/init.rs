@@ -59,7 +59,7 @@ fn write_new(path: &Path, text: &str) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::{Origin, Settings, read_config, read_space};
+    use crate::settings::{Origin, RawSettings, Settings, read_config, read_space};
 
     #[test]
     fn both_files_are_read_as_they_stand_and_with_every_comment_taken_off() {
@@ -79,6 +79,20 @@ mod tests {
         {
             std::fs::write(&config, line).unwrap();
             read_config(&config).unwrap_or_else(|error| panic!("{line}: {error}"));
+        }
+    }
+    #[test]
+    fn every_key_that_can_be_set_is_shown() {
+        let shown: Vec<&str> = BO_TOML
+            .lines()
+            .filter_map(|line| line.trim_start_matches('#').split_once(" = "))
+            .map(|(key, _)| key)
+            .collect();
+        for name in RawSettings::all_names() {
+            assert!(
+                shown.contains(&name.as_str()),
+                "{name} is missing in bo.toml"
+            );
         }
     }
 }

@@ -32,7 +32,9 @@ struct Row {
     images: usize,
     /// Largest batch of 192 x 192 crops in training.
     crops: usize,
-    /// The same for a batch of 16 crops: micro-batches whose gradients are added up.
+    /// The same with gradient checkpointing.
+    checkpointed: usize,
+    /// Without it, for a batch of 16 crops: micro-batches whose gradients are added up.
     accumulate: usize,
 }
 
@@ -55,11 +57,14 @@ impl Cards {
                 };
                 let images = largest_batch(&work(Purpose::Inference, 480, 640), room)?;
                 let crops = largest_batch(&work(Purpose::Training, CROP, CROP), room)?;
+                let checkpointed =
+                    largest_batch(&work(Purpose::CheckpointedTraining, CROP, CROP), room)?;
                 rows.push(Row {
                     gigabytes,
                     model,
                     images,
                     crops,
+                    checkpointed,
                     accumulate: 16usize.div_ceil(crops.clamp(1, 16)),
                 });
             }
@@ -77,13 +82,19 @@ impl fmt::Display for Cards {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "largest batches within {:.0} % of a card, float32, as planned from the layers:",
+            "largest batches within {:.0} % of a card, float32, as planned from the layers \
+             (checkpointed: with --checkpoint-gradients):",
             100.0 * self.share
         )?;
         writeln!(
             f,
-            "{:>6}  {:<14} {:>14} {:>20} {:>12}",
-            "card", "network", "640x480 images", "192x192 in training", "for 16 add up"
+            "{:>6}  {:<14} {:>14} {:>20} {:>14} {:>12}",
+            "card",
+            "network",
+            "640x480 images",
+            "192x192 in training",
+            "checkpointed",
+            "for 16 add up"
         )?;
         let most = |batch: usize| match batch {
             super::LARGEST => format!("{batch}+"),
@@ -93,11 +104,12 @@ impl fmt::Display for Cards {
         for row in &self.rows {
             writeln!(
                 f,
-                "{:>3} GB  {:<14} {:>14} {:>20} {:>12}",
+                "{:>3} GB  {:<14} {:>14} {:>20} {:>14} {:>12}",
                 row.gigabytes,
                 row.model.name(),
                 most(row.images),
                 most(row.crops),
+                most(row.checkpointed),
                 row.accumulate
             )?;
         }

@@ -202,8 +202,10 @@ impl fmt::Display for Forecast {
             writeln!(f, "  {name:<20} {:>9}", bytes(held))?;
         }
         writeln!(f, "  layers that hold most at the peak:")?;
-        for (layer, held) in needs.layers.iter().take(LISTED) {
-            writeln!(f, "    {layer:<24} {:>9}", bytes(*held))?;
+        let listed = || needs.layers.iter().take(LISTED);
+        let width = listed().map(|(layer, _)| layer.len()).max().unwrap_or(0);
+        for (layer, held) in listed() {
+            writeln!(f, "    {layer:<width$} {:>9}", bytes(*held))?;
         }
         let source = match self.budget.source {
             Source::Asked => "asked for",
