@@ -1,9 +1,11 @@
 # Two commands matter: `make run` and `make test`. Both install what is missing first.
 
 BO := target/release/bo
+# compute capability of the oldest card that the kernels of `make cuda` run on: 75 = RTX 2060, T4; 80 adds bfloat16
+CAP ?= 75
 OUT ?= checkpoints/run-$(shell date +%Y%m%d-%H%M%S)
 
-.PHONY: run test check fmt lint docs build setup torture numerics deaths doctor advisories fuzz footprint masks
+.PHONY: run test check fmt lint docs build setup cuda gpu-pack gpu-check torture numerics deaths doctor advisories fuzz footprint masks
 
 run: build              ## the main job on the built-in weld scenes, into a fresh folder
 	$(BO) run --iterations 30 --alpha 0.1 --n-w 3 --out $(OUT)
@@ -24,6 +26,17 @@ docs: setup
 
 build: setup
 	cargo build --release --bin bo
+
+cuda: setup             ## target/cuda/release/bo, for NVIDIA GPUs; builds without CUDA here, starts without it anywhere
+	cargo fetch --quiet
+	cuda/toolkit target/cudatk
+	. target/cudatk/env && CUDA_COMPUTE_CAP=$(CAP) CARGO_TARGET_DIR=target/cuda cargo build --release --features cuda --bin bo
+
+gpu-pack: setup         ## what gpu-check runs, for a machine with a GPU that builds nothing: target/gpu-check/programs.tar.xz
+	cuda/pack target/gpu-check 80
+
+gpu-check:              ## on that machine: tests, memory, agreement, speed against PyTorch, one table; under 10 minutes
+	python3 experiments/gpu/check.py --device cuda:0
 
 setup:
 	@./setup

@@ -192,3 +192,40 @@ fn training_leaves_weights_that_a_run_takes_and_is_never_overwritten() {
         .code(3)
         .says(&["state.safetensors"]);
 }
+
+#[test]
+fn a_lost_device_is_explained_and_a_new_process_goes_on_with_the_same_numbers() {
+    let case = Case::new();
+    let run = "run --scenes 2 --n-w all --n-initial 1 --iterations 1 --seed 3";
+    let lost = |words: &str| {
+        let mut command = case.command(words);
+        command.env("BO_FAULT", "lost attempt 2").output().unwrap()
+    };
+    let done = lost(&format!("{run} --out a"));
+    let said = String::from_utf8(done.stderr).unwrap();
+    assert_eq!(done.status.code(), Some(0), "{said}");
+    let evidence = case.read("a/postmortem-001.json");
+    let verdict = "a GPU fault: CUDA_ERROR_ECC_UNCORRECTABLE, its memory has an error that ECC cannot correct";
+    assert!(evidence.contains(verdict), "{evidence}");
+    assert!(
+        said.contains(verdict) && !case.path("a/postmortem-002.json").exists(),
+        "{said}"
+    );
+    // with nobody watching it ends, resumable
+    let done = lost(&format!("{run} --no-supervise --out b"));
+    let said = String::from_utf8(done.stderr).unwrap();
+    assert_eq!(done.status.code(), Some(7), "{said}");
+    assert!(said.contains("bo resume b"), "{said}");
+    case.bo("resume b").ok();
+    case.bo(&format!("{run} --quiet --out whole")).ok();
+    let whole = recorded(&case, "whole");
+    assert!(whole.len() > 2 && recorded(&case, "a") == whole && recorded(&case, "b") == whole);
+}
+
+/// Recorded values, in the order of ids.
+fn recorded(case: &Case, run: &str) -> Vec<serde_json::Value> {
+    let text = case.read(&format!("{run}/evaluations.jsonl"));
+    let value =
+        |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["value"].clone();
+    text.lines().map(value).collect()
+}

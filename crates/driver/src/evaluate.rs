@@ -259,7 +259,7 @@ impl Judge<'_> {
                 .unwrap_or_else(|| number.to_string());
             let score = match opened.objective.evaluate(&request) {
                 Outcome::Value(value) | Outcome::Reduced { value, .. } => Ok(value),
-                Outcome::Failed { reason, .. } => Err(reason),
+                Outcome::Failed { reason, .. } | Outcome::Lost { reason } => Err(reason),
                 Outcome::Stopped => {
                     opened.objective.stop();
                     return Err(Failure::Said {

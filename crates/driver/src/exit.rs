@@ -120,6 +120,19 @@ pub enum Failure {
         /// The run.
         out: PathBuf,
     },
+    /// The device is gone, and with it what this process held there: exit 7, resumable; a parent that watches starts the
+    /// next process.
+    #[error("device {device} was lost: {meaning}\n  {said}\n  everything finished is saved; to go on: bo resume {}", out.display())]
+    DeviceLost {
+        /// `cpu` or `cuda:N`.
+        device: String,
+        /// What its status means.
+        meaning: &'static str,
+        /// In its driver's words.
+        said: String,
+        /// The run.
+        out: PathBuf,
+    },
     /// The worker ended with this code and has said why.
     #[error("the worker ended with code {code}")]
     Said {
@@ -136,6 +149,9 @@ pub enum Failure {
     },
 }
 
+/// Exit code of a process that a new one should follow.
+pub const DIED: u8 = 7;
+
 impl Failure {
     /// The documented exit code.
     pub fn code(&self) -> u8 {
@@ -145,7 +161,7 @@ impl Failure {
             Self::Held { .. } | Self::Trained { .. } => 4,
             Self::KeepsFailing { .. } => 5,
             Self::Device { .. } => 6,
-            Self::KeepsDying { .. } => 7,
+            Self::KeepsDying { .. } | Self::DeviceLost { .. } => DIED,
             Self::Said { code } => *code,
             Self::Stopped { signal, .. } => 128_u8.wrapping_add(*signal as u8),
             Self::Unexpected { .. } => 1,

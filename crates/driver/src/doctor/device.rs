@@ -4,24 +4,55 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
+use bo_memory::device::{self, DeviceError};
+
 use super::{Answer, Patient};
+use crate::quantity::bytes;
 
 pub fn check(_: &Patient) -> Answer {
-    let built = cfg!(feature = "cuda");
-    let Ok(version) = fs::read_to_string("/proc/driver/nvidia/version") else {
-        return Answer::good("no GPU: runs use the CPU");
-    };
-    let driver = version.lines().next().unwrap_or_default().trim();
+    let version = fs::read_to_string("/proc/driver/nvidia/version").ok();
+    let version = version.as_deref().and_then(|text| text.lines().next());
+    match device::count() {
+        Err(DeviceError::NotBuilt) => match version {
+            None => Answer::good(NONE),
+            Some(driver) => Answer::note(
+                with_holders(driver, &holders()),
+                "this bo was built without CUDA and uses the CPU (make cuda builds it in)",
+            ),
+        },
+        Err(reason) if reason.is_absence() => Answer::good(NONE),
+        Err(reason) => Answer::note(reason.to_string(), "runs use the CPU until that is mended"),
+        Ok(0) => Answer::good(NONE),
+        Ok(count) => cards(count, version.unwrap_or("a driver that tells no version")),
+    }
+}
+
+const NONE: &str = "no GPU: runs use the CPU";
+
+/// Each card by itself.
+fn cards(count: usize, driver: &str) -> Answer {
+    let (mut found, mut unusable) = (vec![driver.trim().to_owned()], false);
+    for number in 0..count {
+        found.push(match device::probe(number) {
+            Ok(card) => format!(
+                "cuda:{number} is {} ({}), {} of {} free",
+                card.name,
+                card.capability,
+                bytes(card.free),
+                bytes(card.total)
+            ),
+            Err(reason) => {
+                unusable = true;
+                format!("cuda:{number} cannot be used: {reason}")
+            }
+        });
+    }
     let holders = holders();
-    let held = match holders.as_slice() {
-        [] => "nobody else holds it".to_owned(),
-        some => format!("held by {}", some.join(", ")),
-    };
-    let found = format!("{driver}; {held}");
-    if !built {
+    let found = with_holders(&found.join("; "), &holders);
+    if unusable {
         return Answer::note(
             found,
-            "this bo was built without CUDA and uses the CPU (--features cuda builds it in)",
+            "give runs --device with one that can be used, or cpu",
         );
     }
     match holders.is_empty() {
@@ -30,6 +61,13 @@ pub fn check(_: &Patient) -> Answer {
             found,
             "they take memory that a run counts on: end them, or give less with --gpu-memory-fraction",
         ),
+    }
+}
+
+fn with_holders(found: &str, holders: &[String]) -> String {
+    match holders {
+        [] => format!("{}; nobody else holds it", found.trim()),
+        some => format!("{}; held by {}", found.trim(), some.join(", ")),
     }
 }
 

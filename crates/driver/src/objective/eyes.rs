@@ -8,8 +8,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bo_memory::Counting;
 use bo_memory::budget::{self, Budget, Source};
+use bo_memory::device::DevicePool;
 use bo_vision::corruption::Corruption;
-use bo_vision::edge::{Attempt, EdgeError, EdgeModel, EdgeNetwork, Ladder, Safe, Size, Tiles};
+use bo_vision::edge::{
+    Attempt, EdgeError, EdgeModel, EdgeNetwork, Ladder, Precision, Safe, Size, Tiles, device_lost,
+    out_of_memory,
+};
 use bo_vision::kept::{KeptBounds, KeptKey, KeptStore};
 use bo_vision::line::Detectors;
 use bo_vision::pipeline::{self, Seen};
@@ -18,13 +22,13 @@ use candle_core::Device;
 use image::RgbImage;
 
 use super::Surroundings;
-use super::device::Chosen;
+use super::device::{Chosen, Reserve};
 use super::safe_batches::SafeBatches;
 use crate::exit::Failure;
 use crate::record::cpu;
 use crate::run::StopFlag;
 use crate::settings::{Origin, Settings};
-use crate::supervise::scarce;
+use crate::supervise::device_failure;
 
 /// Most memory for what is kept; less where the budget is small. The rest is in files.
 const KEPT: u64 = 128 << 20;
@@ -65,7 +69,20 @@ pub enum SightError {
 impl SightError {
     /// Memory ran out below the last step of the ladder.
     pub fn is_out_of_memory(&self) -> bool {
-        matches!(self, Self::Edge(error) if error.is_out_of_memory())
+        match self {
+            Self::Edge(error) => error.is_out_of_memory(),
+            Self::Corruption(error) => out_of_memory(error),
+            _ => false,
+        }
+    }
+
+    /// The device is of no more use to this process.
+    pub fn is_device_lost(&self) -> bool {
+        match self {
+            Self::Edge(error) => error.is_device_lost(),
+            Self::Corruption(error) => device_lost(error),
+            _ => false,
+        }
     }
 }
 
@@ -100,7 +117,7 @@ impl Eyes {
                 Failure::input(cache, error, remedy)
             })?
         };
-        let budget = device.allowed.unwrap_or(host.bytes);
+        let budget = device.card.as_ref().map_or(host.bytes, Reserve::budget);
         let safe = SafeBatches::new(cache, network.fingerprint(), &place(&device), budget);
         let remembered = safe.read();
         let steps = Arc::default();
@@ -109,7 +126,7 @@ impl Eyes {
             false => Some(super::eyes::network(settings, &Device::Cpu)?),
         };
         let mut ladder = within(network, &device, host, (surroundings, &steps))
-            .with_failures(Box::new(scarce))
+            .with_failures(Box::new(device_failure))
             .remembering(remembered.clone());
         if let Some(spare) = spare {
             ladder = ladder.with_spare(spare);
@@ -233,6 +250,11 @@ impl Eyes {
         &self.device.name
     }
 
+    /// The GPU's memory, if that is where the network is and its bytes can be counted.
+    pub fn pool(&self) -> Option<DevicePool> {
+        self.device.card.as_ref()?.pool.clone()
+    }
+
     /// Bytes of memory held.
     pub fn bytes(&self) -> u64 {
         self.store.bytes() as u64
@@ -255,9 +277,9 @@ fn within(
     (surroundings, steps): (&Surroundings, &Arc<Mutex<Vec<String>>>),
 ) -> Ladder {
     let (log, steps) = (Arc::clone(&surroundings.log), Arc::clone(steps));
-    let on_device = device.allowed;
-    let allowed = move |attempt: Attempt| match on_device {
-        Some(bytes) if attempt.on_device => bytes,
+    let card = device.card.clone();
+    let allowed = move |attempt: Attempt| match &card {
+        Some(card) if attempt.on_device => card.room(),
         _ => {
             let (width, height) = attempt.image;
             let pixels = u64::from(width) * u64::from(height) * attempt.batch as u64;
@@ -312,7 +334,8 @@ fn sensible(
 fn place(device: &Chosen) -> String {
     match device.kind() {
         "cpu" => on_cpu(),
-        kind => kind.to_owned(),
+        kind if device.precision == Precision::Float32 => kind.to_owned(),
+        kind => format!("{kind} {}", device.precision),
     }
 }
 
@@ -338,7 +361,15 @@ pub fn network(settings: &Settings, device: &Device) -> Result<Box<dyn EdgeNetwo
         None => "edge-model",
     };
     model
-        .load_adapted(study.weights.as_deref(), study.adapter.as_deref(), device)
+        .load_in(
+            match device.is_cpu() {
+                true => Precision::Float32, // also where it stands in for a GPU
+                false => study.precision,
+            },
+            study.weights.as_deref(),
+            study.adapter.as_deref(),
+            device,
+        )
         .map_err(|error| match error {
             EdgeError::Adapter(_) => Failure::Setting {
                 key: "adapter".into(),

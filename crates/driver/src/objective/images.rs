@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use bo_bayes::environment::{Environments, Finite};
 use bo_bayes::optimizer::{Direction, Problem};
 use bo_bayes::space::{Parameter, Space};
+use bo_memory::device::DevicePool;
 use bo_vision::corruption::Corruption;
 use bo_vision::folder::{OpenError, Skipped};
 use bo_vision::pipeline::{self, Examination, LineParameters, PARAMETERS, Scratch};
@@ -60,8 +61,8 @@ impl LineImages {
         settings: &Settings,
         surroundings: Surroundings,
     ) -> Result<(Self, Vec<String>), Failure> {
-        let chosen = device::choose(settings.means())?;
-        let mut notices: Vec<String> = chosen.notice.iter().cloned().collect();
+        let chosen = device::choose(settings)?;
+        let mut notices = chosen.notices.clone();
         let network = network(settings, &chosen.device)?;
         let looked: Vec<Result<Image, SourceError>> = (0..source.len())
             .into_par_iter()
@@ -299,6 +300,9 @@ impl Objective for LineImages {
                 let found = self.examine(number, &request.query.x, &mut Scratch::default());
                 match found {
                     Ok(found) => Outcome::Value(found.score.lp),
+                    Err(error) if error.is_device_lost() => Outcome::Lost {
+                        reason: error.to_string(),
+                    },
                     Err(error) if error.is_out_of_memory() => Outcome::Failed {
                         status: Status::Oom,
                         reason: error.to_string(),
@@ -338,6 +342,10 @@ impl Objective for LineImages {
 
     fn holds(&self) -> Vec<(String, u64)> {
         vec![("kept edge output".to_owned(), self.eyes.bytes())]
+    }
+
+    fn pool(&self) -> Option<DevicePool> {
+        self.eyes.pool()
     }
 
     fn deep_clean(&mut self) {

@@ -21,6 +21,7 @@ use std::sync::Arc;
 
 use bo_bayes::optimizer::Problem;
 use bo_bayes::risk::RiskMeasure;
+use bo_memory::device::DevicePool;
 use bo_vision::folder::FolderSource;
 use bo_vision::scene::SceneSource;
 use serde::{Deserialize, Serialize};
@@ -87,6 +88,11 @@ pub enum Outcome {
         /// Which kind of failure; never [`Status::Ok`].
         status: Status,
         /// Why, in words a user understands.
+        reason: String,
+    },
+    /// The device is gone: not recorded, started again by a new process.
+    Lost {
+        /// What its driver said.
         reason: String,
     },
     /// A stop was asked for while this was running: not recorded, started again on resume.
@@ -179,7 +185,7 @@ pub fn preparing(settings: &Settings) -> Option<String> {
 pub fn open(settings: &Settings, surroundings: Surroundings) -> Result<Opened, Failure> {
     match &settings.study().objective {
         ObjectiveSettings::Problem(name) => {
-            device::choose(settings.means())?;
+            device::choose(settings)?;
             problem::open(name)
         }
         ObjectiveSettings::Command {
@@ -188,7 +194,7 @@ pub fn open(settings: &Settings, surroundings: Surroundings) -> Result<Opened, F
             space,
             kept,
         } => {
-            device::choose(settings.means())?;
+            device::choose(settings)?;
             let (file, gone) = read_space_or(space, kept)?;
             let mut opened = command::open(words, *mode, file, settings.means(), surroundings)?;
             let gone = gone.iter().map(|path| {
@@ -248,8 +254,8 @@ pub fn open_eyes(
     settings: &Settings,
     surroundings: &Surroundings,
 ) -> Result<(Eyes, Vec<String>), Failure> {
-    let chosen = device::choose(settings.means())?;
-    let notices = chosen.notice.iter().cloned().collect();
+    let chosen = device::choose(settings)?;
+    let notices = chosen.notices.clone();
     let network = eyes::network(settings, &chosen.device)?;
     Ok((
         Eyes::open(network, chosen, settings, surroundings, None)?,
@@ -301,6 +307,11 @@ pub trait Objective {
     /// Bytes the objective holds between evaluations by name (kept edge output), for the ledger.
     fn holds(&self) -> Vec<(String, u64)> {
         Vec::new()
+    }
+
+    /// The memory of the GPU that it works on, for the ledger.
+    fn pool(&self) -> Option<DevicePool> {
+        None
     }
 
     /// Drops what can be computed again (every fifth iteration). Results do not change.

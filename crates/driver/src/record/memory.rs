@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use bo_memory::device::DeviceBytes;
 use bo_memory::{Bytes, Growth, ScopeReport};
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +39,9 @@ pub struct MemoryLine {
     /// Memory that grew from iteration to iteration, seen at this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub growth: Option<Growth>,
+    /// Bytes of the GPU at the end, its peaks since the last deep clean-up or phase; absent without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<DeviceBytes>,
     /// Resident bytes at the end; 0 where the system does not tell.
     pub resident: u64,
     /// Resident bytes that a deep clean-up after this iteration gave back; absent without one.
@@ -114,6 +118,7 @@ impl MemoryLine {
                 .collect(),
             steps: Vec::new(),
             growth: None,
+            device: None,
             resident,
             freed: None,
             seconds,

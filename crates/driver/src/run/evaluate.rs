@@ -12,6 +12,7 @@ use std::time::Instant;
 
 use bo_bayes::optimizer::Query;
 use bo_memory::Scope;
+use bo_memory::device::DeviceFault;
 
 use super::mirror;
 use super::session::{Halt, Session};
@@ -284,6 +285,15 @@ impl Session<'_> {
         outcome: Outcome,
         seconds: f64,
     ) -> Result<(), Halt> {
+        if let Outcome::Lost { reason } = outcome {
+            let fault = DeviceFault::of(&reason);
+            return Err(Halt::from(Failure::DeviceLost {
+                device: self.manifest.device.clone(),
+                meaning: fault.map_or("it failed", DeviceFault::meaning),
+                said: reason,
+                out: self.directory.path().to_owned(),
+            }));
+        }
         let Some((value, status, reason)) = mirror::outcome(&outcome) else {
             let signal = self.stop.asked().unwrap_or(15);
             return Err(Halt::Stop(Stop::Signal { signal }));

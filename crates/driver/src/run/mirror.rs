@@ -39,7 +39,7 @@ pub fn observation(line: &EvaluationLine) -> Observation {
     }
 }
 
-/// Value, status and reason as recorded. A value that is no number is a failure, whoever sent it.
+/// Value, status and reason as recorded; none for what is not. A value that is no number is a failure, whoever sent it.
 pub fn outcome(outcome: &Outcome) -> Option<(Option<f64>, &'static str, Option<String>)> {
     match outcome {
         Outcome::Value(value) | Outcome::Reduced { value, .. } if value.is_finite() => {
@@ -49,7 +49,7 @@ pub fn outcome(outcome: &Outcome) -> Option<(Option<f64>, &'static str, Option<S
             Some((None, "invalid", Some(format!("the objective gave {value}"))))
         }
         Outcome::Failed { status, reason } => Some((None, name(*status), Some(reason.clone()))),
-        Outcome::Stopped => None,
+        Outcome::Stopped | Outcome::Lost { .. } => None,
     }
 }
 

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use bo_bayes::optimizer::Optimizer;
-use bo_memory::{Ledger, Slope};
+use bo_memory::device::DevicePool;
+use bo_memory::{Counting, Ledger, Slope};
 
 use super::stop::{Stop, StopFlag};
 use super::{Schedule, Setup, mirror};
@@ -42,6 +43,8 @@ pub struct Session<'r> {
     pub(super) directory: RunDirectory,
     pub(super) reporter: &'r mut dyn Reporter,
     pub(super) ledger: Ledger,
+    /// The GPU's memory, where the objective works on one.
+    pub(super) pool: Option<DevicePool>,
     pub(super) slope: Slope,
     pub(super) breaker: Breaker,
     /// `run.json`; `changed` until it is written.
@@ -92,6 +95,7 @@ impl<'r> Session<'r> {
         history: Option<History>,
         reporter: &'r mut dyn Reporter,
     ) -> Self {
+        let pool = setup.objective.pool();
         let mut session = Self {
             optimizer: setup.optimizer,
             objective: setup.objective,
@@ -100,7 +104,8 @@ impl<'r> Session<'r> {
             stop: setup.stop,
             directory,
             reporter,
-            ledger: Ledger::new(),
+            ledger: ledger(pool.as_ref()),
+            pool,
             slope: Slope::default(),
             breaker: Breaker::default(),
             manifest: setup.manifest,
@@ -232,4 +237,16 @@ impl<'r> Session<'r> {
             seconds: self.total,
         }
     }
+}
+
+/// Books over the host and, where there is one, a GPU, whose unused bytes a deep clean-up gives back.
+fn ledger(pool: Option<&DevicePool>) -> Ledger {
+    let Some(pool) = pool else {
+        return Ledger::new();
+    };
+    let ledger = Ledger::with_meters(Box::new(Counting), Box::new(pool.clone()));
+    let pool = pool.clone();
+    // a card that does not answer is told of by whoever computes there
+    ledger.on_clean("pool of the GPU", move || pool.trim().unwrap_or(0));
+    ledger
 }

@@ -163,6 +163,7 @@ impl Session<'_> {
         self.seconds.other += begun.elapsed().as_secs_f64();
         let resident = host::resident().map_or(0, |resident| resident.now);
         let mut line = MemoryLine::new(iteration, &report, resident, self.seconds);
+        line.device = self.pool.as_ref().and_then(|pool| pool.bytes().ok());
         line.freed = freed;
         line.steps = std::mem::take(&mut self.memory_steps);
         line.growth = self.slope.push(&report);

@@ -1,5 +1,6 @@
 //! From what was written to what can run: every rule on settings stands here, once.
 
+use bo_vision::edge::Precision;
 use bo_vision::line::{Detectors, UnknownDetectors};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -159,6 +160,12 @@ impl Settings {
                 None => Detectors::default(),
             },
             adapter: raw.adapter.clone(),
+            precision: match &raw.precision {
+                Some(name) => name.parse().map_err(|reason: String| {
+                    refuse("precision", reason, "type --precision float32")
+                })?,
+                None => Precision::default(),
+            },
         };
         let means = Means {
             threads: raw.threads,
@@ -304,6 +311,7 @@ fn objective(
         ("weights", raw.weights.is_some()),
         ("voters", raw.voters.is_some()),
         ("adapter", raw.adapter.is_some()),
+        ("precision", raw.precision.is_some()),
         ("environment", raw.environment.is_some()),
     ] {
         if written && !matches!(kind, "scenes" | "images") {
@@ -429,6 +437,9 @@ impl From<Settings> for RawSettings {
             // a run from before there was a choice says nothing, which is the default
             voters: (study.voters != Detectors::default()).then(|| study.voters.to_string()),
             adapter: study.adapter,
+            // likewise
+            precision: (study.precision != Precision::default())
+                .then(|| study.precision.to_string()),
             command_folder: means.command_folder,
             timeout: means.timeout,
             threads: means.threads,

@@ -21,6 +21,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use bo_bayes::environment::Environments;
+use bo_vision::edge::Precision;
 use bo_vision::line::Detectors;
 use serde::{Deserialize, Serialize};
 
@@ -335,6 +336,8 @@ pub struct Study {
     pub voters: Detectors,
     /// Low-rank changes of the edge network.
     pub adapter: Option<PathBuf>,
+    /// Numbers in which the edge network computes.
+    pub precision: Precision,
 }
 
 /// How the work is done; may change on resume and never changes a recorded number.

@@ -259,6 +259,16 @@ pub struct RawSettings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub adapter: Option<PathBuf>,
 
+    /// Numbers in which the edge network computes: float32, or on a GPU tf32, float16 or bfloat16; changes scores a little
+    /// [default: float32]
+    #[arg(
+        long,
+        value_name = "NAME",
+        help_heading = "Objective (none of these: the built-in weld scenes)"
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub precision: Option<String>,
+
     /// Worker threads; changes the speed, never a result [default: all cores]
     #[arg(long, value_name = "N", help_heading = "Machine")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -397,6 +407,7 @@ impl RawSettings {
             weights: self.weights.or(file.weights),
             voters: self.voters.or(file.voters),
             adapter: self.adapter.or(file.adapter),
+            precision: self.precision.or(file.precision),
             threads: self.threads.or(file.threads),
             jobs: self.jobs.or(file.jobs),
             device: self.device.or(file.device),

@@ -1,6 +1,9 @@
 //! From what is known of a death to a verdict in one sentence.
 
+use bo_memory::device::DeviceFault;
+
 use crate::event::Phase;
+use crate::exit::DIED;
 use crate::record::Heartbeat;
 
 /// What is known.
@@ -191,10 +194,19 @@ fn gpu_fault(signs: &Signs) -> Option<String> {
         .iter()
         .flatten()
         .find(|line| line.contains("Xid"));
-    let died = signs.signal.is_some_and(|signal| signal != SIGKILL) || signs.code == Some(PANIC);
-    let cuda = signs.words.iter().find(|line| line.contains("CUDA_ERROR"));
-    let line = xid.or(cuda.filter(|_| died))?;
-    Some(format!("a GPU fault: {}", line.trim()))
+    if let Some(line) = xid {
+        return Some(format!("a GPU fault: {}", line.trim()));
+    }
+    let ended = [PANIC, i32::from(DIED)].map(Some).contains(&signs.code);
+    let died = signs.signal.is_some_and(|signal| signal != SIGKILL) || ended;
+    let mut faults = signs.words.iter().filter_map(|line| DeviceFault::of(line));
+    let lost = faults.find(|fault| matches!(fault, DeviceFault::Lost(_)));
+    match lost.filter(|_| died)? {
+        fault @ DeviceFault::Lost(status) => {
+            Some(format!("a GPU fault: {status}, {}", fault.meaning()))
+        }
+        DeviceFault::OutOfMemory => None,
+    }
 }
 
 /// The limit, if the worker came near it.

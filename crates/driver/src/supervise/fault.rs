@@ -4,23 +4,33 @@
 //! post-mortem; `"segv fit 2 3"` while it holds fewer than three.
 //!
 //! `BO_FAULT="oom batch 6"` has the edge network run out of memory with more than 6 images at once, `"oom window 40000"`
-//! with more than so many pixels.
+//! with more than so many pixels. `"lost attempt 3"` loses the device at the third attempt of the network and at every
+//! later one of the process, as a device is lost; while the run holds no post-mortem, `"lost attempt 3 2"` fewer than two.
 //!
 //! `unsafe` for the one write to an address that belongs to nobody, which is the fault.
 
 use std::hint::black_box;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use bo_vision::edge::Attempt;
+use bo_vision::edge::{Attempt, EdgeError};
 
 use crate::event::Phase;
 
 /// Most bytes that `fill` takes before it gives up waiting for the kernel.
 const FILL: usize = 1 << 30;
 
+/// Where the run is, once its loop has made a step.
+static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+
+/// Attempts of the network so far.
+static ATTEMPTS: AtomicU64 = AtomicU64::new(0);
+
 /// Strikes if `BO_FAULT` names this moment of the run in `folder`.
 pub fn reach(phase: Phase, iteration: u64, folder: &Path) {
+    FOLDER.get_or_init(|| folder.to_owned());
     let Ok(order) = std::env::var("BO_FAULT") else {
         return;
     };
@@ -34,25 +44,43 @@ pub fn reach(phase: Phase, iteration: u64, folder: &Path) {
         Phase::Evaluate => "evaluate",
         Phase::Record => "checkpoint",
     };
-    let times: u32 = times
-        .first()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(1);
-    let again = !folder.join(format!("postmortem-{times:03}.json")).exists();
-    if at == here && number.parse() == Ok(iteration) && again {
+    if at == here && number.parse() == Ok(iteration) && is_due(folder, times) {
         strike(kind);
     }
 }
 
-/// Whether `BO_FAULT` has this attempt run out of memory.
-pub fn scarce(attempt: Attempt) -> bool {
-    let order = std::env::var("BO_FAULT").unwrap_or_default();
+/// Whether the run holds fewer post-mortems than the number at the end of an order says; 1 where it is left out.
+fn is_due(folder: &Path, times: &[&str]) -> bool {
+    let times: u32 = times
+        .first()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(1);
+    !folder.join(format!("postmortem-{times:03}.json")).exists()
+}
+
+/// How `BO_FAULT` has this attempt fail.
+pub fn device_failure(attempt: Attempt) -> Option<EdgeError> {
+    let order = std::env::var("BO_FAULT").ok()?;
     let (of, most) = match order.split(' ').collect::<Vec<_>>()[..] {
         ["oom", "batch", most] => (attempt.batch, most),
         ["oom", "window", most] => (attempt.window.0 * attempt.window.1, most),
-        _ => return false,
+        ["lost", "attempt", number, ref times @ ..] => {
+            let late = ATTEMPTS.fetch_add(1, Relaxed) + 1 >= number.parse().ok()?;
+            return (late && is_due(FOLDER.get()?, times)).then(uncorrectable);
+        }
+        _ => return None,
     };
-    most.parse().is_ok_and(|most: usize| of > most)
+    let most: usize = most.parse().ok()?;
+    (of > most).then(|| EdgeError::OutOfMemory {
+        reason: "injected".into(),
+    })
+}
+
+/// In the words in which a memory error of a card arrives.
+fn uncorrectable() -> EdgeError {
+    let words =
+        "DriverError(CUDA_ERROR_ECC_UNCORRECTABLE, \"uncorrectable ECC error encountered\")";
+    EdgeError::Tensor(candle_core::Error::Msg(words.into()))
 }
 
 fn strike(kind: &str) {

@@ -19,7 +19,7 @@ use std::fs::{File, OpenOptions};
 use std::io::IsTerminal as _;
 use std::path::Path;
 
-use bo_vision::edge::Attempt;
+use bo_vision::edge::{Attempt, EdgeError};
 use rustix::process::{Signal, set_parent_process_death_signal};
 
 use crate::event::Phase;
@@ -64,14 +64,14 @@ pub fn terminal() -> Option<File> {
     file.is_terminal().then_some(file)
 }
 
-/// Whether an attempt of the edge network is to fail as if memory had run out: tests ask for that.
-pub fn scarce(attempt: Attempt) -> bool {
+/// How an attempt of the edge network is to fail, as if the device had: tests ask for that.
+pub fn device_failure(attempt: Attempt) -> Option<EdgeError> {
     #[cfg(debug_assertions)]
-    return fault::scarce(attempt);
+    return fault::device_failure(attempt);
     #[cfg(not(debug_assertions))]
     {
         let _ = attempt;
-        false
+        None
     }
 }
 

@@ -266,7 +266,7 @@ impl Adapter {
     ///
     /// # Errors
     /// It does not.
-    fn check(&self, model: EdgeModel, fingerprint: &str) -> Result<(), AdapterError> {
+    pub(super) fn check(&self, model: EdgeModel, fingerprint: &str) -> Result<(), AdapterError> {
         let path = || self.source.clone();
         let head = &self.head;
         if head.model != model {
@@ -292,7 +292,12 @@ impl Adapter {
     ///
     /// # Errors
     /// Factors of other shapes than the weight needs.
-    fn change(&self, name: &str, role: Role, weight: Tensor) -> Result<Tensor, EdgeError> {
+    pub(super) fn change(
+        &self,
+        name: &str,
+        role: Role,
+        weight: Tensor,
+    ) -> Result<Tensor, EdgeError> {
         let Some(pair) = self.pairs.get(name) else {
             return Ok(weight);
         };
@@ -316,7 +321,7 @@ impl Adapter {
     }
 
     /// Hash of the adapter and the weights it is merged into, hexadecimal.
-    fn fingerprint(&self) -> String {
+    pub(super) fn fingerprint(&self) -> String {
         let mut hasher = blake3::Hasher::new();
         let head = &self.head;
         let words = format!(

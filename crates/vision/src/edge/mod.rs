@@ -20,6 +20,7 @@ mod pickle;
 pub mod pidinet;
 pub(crate) mod pixels;
 pub mod pool;
+mod precision;
 pub mod resize;
 mod stage;
 mod tile;
@@ -34,9 +35,12 @@ pub use compact::Compact;
 pub use dexined::DexiNed;
 pub use footprint::{Footprint, Purpose, Work};
 pub use ladder::{Attempt, Inject, Ladder, Safe, Size, Step};
-pub use network::{EdgeError, EdgeMap, EdgeModel, EdgeNetwork, LogitScale};
+pub use network::{
+    EdgeError, EdgeMap, EdgeModel, EdgeNetwork, LogitScale, device_lost, out_of_memory,
+};
 pub use pickle::PickleError;
 pub use pidinet::{PiDiNet, PiDiNetSize};
+pub use precision::{Lowered, Precision, round_products};
 pub use stage::{Passage, Staged};
 pub use tile::{Tiles, Windowed, logits_within};
 pub use view::View;

@@ -6,6 +6,7 @@
 use std::path::Path;
 use std::str::FromStr;
 
+use bo_memory::device::DeviceFault;
 use candle_core::Device;
 use image::RgbImage;
 
@@ -169,14 +170,28 @@ impl EdgeError {
     pub fn is_out_of_memory(&self) -> bool {
         match self {
             Self::OutOfMemory { .. } | Self::Budget { .. } => true,
-            // candle hands on what the driver says
-            Self::Tensor(error) => {
-                let said = error.to_string().to_lowercase();
-                said.contains("out of memory") || said.contains("out_of_memory")
-            }
+            Self::Tensor(error) => out_of_memory(error),
             _ => false,
         }
     }
+
+    /// What the network's device holds is gone: only a new process helps.
+    pub fn is_device_lost(&self) -> bool {
+        matches!(self, Self::Tensor(error) if device_lost(error))
+    }
+}
+
+/// The device has no memory left for what was asked of it.
+pub fn out_of_memory(error: &candle_core::Error) -> bool {
+    DeviceFault::of(&error.to_string()) == Some(DeviceFault::OutOfMemory)
+}
+
+/// The device failed in a way that this process does not survive.
+pub fn device_lost(error: &candle_core::Error) -> bool {
+    matches!(
+        DeviceFault::of(&error.to_string()),
+        Some(DeviceFault::Lost(_))
+    )
 }
 
 /// The networks `--edge-model` knows.

@@ -3,7 +3,7 @@
 //! Central function [`halving_maximum`], a candle custom operation: candle's own has neither a border
 //! nor, where neighbourhoods overlap, a gradient.
 
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
 use super::convolution::{cpu_slice, slice};
@@ -12,9 +12,9 @@ use super::convolution::{cpu_slice, slice};
 /// N x C x ceil(H / 2) x ceil(W / 2). The gradient goes to the first largest pixel, row by row.
 ///
 /// # Errors
-/// Not four-dimensional, or an element type other than `f32` on the CPU.
+/// Not four-dimensional.
 pub fn halving_maximum(x: &Tensor) -> Result<Tensor> {
-    if !x.device().is_cpu() {
+    if !x.device().is_cpu() || x.dtype() != DType::F32 {
         // a border that repeats pixels of the same neighbourhood changes no maximum
         let wide = x.pad_with_same(2, 1, 1)?.pad_with_same(3, 1, 1)?;
         return wide.max_pool2d_with_stride(3, 2);

@@ -4,7 +4,7 @@
 //! interpolates between the four neighbours; coordinates beyond the border take the border's value.
 //! Rows and columns are interpolated one after the other, each in a fixed order.
 
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
 use super::convolution::{cpu_slice, slice};
@@ -13,7 +13,7 @@ use super::view::View;
 /// `x` (N x C x H x W) resampled to N x C x `height` x `width`.
 ///
 /// # Errors
-/// Not four-dimensional, an empty side, or an element type other than `f32` on the CPU.
+/// Not four-dimensional, or an empty side.
 pub fn bilinear(x: &Tensor, height: usize, width: usize) -> Result<Tensor> {
     let (_, _, h, w) = x.dims4()?;
     let (from, to) = (View::whole(h, w), View::whole(height, width));
@@ -40,13 +40,13 @@ pub fn bilinear_within(
     }
     let rows = mixes((from.height, to.height), (from.top, h), (to.top, height));
     let columns = mixes((from.width, to.width), (from.left, w), (to.left, width));
-    if !x.device().is_cpu() {
+    if !x.device().is_cpu() || x.dtype() != DType::F32 {
         return mixed(&mixed(x, &rows, 2)?, &columns, 3);
     }
     x.contiguous()?.apply_op1(Bilinear { rows, columns })
 }
 
-/// The mixture along one axis by candle's own operations, for devices other than the CPU.
+/// The mixture along one axis by candle's own operations, for devices other than the CPU and numbers other than `f32`.
 fn mixed(x: &Tensor, mixes: &[Mix], axis: usize) -> Result<Tensor> {
     let index = |pick: fn(&Mix) -> usize| {
         let indices: Vec<u32> = mixes.iter().map(|m| pick(m) as u32).collect();
@@ -57,7 +57,7 @@ fn mixed(x: &Tensor, mixes: &[Mix], axis: usize) -> Result<Tensor> {
     let mut shape = [1; 4];
     shape[axis] = mixes.len();
     let share: Vec<f32> = mixes.iter().map(|m| m.share).collect();
-    let share = Tensor::from_vec(share, &shape, x.device())?;
+    let share = Tensor::from_vec(share, &shape, x.device())?.to_dtype(x.dtype())?;
     (high - &low)?.broadcast_mul(&share)? + low
 }
 

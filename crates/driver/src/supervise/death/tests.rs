@@ -96,7 +96,15 @@ fn each_death_has_its_name_and_its_blame() {
                 words: vec!["CUDA_ERROR_ILLEGAL_ADDRESS".into()],
                 ..dead(None, Some(PANIC))
             },
-            "a GPU fault",
+            "a GPU fault: CUDA_ERROR_ILLEGAL_ADDRESS, a kernel reached outside its memory",
+            true,
+        ),
+        (
+            Signs {
+                words: vec!["  DriverError(CUDA_ERROR_ECC_UNCORRECTABLE, \"...\")".into()],
+                ..dead(None, Some(i32::from(DIED)))
+            },
+            "a GPU fault: CUDA_ERROR_ECC_UNCORRECTABLE, its memory has an error that ECC cannot correct",
             true,
         ),
         (dead(None, Some(PANIC)), "panic", true),

@@ -1,6 +1,6 @@
 //! [`Convolution`] as candle sees it: shapes checked, the work handed on, gradients given back.
 
-use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp3, DType, Layout, Result, Shape, Tensor, bail};
 
 use super::backward::{backward_image, backward_weight, channel_sums};
 use super::extent::Extent;
@@ -38,13 +38,12 @@ impl Convolution {
     /// Convolves `x` (N x C x H x W) with `weight` (O x C/groups x KH x KW) and adds `bias` (O),
     /// giving N x O x OH x OW with OH = (H + 2 padding - dilation (KH - 1) - 1) / stride + 1.
     ///
-    /// On a device other than the CPU candle's own convolution runs instead.
+    /// On a device other than the CPU, and in numbers other than `f32`, candle's own convolution runs instead.
     ///
     /// # Errors
-    /// Shapes that do not fit, a kernel larger than the padded image, an element type other than
-    /// `f32`, or groups other than 1 and depthwise.
+    /// Shapes that do not fit, a kernel larger than the padded image, or groups other than 1 and depthwise.
     pub fn apply(self, x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
-        if !x.device().is_cpu() {
+        if !x.device().is_cpu() || x.dtype() != DType::F32 {
             let y = x.conv2d(
                 weight,
                 self.padding,

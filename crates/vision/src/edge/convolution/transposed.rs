@@ -3,7 +3,7 @@
 //! Its forward pass is the ordinary convolution's gradient of the image and the other way round, so it
 //! has no arithmetic of its own.
 
-use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp3, DType, Layout, Result, Shape, Tensor, bail};
 
 use super::backward::{backward_image, backward_weight, channel_sums};
 use super::extent::Extent;
@@ -23,12 +23,12 @@ impl Transposed {
     /// Convolves `x` (N x C x H x W) with `weight` (C x O x KH x KW) transposed and adds `bias` (O),
     /// giving N x O x OH x OW with OH = (H - 1) stride + KH - 2 padding.
     ///
-    /// On a device other than the CPU candle's own runs instead.
+    /// On a device other than the CPU, and in numbers other than `f32`, candle's own runs instead.
     ///
     /// # Errors
-    /// Shapes that do not fit, a padding that leaves nothing, or an element type other than `f32`.
+    /// Shapes that do not fit, or a padding that leaves nothing.
     pub fn apply(self, x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
-        if !x.device().is_cpu() {
+        if !x.device().is_cpu() || x.dtype() != DType::F32 {
             let y = x.conv_transpose2d(weight, self.padding, 0, self.stride, 1)?;
             return y.broadcast_add(&bias.reshape((1, (), 1, 1))?);
         }

@@ -49,8 +49,8 @@ pub struct Attempt {
     pub on_device: bool,
 }
 
-/// Whether an attempt is to fail as if memory had run out.
-pub type Inject = Box<dyn Fn(Attempt) -> bool + Send + Sync>;
+/// The failure of an attempt that is to fail, as if the device had.
+pub type Inject = Box<dyn Fn(Attempt) -> Option<EdgeError> + Send + Sync>;
 
 /// A network that keeps within a budget.
 pub struct Ladder {
@@ -256,10 +256,8 @@ impl Ladder {
             window: tiles.window(size.0, size.1),
             ..attempt
         };
-        if self.inject.as_ref().is_some_and(|fails| fails(attempt)) {
-            return Err(EdgeError::OutOfMemory {
-                reason: "injected".into(),
-            });
+        if let Some(error) = self.inject.as_ref().and_then(|fails| fails(attempt)) {
+            return Err(error);
         }
         logits_within(windowed, images, tiles)
     }

@@ -53,6 +53,16 @@ fn batches(steps: &Mutex<Vec<Step>>) -> Vec<usize> {
     steps.iter().filter_map(to).collect()
 }
 
+/// A failure in words of the device's driver, as candle hands them on.
+fn said(words: &str) -> EdgeError {
+    EdgeError::Tensor(candle_core::Error::Msg(words.into()))
+}
+
+/// Its memory is full.
+fn full() -> EdgeError {
+    said(r#"DriverError(CUDA_ERROR_OUT_OF_MEMORY, "out of memory")"#)
+}
+
 #[test]
 fn batches_fall_by_a_quarter_and_logits_stay() {
     let all = images(40);
@@ -65,7 +75,7 @@ fn batches_fall_by_a_quarter_and_logits_stay() {
     };
     let ladder = ladder
         .remembering([(size(), start)])
-        .with_failures(Box::new(|attempt| attempt.batch > 6));
+        .with_failures(Box::new(|attempt| (attempt.batch > 6).then(full)));
     let maps = ladder.all(&refs).unwrap();
     assert_eq!(batches(&steps), [12, 8, 6]);
     assert_eq!((safe(&ladder).batch, safe(&ladder).failed), (6, Some(8)));
@@ -141,16 +151,31 @@ fn an_image_above_the_budget_is_tiled_with_the_same_logits() {
     let calls = Mutex::new(0);
     let ladder = ladder.with_failures(Box::new(move |_| {
         *calls.lock().unwrap() += 1;
-        *calls.lock().unwrap() <= 2
+        (*calls.lock().unwrap() <= 2).then(full)
     }));
     assert_eq!(map, ladder.logits(&image).unwrap());
     assert_eq!((safe(&ladder).cuts, steps.lock().unwrap().len()), (2, 1));
 }
 
 #[test]
+fn a_lost_device_is_no_want_of_memory_and_no_step_down() {
+    let (ladder, steps) = ladder(u64::MAX);
+    let lost =
+        r#"DriverError(CUDA_ERROR_ECC_UNCORRECTABLE, "uncorrectable ECC error encountered")"#;
+    let ladder = ladder.with_spare(compact());
+    let ladder = ladder.with_failures(Box::new(move |_| Some(said(lost))));
+    let error = ladder.logits(&images(1)[0]).unwrap_err();
+    assert!(
+        error.is_device_lost() && !error.is_out_of_memory(),
+        "{error}"
+    );
+    assert!(steps.lock().unwrap().is_empty() && !ladder.is_on_cpu());
+}
+
+#[test]
 fn below_the_last_step_it_is_out_of_memory_by_type() {
     let (ladder, _) = ladder(40_000_000);
-    let ladder = ladder.with_failures(Box::new(|_| true));
+    let ladder = ladder.with_failures(Box::new(|_| Some(full())));
     let error = ladder.logits(&images(1)[0]).unwrap_err();
     assert!(error.is_out_of_memory(), "{error}");
     let steps = Arc::new(Mutex::new(Vec::new()));
@@ -167,7 +192,7 @@ fn below_the_last_step_it_is_out_of_memory_by_type() {
     .with_spare(compact())
     .with_failures(Box::new(move |_| {
         *calls.lock().unwrap() += 1;
-        *calls.lock().unwrap() <= 17
+        (*calls.lock().unwrap() <= 17).then(full)
     }));
     let image = &images(1)[0];
     assert_eq!(
