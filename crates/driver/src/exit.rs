@@ -1,12 +1,13 @@
 //! How `bo` ends: every failure we expect, its documented exit code and its message.
 //!
 //! Central type: [`Failure`]. A message says what was wrong, where, and what to type next; it reads
-//! after "bo: ". Failures nobody expected (a bug, a full disk) end with code 1.
+//! after "bo: ". Failures nobody expected end with code 1.
 
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use crate::quantity::typed;
 use crate::record::{RecordError, free_beside};
 use crate::settings::Origin;
 
@@ -38,7 +39,7 @@ pub enum Failure {
     /// The output directory already holds a run: exit 2.
     #[error(
         "{} already holds a run; nothing was changed\n  to go on with it:      bo resume {}\n  to run somewhere else: bo run --out {}",
-        out.display(), out.display(), elsewhere.display()
+        out.display(), typed(out), typed(elsewhere)
     )]
     HoldsRun {
         /// The directory.
@@ -57,8 +58,16 @@ pub enum Failure {
         remedy: String,
     },
     /// Another process works on this run: exit 4.
-    #[error("{}: held by {holder}\n  wait for it, or look at it with: bo show {}", out.display(), out.display())]
+    #[error("{}: held by {holder}\n  wait for it, or look at it with: bo show {}", out.display(), typed(out))]
     Held {
+        /// The run.
+        out: PathBuf,
+        /// Who holds it, in words.
+        holder: String,
+    },
+    /// A run that is to be stopped is held where its process cannot be reached: exit 4.
+    #[error("{}: held by {holder}, which cannot be reached from here\n  type there: bo stop {}", out.display(), typed(out))]
+    Elsewhere {
         /// The run.
         out: PathBuf,
         /// Who holds it, in words.
@@ -74,14 +83,14 @@ pub enum Failure {
     },
     /// The objective failed too often in a row: exit 5.
     #[error(
-        "the objective failed {count} times in a row, each time: {reason}\n  what it printed is in {}\n  mend it, then: bo resume {}",
+        "the objective failed {count} times in a row, {reason}\n  what it printed is in {}\n  mend it, then: bo resume {}",
         out.join("log.txt").display(),
-        out.display()
+        typed(out)
     )]
     KeepsFailing {
         /// Failures in a row.
         count: usize,
-        /// What they all said.
+        /// What they said, after "each time:" or "the last time:".
         reason: String,
         /// The run.
         out: PathBuf,
@@ -99,7 +108,7 @@ pub enum Failure {
         remedy: String,
     },
     /// Stopped by a signal with everything saved: exit 128 + signal (130 or 143).
-    #[error("stopped by {}; everything is saved\n  to go on: bo resume {}", stopped_by(*.signal, *.asked), out.display())]
+    #[error("stopped by {}; everything is saved\n  to go on: bo resume {}", stopped_by(*.signal, *.asked), typed(out))]
     Stopped {
         /// Number of the signal.
         signal: i32,
@@ -109,7 +118,7 @@ pub enum Failure {
         out: PathBuf,
     },
     /// The worker keeps dying: exit 7, resumable.
-    #[error("the worker died {deaths} times without finishing an evaluation, the last time: {verdict}\n  evidence: {}\n  to try again: bo resume {}", postmortem.display(), out.display())]
+    #[error("the worker died {deaths} times without finishing an evaluation, the last time: {verdict}\n  evidence: {}\n  to try again: bo resume {}", postmortem.display(), typed(out))]
     KeepsDying {
         /// How often since the last finished evaluation.
         deaths: u32,
@@ -139,7 +148,7 @@ pub enum Failure {
         /// Its exit code.
         code: u8,
     },
-    /// A failure without a code of its own (the disk is full, the model cannot be fitted): exit 1.
+    /// A failure without a code of its own: exit 1.
     #[error("{what}: {reason}")]
     Unexpected {
         /// What was being done.
@@ -158,7 +167,7 @@ impl Failure {
         match self {
             Self::Setting { .. } | Self::Input { .. } | Self::HoldsRun { .. } => 2,
             Self::Unusable { .. } => 3,
-            Self::Held { .. } | Self::Trained { .. } => 4,
+            Self::Held { .. } | Self::Elsewhere { .. } | Self::Trained { .. } => 4,
             Self::KeepsFailing { .. } => 5,
             Self::Device { .. } => 6,
             Self::KeepsDying { .. } | Self::DeviceLost { .. } => DIED,

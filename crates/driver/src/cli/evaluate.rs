@@ -155,9 +155,6 @@ fn settings(args: &EvaluateArgs, manifest: &Manifest) -> Result<Settings, Failur
         });
     }
     let mut merged = flags.clone().over(settings.into());
-    if !flags.images.is_empty() {
-        merged.scene_seed = None;
-    }
     if flags.environment == Some(Environment::Features) {
         (merged.environments, merged.environment_seed) = (None, None);
     }

@@ -9,6 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::result::print;
 use crate::exit::Failure;
+use crate::quantity::typed;
 use crate::record::{Holder, Lock};
 use crate::run::StopRequest;
 
@@ -25,9 +26,9 @@ pub struct StopArgs {
 /// Asks the process that works on a run to save and end, and waits until it has.
 ///
 /// # Errors
-/// [`Failure::Held`] when it runs on another machine or does not end.
+/// [`Failure::Elsewhere`] when it runs on another machine or in another container; [`Failure::Held`] when it does not end.
 pub fn main(args: &StopArgs) -> Result<(), Failure> {
-    let run = args.run.display();
+    let run = typed(&args.run);
     let Some(holder) = Lock::holder(&args.run) else {
         return match crate::record::holds_run(&args.run) {
             true => print(
@@ -45,9 +46,13 @@ pub fn main(args: &StopArgs) -> Result<(), Failure> {
         out: args.run.clone(),
         holder: holder.to_string(),
     };
+    // elsewhere the same number is another process
     let pid = i32::try_from(holder.pid).ok().and_then(Pid::from_raw);
-    let (Some(pid), true) = (pid, holder.host == Holder::this().host) else {
-        return Err(held(&holder));
+    let (Some(pid), true) = (pid, holder.is_here()) else {
+        return Err(Failure::Elsewhere {
+            out: args.run.clone(),
+            holder: holder.to_string(),
+        });
     };
     let _request = StopRequest::place(&args.run);
     kill_process(pid, Signal::TERM)

@@ -45,9 +45,9 @@ impl Breaker {
             return Err(Failure::KeepsFailing {
                 count: self.any,
                 reason: if all_equal {
-                    reason.clone()
+                    format!("each time: {reason}")
                 } else {
-                    format!("(the last time) {reason}")
+                    format!("the last time: {reason}")
                 },
                 out: out.to_owned(),
             });

@@ -69,10 +69,12 @@ struct Claim {
 
 impl Claim {
     fn new() -> Self {
-        let Holder { pid, host, since } = Holder::this();
-        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-        let namespace = fs::read_link("/proc/self/ns/pid").unwrap_or_default();
-        let boot = format!("{} {}", boot.trim(), namespace.display());
+        let Holder {
+            pid,
+            host,
+            boot,
+            since,
+        } = Holder::this();
         let renewed = millis();
         Self {
             token: format!("{host} {boot} {pid} {renewed}"),
@@ -87,8 +89,7 @@ impl Claim {
 
     /// Surely nobody's any more: given up, or its process was of this machine and is gone.
     fn is_over(&self) -> bool {
-        let here = Self::new();
-        let gone = self.boot == here.boot && !Path::new(&format!("/proc/{}", self.pid)).exists();
+        let gone = self.holder().is_here() && !Path::new(&format!("/proc/{}", self.pid)).exists();
         self.over || gone
     }
 
@@ -101,6 +102,7 @@ impl Claim {
         Holder {
             pid: self.pid,
             host: self.host.clone(),
+            boot: self.boot.clone(),
             since: self.since,
         }
     }
@@ -282,7 +284,9 @@ impl Fence {
     pub fn of_parent(folder: &Path) -> Option<Self> {
         let (number, claim) = newest(folder)?;
         let parent = rustix::process::getppid()?.as_raw_nonzero().get();
-        (u32::try_from(parent) == Ok(claim.pid)).then(|| Self {
+        // the first process of any container is number 1
+        let ours = claim.holder().is_here() && u32::try_from(parent) == Ok(claim.pid);
+        ours.then(|| Self {
             folder: folder.to_owned(),
             path: file_of(folder, number),
             token: claim.token,
@@ -365,6 +369,24 @@ mod tests {
         drop(second);
         // the other's claim was left alone
         assert_eq!(holder(folder).unwrap().host, "elsewhere");
+    }
+
+    #[test]
+    fn a_worker_does_not_take_the_claim_of_another_container_for_its_parents() {
+        let folder = tempfile::tempdir().unwrap();
+        let parent = rustix::process::getppid().unwrap().as_raw_nonzero().get();
+        let ours = Claim {
+            pid: parent as u32,
+            ..Claim::new()
+        };
+        ours.write(&file_of(folder.path(), 1)).unwrap();
+        assert!(Fence::of_parent(folder.path()).is_some());
+        let elsewhere = Claim {
+            boot: "another namespace".into(),
+            ..ours
+        };
+        elsewhere.write(&file_of(folder.path(), 2)).unwrap();
+        assert!(Fence::of_parent(folder.path()).is_none());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! file systems a [`Lease`] decides instead.
 
 use std::fmt;
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -20,6 +20,9 @@ pub struct Holder {
     pub pid: u32,
     /// Its machine.
     pub host: String,
+    /// The start of the machine and the process namespace: within one, process numbers mean the same.
+    #[serde(default)]
+    pub boot: String,
     /// Since when, in seconds since 1970.
     pub since: u64,
 }
@@ -31,20 +34,25 @@ impl Holder {
             .nodename()
             .to_string_lossy()
             .into_owned();
+        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        let namespace = fs::read_link("/proc/self/ns/pid").unwrap_or_default();
         Self {
             pid: std::process::id(),
             host,
+            boot: format!("{} {}", boot.trim(), namespace.display()),
             since: now(),
         }
     }
-}
 
-impl Holder {
+    /// Whether its process number means the same here.
+    pub fn is_here(&self) -> bool {
+        self.boot == Self::this().boot
+    }
+
     /// How long to wait for the lock: a reader asks for an instant; the worker of a parent that was killed,
     /// which the lock still names, may take seconds to give its memory back.
     fn patience(&self) -> Duration {
-        let here = self.host == Self::this().host;
-        let gone = here && !Path::new(&format!("/proc/{}", self.pid)).exists();
+        let gone = self.is_here() && !Path::new(&format!("/proc/{}", self.pid)).exists();
         if gone {
             Duration::from_secs(10)
         } else {
@@ -68,8 +76,13 @@ impl fmt::Display for Holder {
         let minutes = now().saturating_sub(self.since) / 60;
         write!(
             f,
-            "process {} on {} (for {minutes} min)",
-            self.pid, self.host
+            "process {} on {}{} (for {minutes} min)",
+            self.pid,
+            self.host,
+            match self.host == Self::this().host && !self.is_here() {
+                true => ", in another container",
+                false => "",
+            }
         )
     }
 }

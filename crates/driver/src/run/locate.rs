@@ -95,7 +95,7 @@ pub fn locate(path: &Path, fork: Option<&Path>) -> Result<Located, Failure> {
             ),
             format!(
                 "to go on with it elsewhere: bo resume {} --out NEW",
-                path.display()
+                typed(path)
             ),
         ));
     }

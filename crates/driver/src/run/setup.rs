@@ -155,7 +155,10 @@ pub const OUTSIDE: &str = "outside the promise";
 
 /// What of this run lies outside the promise of the same answer.
 fn outside(description: &Description) -> Vec<String> {
-    let mut found = Vec::new();
+    let mut found = vec![format!(
+        "a resume on another type of processor than {}",
+        cpu()
+    )];
     if description.kind == "command" {
         found.push("a program that answers the same question differently each time".to_owned());
     }

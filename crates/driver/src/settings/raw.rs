@@ -352,18 +352,33 @@ impl RawSettings {
     }
 
     /// What is written here wins; the rest comes from `file`. Kinds of objective do not mix: one named here
-    /// replaces the file's.
+    /// replaces the file's with all that belongs to it alone.
     pub fn over(self, mut file: Self) -> Self {
-        if !self.images.is_empty()
-            || self.command.is_some()
-            || self.problem.is_some()
-            || self.scenes.is_some()
-        {
+        let (images, command) = (!self.images.is_empty(), self.command.is_some());
+        if images || command || self.problem.is_some() || self.scenes.is_some() {
             file.scenes = None;
             file.images = Vec::new();
             file.labels = Vec::new();
             file.command = None;
+            file.command_folder = None;
             file.problem = None;
+            if self.scenes.is_none() {
+                file.scene_seed = None;
+            }
+            if !command {
+                file.space = None;
+                file.command_mode = None;
+                file.timeout = None;
+            }
+            if command || self.problem.is_some() {
+                file.environment = None;
+                file.environments = None;
+                file.environment_seed = None;
+                file.edge_model = None;
+                file.weights = None;
+                file.voters = None;
+                file.adapter = None;
+            }
         }
         Self {
             iterations: self.iterations.or(file.iterations),

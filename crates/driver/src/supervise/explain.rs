@@ -2,7 +2,8 @@
 //! against the evaluation that is to blame.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, File};
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use bo_memory::{cgroup, host};
@@ -59,11 +60,15 @@ pub fn explain_earlier(
     let Some(last) = Heartbeat::read(folder).filter(|beat| !beat.ended) else {
         return Ok(None);
     };
+    let restarted = boot_time().is_some_and(|boot| boot > last.time);
     let signs = Signs {
         resident: last.resident,
         limit: host::limit(),
-        kernel: kernel::lines_about(last.pid),
-        restarted: boot_time().is_some_and(|boot| boot > last.time),
+        // after a restart the number is another process's
+        kernel: (!restarted)
+            .then(|| kernel::lines_about(last.pid))
+            .flatten(),
+        restarted,
         log: log_tail(folder),
         last: Some(last.clone()),
         kills: cgroup::kills(),
@@ -166,8 +171,15 @@ pub fn boot_time() -> Option<u64> {
 
 /// Last lines of the log.
 fn log_tail(folder: &Path) -> Vec<String> {
-    let text = fs::read(folder.join("log.txt")).unwrap_or_default();
-    let text = String::from_utf8_lossy(&text[text.len().saturating_sub(4096)..]).into_owned();
+    const MOST: u64 = 4096;
+    let mut text = Vec::new();
+    if let Ok(mut log) = File::open(folder.join("log.txt")) {
+        let length = log.metadata().map_or(0, |data| data.len());
+        let _ = log
+            .seek(SeekFrom::Start(length.saturating_sub(MOST)))
+            .and_then(|_| log.take(MOST).read_to_end(&mut text));
+    }
+    let text = String::from_utf8_lossy(&text);
     let lines: Vec<&str> = text.lines().collect();
     let last = lines.len().saturating_sub(20);
     lines[last..].iter().map(|&line| line.to_owned()).collect()

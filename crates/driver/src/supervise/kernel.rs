@@ -43,9 +43,12 @@ fn about(record: &str, pid: u32) -> Option<String> {
         "oom-kill:",
     ];
     let message = record.split_once(';')?.1.lines().next()?;
-    let names = message
-        .split(|c: char| !c.is_ascii_digit())
-        .any(|number| number.parse() == Ok(pid));
+    // a CPU, a user or the code of an Xid may have the same number
+    let names = ["process ", "pid=", "["].iter().any(|before| {
+        let after = message.split(*before).skip(1);
+        let mut numbers = after.map(|rest| rest.split(|c: char| !c.is_ascii_digit()).next());
+        numbers.any(|number| number.is_some_and(|number| number.parse() == Ok(pid)))
+    });
     (names && TELLING.iter().any(|word| message.contains(word))).then(|| message.to_owned())
 }
 
@@ -58,6 +61,11 @@ mod tests {
         let record = "6,1234,98765,-;Memory cgroup out of memory: Killed process 71 (bo) total-vm:9kB\n SUBSYSTEM=x";
         assert!(about(record, 71).is_some_and(|line| line.ends_with("9kB")));
         assert_eq!(about(record, 7), None);
+        let fault =
+            "4,1,2,-;bo[71]: segfault at 9 ip 0 error 4 in bo[3,1] likely on CPU 7 (core 5)";
+        assert!(about(fault, 71).is_some());
+        assert_eq!(about(fault, 7), None);
+        assert_eq!(about("6,1,2,-;Killed process 71 (bo) UID:7", 7), None);
         assert!(
             about(
                 "4,1,2,-;NVRM: Xid (PCI:0000:01:00): 31, pid=71, name=bo",

@@ -13,7 +13,7 @@ use crate::record::Heartbeat;
 
 /// Shortest time without a step of the loop that is called a hang.
 const HANG: Duration = Duration::from_secs(600);
-/// A hang is also this many times longer than the longest step so far.
+/// A hang is also this many times longer than the longest step so far that did not wait for a program.
 const HANG_FACTOR: u32 = 10;
 /// Seconds before a death in which an out-of-memory kill may have been the worker's: earlier ones were of programs that
 /// it had started.
@@ -34,6 +34,8 @@ pub fn monitor(pid: u32, folder: &Path, kills: Option<u64>, over: &Receiver<()>)
     let mut curve = Curve::of(pid);
     let mut count = KillCount::begun_at(kills);
     let mut last = (0, Instant::now());
+    // before the first beat nothing is known
+    let mut waits = true;
     let mut longest = Duration::ZERO;
     let mut hung = None;
     let shortest = shortest_hang();
@@ -46,10 +48,12 @@ pub fn monitor(pid: u32, folder: &Path, kills: Option<u64>, over: &Receiver<()>)
         let beat = Heartbeat::read(folder).filter(|beat| beat.pid == pid);
         let number = beat.as_ref().map_or(0, |beat| beat.beat);
         if number != last.0 {
-            longest = longest.max(last.1.elapsed());
+            if !waits {
+                longest = longest.max(last.1.elapsed());
+            }
             last = (number, Instant::now());
         }
-        let waits = beat.is_none_or(|beat| beat.waits);
+        waits = beat.is_none_or(|beat| beat.waits);
         let patience = shortest.max(longest * HANG_FACTOR);
         if !waits && hung.is_none() && last.1.elapsed() > patience {
             hung = Some(last.1.elapsed().as_secs());

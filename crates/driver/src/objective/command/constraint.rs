@@ -2,7 +2,7 @@
 //!
 //! A constraint program is started without a shell when it is first needed. It gets lines `{"x":{name:value}}` and
 //! answers each with a line `yes` or `no` (or `true`, `false`); other lines go to the log. It may serve many
-//! lines or end after each. Every answer is kept, so that an x is asked for once in a process. Where there
+//! lines or end after each. Answers are kept, up to [`KEPT`], so that an x is hardly ever asked for twice. Where there
 //! is none, the rule says no and the run ends with the reason ([`Trouble`]) before the decision counts.
 
 use std::collections::HashMap;
@@ -20,6 +20,9 @@ use crate::settings::SpaceFile;
 
 /// Longest wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Answers that are kept: a decision asks for some thousands. When they are so many, all are forgotten.
+const KEPT: usize = 20_000;
 
 /// Longest wait for the last words of a program that has ended.
 const SETTLE: Duration = Duration::from_millis(300);
@@ -120,6 +123,9 @@ impl Program {
                 self.words[0]
             )
         })?;
+        if self.answers.len() == KEPT {
+            self.answers.clear();
+        }
         self.answers.insert(key, answer);
         Ok(answer)
     }
