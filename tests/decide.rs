@@ -46,6 +46,29 @@ fn every_acquisition_runs_is_resumed_and_verified() {
 }
 
 #[test]
+fn a_trust_region_is_resumed_and_verified() {
+    let case = Case::new();
+    let words = format!("{SMALL} --high-dimension region");
+    case.bo(&format!("{words} --iterations 3")).ok();
+    case.bo("resume r --iterations 8 --quiet").ok();
+    case.bo("verify r")
+        .ok()
+        .prints(&["8 decisions computed again: all agree"]);
+    let whole = words.replace("--out r", "--out whole");
+    case.bo(&format!("{whole} --iterations 8")).ok();
+    assert_eq!(evaluations(&case, "r"), evaluations(&case, "whole"));
+    // replayed from a checkpoint, every decision computed anew
+    case.bo("resume r/iter_005.json --out replayed --quiet")
+        .ok();
+    assert_eq!(evaluations(&case, "r"), evaluations(&case, "replayed"));
+    let plain = SMALL.replace("--out r", "--out plain");
+    case.bo(&format!("{plain} --iterations 8")).ok();
+    assert_ne!(evaluations(&case, "r"), evaluations(&case, "plain"));
+    let manifest: serde_json::Value = serde_json::from_str(&case.read("r/run.json")).unwrap();
+    assert_eq!(manifest["fixed"]["high-dimension"], "region");
+}
+
+#[test]
 fn the_acquisition_unless_named_follows_the_problem() {
     for (problem, taken, other) in [
         ("hartmann6", "log-nei", "rho-kg"),

@@ -37,7 +37,17 @@ fn a_finished_run_of_version_1_is_read_extended_and_mended() {
         .ok()
         .prints(&["iteration 5 of 5 complete"]);
     case.bo("report r --out report.html").ok();
-    case.bo("resume r --iterations +2 --quiet").ok();
+    // another version of the optimiser decided them
+    let not_comparable = "decisions not comparable: made by version 1";
+    case.bo("verify r").ok().prints(&[not_comparable]);
+    let replayed = case.bo("resume r/iter_000.json --iterations 6");
+    assert_eq!(replayed.code, 3, "{}", replayed.stderr);
+    replayed.says(&["made by version 1"]);
+    case.bo("resume r --iterations +2")
+        .ok()
+        .says(&["begun by version 1 of the optimiser"]);
+    let mixed = "decisions not comparable: made by version 1, then 2";
+    case.bo("verify r").ok().prints(&[mixed]);
     for file in ["evaluations.jsonl", "decisions.jsonl"] {
         keeps(&case, "v1/problem", file);
     }

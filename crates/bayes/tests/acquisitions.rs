@@ -248,8 +248,9 @@ fn a_failing_half_is_left_alone_and_not_recommended() {
                 Outcome::Value(q.x[0] - (q.x[1] - 0.4).powi(2) + 0.05 * q.w[0])
             }
         });
+        // The best x lies on the border, which is asked about from both sides.
         let wasted = o.observations().iter().filter(|t| t.iteration > 0);
-        let wasted = wasted.filter(|t| t.outcome == Outcome::Failed).count();
+        let wasted = wasted.filter(|t| t.query.x[0] > 0.55).count();
         let best = o.incumbent().unwrap().x;
         assert!(wasted <= 6, "{acquisition:?}: {wasted} of 16 wasted");
         assert!(best[0] < 0.56, "{acquisition:?} recommends {best:?}");

@@ -142,8 +142,22 @@ fn levels(risk: RiskMeasure, values: &[&Vec<f64>], masses: &[f64]) -> Vec<TailMa
 
 #[cfg(test)]
 mod tests {
-    use super::super::examples::Example;
+    use super::super::examples::{Example, worth};
     use super::*;
+
+    #[test]
+    fn a_choice_is_worth_what_its_rounded_point_is() {
+        let example = Example::mixed(14, 4, 3);
+        for iteration in 0..4 {
+            let mut s = example.situation();
+            s.iteration = iteration;
+            let choice = choose(&s).unwrap();
+            let bounds = Bounds { s: &s };
+            let risk = |x: &[f64], kappa: f64| bounds.risk(&bounds.at(x), kappa);
+            let now = risk(&s.encode(s.incumbent), 0.0);
+            worth(&choice, risk(&example.rounded(&choice), KAPPA) - now);
+        }
+    }
 
     #[test]
     fn the_gradient_agrees_with_central_differences() {

@@ -1,6 +1,6 @@
 //! Small situations that tests of several acquisitions share.
 
-use super::{Situation, Taken};
+use super::{Choice, Situation, Taken};
 use crate::environment::{Environment, EnvironmentSet};
 use crate::gp::{Hyperparameters, Posterior, Warp};
 use crate::kernel::{KernelForm, KernelKind};
@@ -32,7 +32,7 @@ pub(super) fn weighted(m: usize, seed: u32) -> EnvironmentSet {
     }
 }
 
-/// Two reals in the unit box, one environment variable, a posterior on Sobol points.
+/// Two reals in the unit box (or a mixed space), one environment variable, a posterior on Sobol points.
 pub(super) struct Example {
     pub posterior: Posterior,
     space: Space,
@@ -59,10 +59,7 @@ impl Example {
         warp: Vec<Warp>,
         (n, m, seed): (usize, usize, u32),
     ) -> Self {
-        let x = Array2::from_shape_fn((n, 3), |(i, d)| sobol::coordinate(i as u64, d, seed));
-        let y = (0..n)
-            .map(|i| (7.0 * x[[i, 0]] + 3.0 * x[[i, 1]] * x[[i, 2]]).sin())
-            .collect();
+        let reals = ["a", "b"].map(|name| Parameter::real(name, 0.0, 1.0));
         let hyper = Hyperparameters {
             lengthscales: vec![0.4, 0.6, 0.5],
             outputscale: 1.3,
@@ -71,17 +68,71 @@ impl Example {
             rough_noise: None,
             warp,
         };
+        let f = |z: &[f64]| (7.0 * z[0] + 3.0 * z[1] * z[2]).sin();
+        Self::on(reals.to_vec(), form, &hyper, (n, m, seed), f)
+    }
+
+    /// A real, an integer of four values and a category of three. The best integer, were it a real number, would lie
+    /// between two of its values, and the best category between two choices.
+    pub(super) fn mixed(n: usize, environments: usize, seed: u32) -> Self {
+        let parameters = vec![
+            Parameter::real("a", 0.0, 1.0),
+            Parameter::integer("k", 1, 4),
+            Parameter::categorical("c", ["x", "y", "z"]),
+        ];
+        let hyper = Hyperparameters {
+            lengthscales: vec![0.4, 0.3, 0.8, 0.8, 0.8, 0.5],
+            outputscale: 1.0,
+            noise: 0.01,
+            mean: -1.0,
+            rough_noise: None,
+            warp: Vec::new(),
+        };
+        let f = |z: &[f64]| {
+            let category = (z[2] - 0.5).powi(2) + (z[3] - 0.4).powi(2);
+            -(z[0] - 0.3).powi(2) - 9.0 * (z[1] - 0.52).powi(2) - category + z[0] * z[5]
+        };
+        let form = KernelKind::Matern52.into();
+        Self::on(parameters, form, &hyper, (n, environments, seed), f)
+    }
+
+    /// `n` observations of `f`, a function of what is encoded.
+    fn on(
+        parameters: Vec<Parameter>,
+        form: KernelForm,
+        hyper: &Hyperparameters,
+        (n, m, seed): (usize, usize, u32),
+        f: impl Fn(&[f64]) -> f64,
+    ) -> Self {
+        let space = Space::new(parameters).unwrap();
+        let (d, dx) = (space.dimension(), space.encoded_dimension());
+        let (mut observed, mut rows, mut values) = (Vec::new(), Vec::new(), Vec::new());
+        for i in 0..n as u64 {
+            let mut unit = sobol::point(i, d, seed);
+            space.snap_unit(&mut unit);
+            let mut row = Vec::new();
+            space.encode_unit_into(&unit, &mut row);
+            row.push(sobol::coordinate(i, d, seed));
+            values.push(f(&row));
+            rows.extend(row);
+            observed.push(unit);
+        }
+        let x = Array2::from_shape_vec((n, dx + 1), rows).unwrap();
         Self {
-            observed: x.rows().into_iter().map(|r| vec![r[0], r[1]]).collect(),
-            posterior: Posterior::new(form, &hyper, x, y).unwrap(),
-            space: Space::new(vec![
-                Parameter::real("a", 0.0, 1.0),
-                Parameter::real("b", 0.0, 1.0),
-            ])
-            .unwrap(),
+            posterior: Posterior::new(form, hyper, x, values.into()).unwrap(),
+            space,
             environments: weighted(m, seed),
+            observed,
             taken: Taken::default(),
         }
+    }
+
+    /// What is encoded of a choice once it is rounded to the space, as an evaluation would be; asserts that rounding
+    /// changes nothing.
+    pub(super) fn rounded(&self, choice: &Choice) -> Vec<f64> {
+        let natural = self.space.from_unit(&choice.x);
+        assert_eq!(self.space.to_unit(&natural), choice.x, "{natural:?}");
+        self.space.encode(&natural)
     }
 
     pub(super) fn situation(&self) -> Situation<'_> {
@@ -99,6 +150,16 @@ impl Example {
             iteration: 3,
         }
     }
+}
+
+/// Asserts that a choice is worth what the rule says of the rounded point.
+pub(super) fn worth(choice: &Choice, rounded: f64) {
+    let value = choice.value;
+    assert!(
+        (value - rounded).abs() <= 1e-10 * rounded.abs(),
+        "{choice:?}: {rounded} once rounded"
+    );
+    assert!(value > 1e-6, "a case with something to gain: {choice:?}");
 }
 
 /// Asserts that a gradient is the one of `f` by central differences.

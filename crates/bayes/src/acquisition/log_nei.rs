@@ -243,8 +243,20 @@ fn back_substituted(lower: ArrayView2<f64>, b: ArrayView2<f64>) -> Array2<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::examples::{Example, agrees};
+    use super::super::examples::{Example, agrees, worth};
     use super::*;
+
+    #[test]
+    fn a_choice_is_worth_what_its_rounded_point_is() {
+        let example = Example::mixed(14, 4, 3);
+        for iteration in 0..4 {
+            let mut s = example.situation();
+            s.iteration = iteration;
+            let choice = choose(&s).unwrap();
+            let x = example.rounded(&choice);
+            worth(&choice, NoisyGain::new(&s).value(&x).exp());
+        }
+    }
 
     #[test]
     fn the_gradient_agrees_with_central_differences() {

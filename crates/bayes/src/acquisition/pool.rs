@@ -192,6 +192,33 @@ mod tests {
     }
 
     #[test]
+    fn climbing_scores_no_point_between_those_of_the_space() {
+        let space = Space::new(vec![
+            Parameter::real("r", 0.0, 1.0),
+            Parameter::integer("k", 1, 100).log(),
+            Parameter::categorical("c", ["a", "b", "c"]),
+        ])
+        .unwrap();
+        let asked = std::cell::RefCell::new(Vec::new());
+        let f = |e: &[f64]| {
+            asked.borrow_mut().push(e.to_vec());
+            // Relaxed, every coordinate would want to be somewhere in the middle.
+            let value = e.iter().map(|v| -(v - 0.43).powi(2)).sum();
+            (value, e.iter().map(|v| -2.0 * (v - 0.43)).collect())
+        };
+        for start in spread(&space, 0, 8, 3) {
+            climb(&space, &start, Effort::default(), f);
+        }
+        let asked = asked.into_inner();
+        assert!(asked.len() > 50, "{}", asked.len());
+        for e in asked {
+            let category = e[2..].iter().position(|v| *v == 1.0).unwrap();
+            let integer = space.from_unit(&[e[0], e[1], 0.0])[1];
+            assert_eq!(space.encode(&[e[0], integer, category as f64]), e);
+        }
+    }
+
+    #[test]
     fn points_around_stay_within_radius_and_box() {
         let space = Space::new(vec![
             Parameter::real("a", 0.0, 1.0),

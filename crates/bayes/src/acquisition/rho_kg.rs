@@ -173,3 +173,23 @@ fn ranked(
     choices.sort_by(|a, b| b.value.total_cmp(&a.value));
     choices
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::examples::{Example, worth};
+    use super::*;
+
+    #[test]
+    fn a_choice_is_worth_what_its_rounded_point_is() {
+        let example = Example::mixed(14, 4, 3);
+        for iteration in 0..4 {
+            let mut s = example.situation();
+            s.iteration = iteration;
+            let choice = choose(&s).unwrap();
+            let x = example.rounded(&choice);
+            let compared = screened(&s, 1).compared;
+            let kg = KnowledgeGradient::new(s.posterior, s.environments, s.risk, &compared);
+            worth(&choice, kg.at(&x)[choice.environment]);
+        }
+    }
+}

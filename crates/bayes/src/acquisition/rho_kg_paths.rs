@@ -161,7 +161,7 @@ fn slices(count: usize) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::super::KnowledgeGradient;
-    use super::super::examples::Example;
+    use super::super::examples::{Example, worth};
     use super::*;
     use crate::gp::Posterior;
     use crate::stream::stream;
@@ -263,6 +263,18 @@ mod tests {
             "{fine} against {mean} +- {error}"
         );
         assert!((coarse - fine).abs() < 0.25 * fine, "{coarse} {fine}");
+    }
+
+    #[test]
+    fn a_choice_is_worth_what_its_rounded_point_is() {
+        let example = Example::mixed(14, 4, 3);
+        let s = example.situation();
+        let choice = choose(&s).unwrap();
+        let x = example.rounded(&choice);
+        let compared = rho_kg::screened(&s, PAIRS_OF_X).compared;
+        let seed = sobol_seed(s.seed, s.iteration, Purpose::PosteriorSamples);
+        let gain = PathGain::new(&s, &compared, (FANTASIES, PATHS), seed);
+        worth(&choice, gain.at(&x, choice.environment));
     }
 
     #[test]

@@ -62,3 +62,24 @@ fn slope(s: &Situation<'_>, path: &Path<'_>, x: &[f64]) -> Slope {
     }
     (s.risk.evaluate(&values, masses), gradient)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::examples::{Example, worth};
+    use super::*;
+
+    #[test]
+    fn a_choice_is_worth_what_its_rounded_point_is() {
+        let example = Example::mixed(14, 4, 3);
+        for iteration in 0..4 {
+            let mut s = example.situation();
+            s.iteration = iteration;
+            let choice = choose(&s).unwrap();
+            let mut random = stream(s.seed, s.iteration, Purpose::PosteriorSamples);
+            let path = Path::draw(s.posterior, &mut random);
+            let risk = |x: &[f64]| slope(&s, &path, x).0;
+            let now = risk(&s.encode(s.incumbent));
+            worth(&choice, risk(&example.rounded(&choice)) - now);
+        }
+    }
+}

@@ -23,6 +23,15 @@ impl LogNormal {
         (-0.5 * scaled * scaled - log, -scaled / self.spread - 1.0)
     }
 
+    /// The same most probable theta with another spread.
+    #[must_use]
+    pub fn with_spread(self, spread: f64) -> Self {
+        Self {
+            location: self.log_mode() + spread * spread,
+            spread,
+        }
+    }
+
     /// Logarithm of the most probable theta.
     pub fn log_mode(self) -> f64 {
         self.location - self.spread * self.spread

@@ -25,3 +25,7 @@ pub use problem::{Direction, Observation, Outcome, Problem, Query};
 pub use settings::{AcquisitionKind, HighDimension, Looks, Settings};
 pub use state::{Decision, FitReport, Incumbent, ModelState};
 pub use surrogate::Surrogate;
+
+/// Version of what is decided: raised whenever the same observations lead to other decisions than before, by more than
+/// their last bits. 2: the narrower prior on lengthscales of [`Surrogate`].
+pub const VERSION: u32 = 2;

@@ -3,6 +3,9 @@
 use crate::gp::{Hyperparameters, LogNormal, Priors};
 use crate::kernel::{KernelForm, KernelKind};
 
+/// Standard deviation of the logarithm of a lengthscale (the default's: the root of 3).
+const LENGTHSCALE_SPREAD: f64 = 0.7;
+
 /// Options of the surrogate. The default is what the recorded experiments favour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Surrogate {
@@ -26,19 +29,23 @@ impl Surrogate {
         }
     }
 
-    /// Priors of the fit: the default ones with a wider prior on the noise. Objectives are mostly
-    /// deterministic, and values near the optimum differ by far less than a hundredth of their spread: the
-    /// default's least plausible noise would drown that (regret on the synthetic problems decided it).
+    /// Priors of the fit: the default ones with a wider prior on the noise and a narrower one on lengthscales, decided by
+    /// regret on the synthetic problems (`experiments/regret`). Objectives are mostly deterministic, and values near the
+    /// optimum differ by far less than a hundredth of their spread: the default's least plausible noise would drown
+    /// that. And a decision that believes a long lengthscale learned from few values never looks where the data
+    /// would contradict it; the most probable lengthscale stays, the doubt about longer ones is what helps.
     pub(super) fn priors(self, inputs: usize, any_rough: bool) -> Priors {
         let noise = LogNormal {
             location: -4.0,
             spread: 2.0,
         };
+        let default = Priors::for_dimension(inputs);
         Priors {
             noise,
+            lengthscale: default.lengthscale.with_spread(LENGTHSCALE_SPREAD),
             rough_noise: (self.rough_noise && any_rough).then_some(noise),
             warp: self.warp.then(Priors::gentle_warp),
-            ..Priors::for_dimension(inputs)
+            ..default
         }
     }
 

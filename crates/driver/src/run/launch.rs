@@ -4,11 +4,10 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use serde_json::Value;
-
 use super::Setup;
 use super::choices::choices;
 use super::locate::{Base, Located, Place, locate};
+use super::provenance;
 use super::start::{begin, proceed};
 use super::stop::{End, StopFlag};
 use super::trust::{KEEPS, foreign, manifest_of, trusted, trusted_settings};
@@ -288,7 +287,7 @@ pub fn resume(
     }
     let mut setup = prepare(&settings, world, reporter)?;
     unchanged(manifest, &setup.manifest, request.accept_changed)?;
-    if let Some(message) = moved(manifest, &mut setup.manifest) {
+    for message in provenance::moved(manifest, &mut setup.manifest) {
         let level = Level::Warning;
         reporter.event(&RunEvent::Notice { level, message });
     }
@@ -298,28 +297,6 @@ pub fn resume(
         &|directory| world.attach(directory),
         reporter,
     )
-}
-
-/// What the user should know of a run that goes on on another type of processor, which it records.
-fn moved(before: &Manifest, now: &mut Manifest) -> Option<String> {
-    let text = |manifest: &Manifest| Some(manifest.notes.get("cpu")?.as_str()?.to_owned());
-    let (then, here) = (text(before)?, text(now)?);
-    if then == here {
-        return None;
-    }
-    let known = then.ends_with(&format!(", then {here}"));
-    let all = if known {
-        then.clone()
-    } else {
-        format!("{then}, then {here}")
-    };
-    now.notes.insert("cpu".to_owned(), Value::from(all));
-    (!known).then(|| {
-        format!(
-            "begun on {then}, this is {here}: decisions from here on may differ in their last bits from those of a run \
-             that stayed there"
-        )
-    })
 }
 
 /// The result of a run that reached its last iteration and saved it.

@@ -11,6 +11,7 @@ mod holdings;
 mod launch;
 mod locate;
 mod mirror;
+mod provenance;
 mod session;
 mod setup;
 mod signal;

@@ -8,6 +8,7 @@ use bo_bayes::space::{Domain, Scale};
 use serde_json::Value;
 
 use super::StopFlag;
+use super::provenance;
 use super::step::unanswered;
 use crate::exit::Failure;
 use crate::objective::{Description, Objective};
@@ -115,7 +116,7 @@ pub fn manifest(
             serde_json::to_value(value).unwrap_or_default(),
         );
     }
-    notes.insert("cpu".to_owned(), Value::from(cpu()));
+    notes.extend(provenance::notes());
     let outside = outside(description);
     if !outside.is_empty() {
         notes.insert(OUTSIDE.to_owned(), Value::from(outside));

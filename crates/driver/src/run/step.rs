@@ -8,6 +8,7 @@ use bo_memory::{Scope, host};
 use rustix::process::{Resource, getrlimit};
 
 use super::mirror;
+use super::provenance;
 use super::session::{Halt, Session};
 use crate::event::{EvaluationDone, IterationDone, Level, Phase, RunEvent, Seconds};
 use crate::exit::Failure;
@@ -304,6 +305,10 @@ impl Session<'_> {
     }
 
     pub(super) fn differs(&self, iteration: u64, reason: String) -> RecordError {
+        let reason = match provenance::not_comparable(&self.manifest) {
+            Some(cause) => format!("{reason} ({cause})"),
+            None => reason,
+        };
         RecordError::Differs {
             path: self.directory.path().to_owned(),
             iteration,

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::launch::{World, prepare};
 use super::mirror;
+use super::provenance;
 use super::step::unanswered;
 use super::trust::{foreign, trusted_settings};
 use crate::event::{Reporter, RunEvent};
@@ -15,7 +16,7 @@ use crate::objective::Objective;
 use crate::quantity::typed;
 use crate::record::{
     Checkpoint, DecisionLine, EvaluationLine, History, IncumbentRecord, ModelRecord, RecordError,
-    checkpoint_files, cpu, damaged_checkpoints, read_sealed, same_bits,
+    checkpoint_files, damaged_checkpoints, read_sealed, same_bits,
 };
 
 /// What was checked.
@@ -27,7 +28,8 @@ pub struct Verified {
     pub evaluations: usize,
     /// Decisions computed again.
     pub decisions: usize,
-    /// Set where the numbers cannot be compared: the run was made on another type of processor.
+    /// Set where the numbers cannot be compared: the run was made on another type of processor, or by another version
+    /// of the optimiser.
     pub not_comparable: Option<String>,
 }
 
@@ -80,15 +82,7 @@ pub fn verify(path: &Path, command: Option<&str>) -> Result<Verified, Failure> {
     let checkpoints = checkpoints(path, &history)?;
     let settings = trusted_settings(&history.manifest, foreign(path), command, false)?.at(path);
     let setup = prepare(&settings, &World::reading(), &mut Silent)?;
-    let here = cpu();
-    let there = history
-        .manifest
-        .notes
-        .get("cpu")
-        .and_then(|cpu| cpu.as_str());
-    let not_comparable = there
-        .filter(|there| *there != here)
-        .map(|there| format!("made on {there}, this is {here}"));
+    let not_comparable = provenance::not_comparable(&history.manifest);
     let mut check = Check {
         path,
         optimizer: setup.optimizer,
