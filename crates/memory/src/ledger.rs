@@ -246,12 +246,15 @@ impl State {
         let held = holdings(&open.held, &self.held);
         let named: i64 = held.iter().map(|held| held.change).sum();
         let unexplained = change(open.before, after) - named;
+        let on_device = difference(open.before.device, after.device);
+        let mut leaks = leaks(&open.name, &open.children, unexplained - on_device);
+        leaks.extend(device_leak(&open.name, &open.children, on_device));
         if place == 0 {
             self.drift += unexplained;
             self.closed += 1;
         }
         Some(ScopeReport {
-            leaks: leaks(&open.name, &open.children, unexplained),
+            leaks,
             name: open.name,
             before: open.before,
             peak: open.peak.max(after),
@@ -286,7 +289,7 @@ fn holdings(before: &BTreeMap<String, u64>, after: &BTreeMap<String, u64>) -> Ve
         .collect()
 }
 
-/// Splits unexplained bytes over the children that left some, largest first; what no child left
+/// Splits unexplained bytes of the host over the children that left some, largest first; what no child left
 /// was left between them and carries the scope's name.
 fn leaks(scope: &str, children: &[ChildReport], unexplained: i64) -> Vec<Leak> {
     if unexplained <= TOLERANCE as i64 {
@@ -294,7 +297,8 @@ fn leaks(scope: &str, children: &[ChildReport], unexplained: i64) -> Vec<Leak> {
     }
     let mut left: BTreeMap<&str, i64> = BTreeMap::new();
     for child in children {
-        *left.entry(&child.owner).or_default() += child.left();
+        let on_device = difference(child.before.device, child.after.device);
+        *left.entry(&child.owner).or_default() += child.left() - on_device;
     }
     let mut owners: Vec<(&str, i64)> = left.into_iter().filter(|&(_, bytes)| bytes > 0).collect();
     owners.sort_by_key(|&(_, bytes)| std::cmp::Reverse(bytes));
@@ -317,6 +321,18 @@ fn leaks(scope: &str, children: &[ChildReport], unexplained: i64) -> Vec<Leak> {
         });
     }
     found
+}
+
+/// Bytes that stayed on the device, where nothing is named and the count is exact: every one is a leak, blamed on the
+/// child that left most.
+fn device_leak(scope: &str, children: &[ChildReport], on_device: i64) -> Option<Leak> {
+    let left = |child: &&ChildReport| difference(child.before.device, child.after.device);
+    let most = children.iter().max_by_key(left);
+    let owner = most.filter(|child| left(child) > 0);
+    (on_device > 0).then(|| Leak {
+        owner: format!("{}, on the GPU", owner.map_or(scope, |child| &child.owner)),
+        bytes: on_device.unsigned_abs(),
+    })
 }
 
 #[cfg(test)]
@@ -375,7 +391,7 @@ mod tests {
         assert_eq!(
             report.leaks,
             [Leak {
-                owner: "evaluate".into(),
+                owner: "evaluate, on the GPU".into(),
                 bytes: 2 * MB
             }]
         );
@@ -396,6 +412,29 @@ mod tests {
         assert_eq!(report.children[0].peak.host, 50 * MB);
         assert_eq!(report.children[1].left(), 2 * MB as i64);
         assert_eq!(report.held[0].change, 3 * MB as i64);
+    }
+
+    #[test]
+    fn of_the_device_every_byte_counts_and_hides_nothing_of_the_host() {
+        let (ledger, host, device) = books();
+        let scope = ledger.scope("iteration 1");
+        scope.during("fit", || host.take(3 * MB));
+        scope.during("evaluate", || device.take(512));
+        let leaks = scope.close().leaks;
+        let found: Vec<(&str, u64)> = leaks.iter().map(|l| (l.owner.as_str(), l.bytes)).collect();
+        assert_eq!(found, [("fit", 3 * MB), ("evaluate, on the GPU", 512)]);
+        // freed again, also by another child: no leak, and it makes up for none of the host's
+        let scope = ledger.scope("iteration 2");
+        scope.during("evaluate", || device.take(4 * MB));
+        scope.during("record", || {
+            device.free(4 * MB + 512);
+            host.take(MB);
+        });
+        let leaks = scope.close().leaks;
+        assert_eq!(
+            (leaks.len(), leaks[0].owner.as_str(), leaks[0].bytes),
+            (1, "record", MB)
+        );
     }
 
     #[test]

@@ -37,7 +37,7 @@ impl ChildReport {
 pub struct Leak {
     /// The child that left them; the scope's own name for work outside every child.
     pub owner: String,
-    /// How many, host and device together.
+    /// How many, of one place.
     pub bytes: u64,
 }
 
@@ -56,7 +56,7 @@ pub struct ScopeReport {
     pub held: Vec<Held>,
     /// Its children in the order in which they ran; one owner may appear more than once.
     pub children: Vec<ChildReport>,
-    /// What stayed unnamed, largest first; empty within [`crate::TOLERANCE`].
+    /// What stayed unnamed: of the host beyond [`crate::TOLERANCE`], largest first, then of the device, to the byte.
     pub leaks: Vec<Leak>,
     /// Change in bytes that no name explains, also when it is within the tolerance.
     pub unexplained: i64,

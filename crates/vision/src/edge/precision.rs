@@ -83,13 +83,22 @@ impl EdgeModel {
         adapter: Option<&std::path::Path>,
         device: &Device,
     ) -> Result<Box<dyn EdgeNetwork>, EdgeError> {
-        let Some(half) = precision.half() else {
-            return self.load_adapted(weights, adapter, device);
+        let network: Box<dyn EdgeNetwork> = match precision.half() {
+            None => self.load_adapted(weights, adapter, device)?,
+            Some(half) => {
+                let adapter = adapter.map(Adapter::open).transpose()?;
+                let weights = self.weights(weights)?;
+                Box::new(Lowered::new(
+                    self,
+                    &weights,
+                    adapter.as_ref(),
+                    (half, device),
+                )?)
+            }
         };
-        let adapter = adapter.map(Adapter::open).transpose()?;
-        let weights = self.weights(weights)?;
-        let network = Lowered::new(self, &weights, adapter.as_ref(), (half, device))?;
-        Ok(Box::new(network))
+        // on a GPU each thread's work is ordered by itself: others may use the weights once they have arrived
+        device.synchronize()?;
+        Ok(network)
     }
 }
 
