@@ -136,9 +136,9 @@ def libraries():
 class Peer:
     """Our side: a process that answers lines."""
 
-    def __init__(self, check):
+    def __init__(self, check, program="device_peer"):
         self.process = subprocess.Popen(
-            [check.program("device_peer"), check.settings.device],
+            [check.program(program), check.settings.device],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -274,6 +274,7 @@ def comparisons(check, peer):
     deep, weights = dexined(check)
     precision = "bfloat16" if "bfloat16" in check.precisions() else "float32"
     dtype = getattr(torch, HALVES[precision])
+    cudnn = Peer(check, "device_peer-cudnn") if (check.programs / "device_peer-cudnn").exists() else None
     cases = [("dexined", deep, weights, batch, True) for batch in check.batches()]
     cases += [("compact", compact, "-", batch, False) for batch in check.batches()[-1:]]
     found = []
@@ -284,6 +285,12 @@ def comparisons(check, peer):
         plain = torch.rand(batch, 3, height, width, device=check.settings.device).mul(2).sub(1).to(dtype)
         line = f"forward {name} {file} {precision} {batch} {height} {width}"
         sides = {"ours": lambda: peer(line)["ms"], "eager": lambda: timed(check, lambda: network(plain)[-1])}
+        if cudnn:
+            try:
+                cudnn(line)
+                sides["ours with cuDNN"] = lambda: cudnn(line)["ms"]
+            except Problem as problem:  # stated beside what users get
+                row["cudnn_failed"] = str(problem)
         with torch.inference_mode():
             if compiled:
                 try:
@@ -316,8 +323,11 @@ def comparisons(check, peer):
         else:
             check.judge(f"compact, {precision}, batch {batch}", "2 x eager", figure, rates["ours"] >= 2 * rates["eager"])
         del plain
-        peer("trim")
+        for side in (peer, cudnn):
+            side and side("trim")
         release(check)
+    if cudnn:
+        cudnn.close()
     return found
 
 

@@ -99,6 +99,7 @@ impl DeviceError {
             ("CUBLAS_STATUS_", "libcublas.so.13"),
             ("CURAND_STATUS_", "libcurand.so.10"),
             ("NVRTC_ERROR_", "libnvrtc.so.13"),
+            ("CUDNN_STATUS_", "libcudnn.so.9"),
         ];
         let library = libraries.iter().find(|(status, _)| words.contains(status));
         match library {
