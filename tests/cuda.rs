@@ -9,6 +9,9 @@ use std::process::{Command, Output, Stdio};
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
+/// A word of the environment by which `cuda/driver.c` is told what is wrong with its card, and how much.
+type Wrong = (&'static str, &'static str);
+
 /// The program built with CUDA.
 fn program() -> Option<PathBuf> {
     let named = std::env::var_os("BO_CUDA_BIN").map(PathBuf::from);
@@ -83,6 +86,90 @@ fn a_gpu_that_is_asked_for_and_missing_is_exit_6_with_the_reason() {
     let (code, _, said) = bo(&program, "gpu");
     assert_eq!(code, Some(6), "{said}");
     assert!(said.contains("no GPU"), "{said}");
+}
+
+#[test]
+fn whatever_is_wrong_with_a_card_is_named_before_it_is_used() {
+    let Some(program) = program() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    std::fs::write(path("driver.c"), include_str!("cuda/driver.c")).unwrap();
+    let made = Command::new("gcc")
+        .args(["-shared", "-fPIC", "driver.c", "-o", "libcuda.so.1"])
+        .current_dir(folder.path())
+        .status()
+        .unwrap();
+    assert!(made.success());
+    // who holds the memory is asked of the driver's tool
+    let tool = "#!/bin/sh\ncase $1 in\n\
+        --query-gpu=*) echo '0, GPU-a, Paper Card, 8192, 7900, 292, 0' ;;\n\
+        *) echo 'GPU-a, 42, 7900, python3' ;;\nesac\n";
+    std::fs::write(path("nvidia-smi"), tool).unwrap();
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(path("nvidia-smi"), executable).unwrap();
+    let search = format!(
+        "{}:{}",
+        folder.path().display(),
+        std::env::var("PATH").unwrap()
+    );
+    let bo = |words: &str, wrong: &[Wrong]| {
+        let output = Command::new(&program)
+            .args(words.split(' '))
+            .current_dir(folder.path())
+            .env("LD_LIBRARY_PATH", folder.path())
+            .env("PATH", &search)
+            .envs(wrong.iter().copied())
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        (output.status.code(), said)
+    };
+    let cases: [(&str, &[Wrong], &str); 7] = [
+        (
+            "cuda:0",
+            &[("DRIVER_INIT", "100")],
+            "no such GPU: the driver shows none",
+        ),
+        (
+            "cuda:2",
+            &[("DRIVER_COUNT", "2")],
+            "no such GPU: there are 2, cuda:0 to cuda:1",
+        ),
+        (
+            "cuda:0",
+            &[("DRIVER_VERSION", "12040")],
+            "the driver is too old: it knows CUDA 12.4",
+        ),
+        (
+            "cuda:0",
+            &[("DRIVER_MAJOR", "5")],
+            "Paper Card has compute capability 5.0, older than the",
+        ),
+        (
+            "cuda:0",
+            &[("DRIVER_RETAIN", "2")],
+            "its memory is full: 292 MiB free of 8192; held: 7900 MiB by python3 (42)",
+        ),
+        (
+            "cuda:0",
+            &[("DRIVER_RETAIN", "214")],
+            "an error that ECC cannot correct",
+        ),
+        ("cuda:0", &[], "libcublas"),
+    ];
+    for (device, wrong, words) in cases {
+        let (code, said) = bo(&format!("run --device {device} --out r"), wrong);
+        assert!(code == Some(6) && said.contains(words), "{wrong:?}: {said}");
+    }
+    // and where nobody asked for that card, the CPU is taken aloud
+    let small = "run --scenes 2 --n-initial 1 --n-w 1 --iterations 1 --out cpu";
+    let (code, said) = bo(small, &[("DRIVER_VERSION", "12040")]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(
+        said.contains("CPU, as cuda:0 cannot be used: the driver is too old"),
+        "{said}"
+    );
 }
 
 #[test]

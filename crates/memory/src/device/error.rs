@@ -22,9 +22,8 @@ pub enum DeviceError {
     },
     /// The card lacks instructions that the kernels use.
     #[error(
-        "{name} has compute capability {capability}, older than the {built} that this bo was built for; make cuda CAP={}{} \
-         builds for it",
-        capability.major, capability.minor
+        "{name} has compute capability {capability}, older than the {built} that this bo was built for; {}",
+        older(*capability)
     )]
     OldCard {
         /// The card.
@@ -57,11 +56,11 @@ pub enum DeviceError {
     },
     /// One of CUDA's libraries does not open or does not start.
     #[error(
-        "{library} cannot be used ({said}); install CUDA 13's libraries, or name the folder that holds them in \
-         LD_LIBRARY_PATH"
+        "{library} cannot be used ({said}); install CUDA's libraries, of the version that this bo was built with, or name \
+         the folder that holds them in LD_LIBRARY_PATH"
     )]
     NoLibrary {
-        /// Its file.
+        /// Its name.
         library: &'static str,
         /// What it said.
         said: String,
@@ -96,10 +95,10 @@ impl DeviceError {
             None => {}
         }
         let libraries = [
-            ("CUBLAS_STATUS_", "libcublas.so.13"),
-            ("CURAND_STATUS_", "libcurand.so.10"),
-            ("NVRTC_ERROR_", "libnvrtc.so.13"),
-            ("CUDNN_STATUS_", "libcudnn.so.9"),
+            ("CUBLAS_STATUS_", "libcublas"),
+            ("CURAND_STATUS_", "libcurand"),
+            ("NVRTC_ERROR_", "libnvrtc"),
+            ("CUDNN_STATUS_", "libcudnn"),
         ];
         let library = libraries.iter().find(|(status, _)| words.contains(status));
         match library {
@@ -122,6 +121,18 @@ fn there(count: usize) -> String {
         0 => "the driver shows none".to_owned(),
         1 => "there is 1, cuda:0".to_owned(),
         _ => format!("there are {count}, cuda:0 to cuda:{}", count - 1),
+    }
+}
+
+/// What helps a card of this capability.
+fn older(capability: Capability) -> String {
+    let least = Capability { major: 7, minor: 5 };
+    match capability < least {
+        true => format!("CUDA's present compiler begins at {least}"),
+        false => format!(
+            "make cuda CAP={}{} builds for it",
+            capability.major, capability.minor
+        ),
     }
 }
 
@@ -164,13 +175,21 @@ mod tests {
             let said = DeviceError::NoDevice { count }.to_string();
             assert!(said.contains(words), "{said}");
         }
-        let old = DeviceError::OldCard {
-            name: "Tesla V100".into(),
-            capability: Capability { major: 7, minor: 0 },
-            built: Capability { major: 7, minor: 5 },
+        let old = |major, minor| {
+            let error = DeviceError::OldCard {
+                name: "Tesla".into(),
+                capability: Capability { major, minor },
+                built: Capability { major: 8, minor: 0 },
+            };
+            error.to_string()
         };
-        assert!(old.to_string().contains("7.0, older than the 7.5"), "{old}");
-        assert!(old.to_string().contains("make cuda CAP=70"), "{old}");
+        assert!(
+            old(7, 5).contains("7.5, older than the 8.0"),
+            "{}",
+            old(7, 5)
+        );
+        assert!(old(7, 5).contains("make cuda CAP=75"), "{}", old(7, 5));
+        assert!(old(7, 0).contains("begins at 7.5"), "{}", old(7, 0));
         let driver = DeviceError::OldDriver {
             has: 12_040,
             needs: 13_000,
@@ -198,7 +217,7 @@ mod tests {
             DeviceError::Full { .. }
         ));
         let blas = at("CublasError(CUBLAS_STATUS_NOT_INITIALIZED)\n 0: frame");
-        assert!(blas.to_string().contains("libcublas.so.13"), "{blas}");
+        assert!(blas.to_string().contains("libcublas"), "{blas}");
         assert!(!blas.to_string().contains("frame"), "{blas}");
         let ecc = at("DriverError(CUDA_ERROR_ECC_UNCORRECTABLE)");
         assert!(ecc.to_string().contains("ECC"), "{ecc}");
