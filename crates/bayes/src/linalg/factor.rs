@@ -1,18 +1,15 @@
 //! The Cholesky factor of a covariance matrix, with bounded and reported rescue.
 //!
 //! [`Factor::new`] tries the matrix as it is and then with each step of [`JITTER_LADDER`], relative
-//! to the mean of the diagonal; what was added is kept in [`Factor::jitter`]. No caller adds an
-//! epsilon of its own. [`Factor::append`] adds a row in O(n^2).
+//! to the mean of the diagonal, [`Factor::within`] relative to a scale that is given; what was added is kept
+//! in [`Factor::jitter`]. No caller adds an epsilon of its own. [`Factor::append`] adds a row in O(n^2).
 
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, ShapeBuilder, s};
 use ndarray_linalg::{CholeskyFactorized, Diag, InverseCInto, SolveTriangularInto, UPLO};
 
 use super::in_place::factorise;
+use super::ladder::{JITTER_LADDER, climb, scale_of};
 use super::triangular::{backward, dot, forward};
-
-/// What is added to the diagonal, in this order, as a share of the diagonal's mean, until the
-/// factorisation succeeds. After the last step it has failed.
-pub const JITTER_LADDER: [f64; 8] = [0.0, 1e-12, 1e-11, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6];
 
 /// Why a matrix has no Cholesky factor.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -76,6 +73,15 @@ impl Factor {
     /// Not square or empty, an entry that is not finite, or not positive definite to the end of
     /// [`JITTER_LADDER`].
     pub fn new(matrix: ArrayView2<f64>) -> Result<Self, FactorError> {
+        Self::within(matrix, scale_of(matrix.diag().iter().copied()))
+    }
+
+    /// The same with a ladder relative to `scale`, for a matrix that is the difference of matrices of that scale: its
+    /// entries are no more exact than theirs, however small they are.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn within(matrix: ArrayView2<f64>, scale: f64) -> Result<Self, FactorError> {
         super::one_thread();
         let (rows, columns) = matrix.dim();
         if rows != columns || rows == 0 {
@@ -93,15 +99,8 @@ impl Factor {
                 });
             }
         }
-        let scale = matrix.diag().iter().map(|d| d.abs()).sum::<f64>() / size as f64;
         let mut lower = Array2::zeros((size, size).f());
-        let mut failure = FactorError::NotPositiveDefinite {
-            size,
-            pivot: 0,
-            jitter: 0.0,
-        };
-        for step in JITTER_LADDER {
-            let jitter = step * scale;
+        let jitter = climb(size, scale, |jitter| {
             for (j, (mut to, from)) in lower
                 .columns_mut()
                 .into_iter()
@@ -114,18 +113,9 @@ impl Factor {
             let columns = lower
                 .as_slice_memory_order_mut()
                 .expect("a fresh matrix is contiguous");
-            match factorise(columns, size) {
-                Ok(()) => return Ok(Self { lower, jitter }),
-                Err(pivot) => {
-                    failure = FactorError::NotPositiveDefinite {
-                        size,
-                        pivot,
-                        jitter,
-                    }
-                }
-            }
-        }
-        Err(failure)
+            factorise(columns, size)
+        })?;
+        Ok(Self { lower, jitter })
     }
 
     /// Rows of the matrix.

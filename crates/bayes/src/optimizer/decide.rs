@@ -114,8 +114,8 @@ impl<'o> Turn<'o> {
     ) -> Option<Chosen> {
         let o = self.optimizer;
         let space = &o.problem.space;
-        let (posterior, left_out) = model.believing(&self.unseen(state));
-        self.events.extend(left_out);
+        let (posterior, events) = model.believing(&self.unseen(state));
+        self.events.extend(events);
         let set = set.clone().with_effects(&model.scale.effects);
         let viability = Data::viability(&o.problem, &o.observations);
         let viable = viability.map(|viability| viability.over(&set));

@@ -155,6 +155,8 @@ pub(super) struct Model {
     pub scale: Scale,
     pub fitted_at: usize,
     ids: Vec<u64>,
+    /// Most that a row appended needed beyond the jitter of the factor.
+    appended_jitter: f64,
 }
 
 impl Model {
@@ -184,16 +186,23 @@ impl Model {
                     scale,
                     fitted_at,
                     ids: data.ids[..first].to_vec(),
+                    appended_jitter: 0.0,
                 }
             }
         };
         for i in model.ids.len()..data.len() {
             let value = model.scale.seen(data, i);
             let (input, rough) = (data.inputs.row(i), data.rough[i]);
-            model.posterior.append_marked(input, value, rough)?;
+            let jitter = model.posterior.append_marked(input, value, rough)?;
+            model.appended_jitter = model.appended_jitter.max(jitter);
             model.ids.push(data.ids[i]);
         }
         Ok(model)
+    }
+
+    /// Most that was added to an entry of the kernel matrix's diagonal (0 in the ordinary case).
+    pub(super) fn jitter(&self) -> f64 {
+        self.posterior.jitter() + self.appended_jitter
     }
 
     /// The compression in the posterior's units, to be undone where risks are reported.
@@ -204,22 +213,70 @@ impl Model {
 
     /// The posterior with points at which nothing is to be learned any more (failed, or decided but
     /// not yet evaluated), each believed to return its posterior mean: the mean stays, the variance
-    /// falls. A point that cannot be appended is left out, which is an event.
-    pub(super) fn believing(&self, points: &[Vec<f64>]) -> (Posterior, Option<Event>) {
+    /// falls. A point that cannot be appended is left out, which is an event, as is jitter.
+    pub(super) fn believing(&self, points: &[Vec<f64>]) -> (Posterior, Vec<Event>) {
         let mut posterior = self.posterior.clone();
-        let (mut left_out, mut last) = (0, None);
+        let (mut left_out, mut last, mut most) = (0, None, 0.0);
         for p in points {
             let point = ArrayView1::from(&p[..]);
             let mean = posterior.mean(point.insert_axis(ndarray::Axis(0)))[0];
-            if let Err(error) = posterior.append(point, mean) {
-                left_out += 1;
-                last = Some(error);
+            match posterior.append(point, mean) {
+                Ok(jitter) => most = f64::max(most, jitter),
+                Err(error) => {
+                    left_out += 1;
+                    last = Some(error);
+                }
             }
         }
-        let event = last.map(|error| Event::LeftOut {
+        let jitter = (most > 0.0).then_some(Event::Jitter { amount: most });
+        let left_out = last.map(|error| Event::LeftOut {
             points: left_out,
             reason: error.to_string(),
         });
-        (posterior, event)
+        (posterior, jitter.into_iter().chain(left_out).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::KernelKind;
+
+    /// The third repeats the second.
+    fn data() -> Data {
+        Data {
+            ids: vec![0, 1, 2],
+            inputs: ndarray::array![[0.1], [0.7], [0.7]],
+            values: vec![1.0, -1.0, -1.0],
+            environments: vec![None; 3],
+            rough: vec![false; 3],
+            failed: Vec::new(),
+        }
+    }
+
+    fn hyper() -> Hyperparameters {
+        Hyperparameters {
+            lengthscales: vec![0.5],
+            outputscale: 1.0,
+            // So little that a repeat has no pivot left.
+            noise: 1e-17,
+            mean: 0.0,
+            rough_noise: None,
+            warp: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn jitter_of_an_appended_row_is_told() {
+        let scale = Standardizer::from_observations(&[1.0, -1.0]);
+        let form = KernelForm::from(KernelKind::Matern52);
+        let model = Model::new(&data(), form, &hyper(), (scale, 0), 2, None).unwrap();
+        assert_eq!(model.posterior.jitter(), 0.0);
+        assert!(model.jitter() > 0.0, "a repeat without noise");
+        let (_, events) = model.believing(&[vec![0.1]]);
+        assert!(
+            matches!(events[..], [Event::Jitter { amount }] if amount > 0.0),
+            "{events:?}"
+        );
     }
 }

@@ -82,9 +82,9 @@ impl Optimizer {
             self.model = last.and_then(|s| self.condition(s, s.observed).ok());
             return Ok(report);
         };
-        if model.posterior.jitter() > 0.0 {
+        if model.jitter() > 0.0 {
             report.events.push(Event::Jitter {
-                amount: model.posterior.jitter(),
+                amount: model.jitter(),
             });
         }
         let previous = self
