@@ -40,6 +40,7 @@ pub fn choose(s: &Situation<'_>) -> Option<Choice> {
             x,
             environment,
             value: value.max(0.0),
+            jitter: 0.0,
         })
     })
 }

@@ -18,7 +18,7 @@ use super::knowledge_gradient::seen;
 use super::{Choice, Situation, multistart, pool};
 use crate::gp::Whitened;
 use crate::incumbent::RiskSurface;
-use crate::linalg::Factor;
+use crate::linalg::{Factor, FactorError};
 use crate::maximize::Slope;
 use crate::sobol;
 use crate::stream::{Purpose, sobol_seed};
@@ -36,13 +36,14 @@ const WIDTH: f64 = 1e-4;
 /// Weight of its square tail.
 const TAIL: f64 = 0.1;
 
-/// The pair chosen; its value is the expected gain, positive.
+/// The pair chosen; its value is the expected gain, positive. `None` if all candidates are taken, or none has a
+/// value: joint samples need a factor of their covariance, be it with jitter ([`Choice::jitter`]).
 pub fn choose(s: &Situation<'_>) -> Option<Choice> {
-    let gain = NoisyGain::new(s);
+    let gain = NoisyGain::new(s).ok()?;
     let ranked = multistart::by_log_gain(s, |x| gain.value(x), |x| gain.slope(x));
     ranked.into_iter().find_map(|(x, value)| {
         let encoded = s.encode(&x);
-        let drawn = gain.draw(&encoded);
+        let drawn = gain.draw(&encoded).ok()?;
         let shares = drawn.pulls.sum_axis(Axis(1));
         let falls = falls(s.posterior, &drawn.own, &shares.to_vec());
         let environment = greatest(&falls, |j| s.is_free(&x, j))?;
@@ -50,6 +51,7 @@ pub fn choose(s: &Situation<'_>) -> Option<Choice> {
             x,
             environment,
             value: value.exp(),
+            jitter: f64::max(gain.factor.jitter(), drawn.rest.jitter()),
         })
     })
 }
@@ -58,8 +60,8 @@ pub fn choose(s: &Situation<'_>) -> Option<Choice> {
 struct NoisyGain<'a> {
     s: &'a Situation<'a>,
     base: Whitened,
-    /// Of the base's covariance; `None` where rounding leaves nothing uncertain there.
-    factor: Option<Factor>,
+    /// Of the base's covariance.
+    factor: Factor,
     /// Normal numbers of the base, |base| x SAMPLES, and of a candidate, m x SAMPLES.
     normals: (Array2<f64>, Array2<f64>),
     /// Best risk of the base in each sample.
@@ -71,8 +73,8 @@ struct Drawn {
     own: Whitened,
     /// `L^-1 cov(base, own)`.
     known: Array2<f64>,
-    /// Factor of the rest; `None` where there is none.
-    rest: Option<Factor>,
+    /// Factor of what the base leaves open.
+    rest: Factor,
     /// Logarithm of the expected gain.
     value: f64,
     /// Its derivative to each sampled value, m x SAMPLES.
@@ -80,7 +82,7 @@ struct Drawn {
 }
 
 impl<'a> NoisyGain<'a> {
-    fn new(s: &'a Situation<'a>) -> Self {
+    fn new(s: &'a Situation<'a>) -> Result<Self, FactorError> {
         let m = s.environments.len();
         let dx = s.space.encoded_dimension();
         let surface = RiskSurface::new(s.posterior, dx, s.environments, s.risk);
@@ -91,7 +93,7 @@ impl<'a> NoisyGain<'a> {
         let encoded: Vec<Vec<f64>> = units.iter().map(|u| s.encode(u)).collect();
         let base = seen(s.posterior, &encoded, s.environments);
         let covariance = s.posterior.covariance_between(&base, &base);
-        let factor = Factor::new(covariance.view()).ok();
+        let factor = s.posterior.joint_factor(covariance.view())?;
         let points = base.points.nrows();
         let seed = sobol_seed(s.seed, s.iteration, Purpose::PosteriorSamples);
         let all = normals(points + m, seed);
@@ -101,9 +103,7 @@ impl<'a> NoisyGain<'a> {
         );
         let mut values = Array2::zeros((points, SAMPLES));
         values += &base.mean.view().insert_axis(Axis(1));
-        if let Some(factor) = &factor {
-            values += &factor.lower().dot(&normals.0);
-        }
+        values += &factor.lower().dot(&normals.0);
         let best = values
             .columns()
             .into_iter()
@@ -114,34 +114,30 @@ impl<'a> NoisyGain<'a> {
                 risks.fold(f64::NEG_INFINITY, f64::max)
             })
             .collect();
-        Self {
+        Ok(Self {
             s,
             base,
             factor,
             normals,
             best,
-        }
+        })
     }
 
+    /// Logarithm of the expected gain; not a number where there are no samples.
     fn value(&self, x: &[f64]) -> f64 {
-        self.draw(x).value
+        self.draw(x).map_or(f64::NAN, |drawn| drawn.value)
     }
 
-    fn draw(&self, x: &[f64]) -> Drawn {
+    fn draw(&self, x: &[f64]) -> Result<Drawn, FactorError> {
         let (posterior, masses) = (self.s.posterior, &self.s.environments.masses);
         let own = seen(posterior, &[x.to_vec()], self.s.environments);
         let to_base = posterior.covariance_between(&self.base, &own);
-        let known = match &self.factor {
-            Some(factor) => factor.half_solve(to_base),
-            None => to_base * 0.0,
-        };
+        let known = self.factor.half_solve(to_base);
         let left = posterior.covariance_between(&own, &own) - known.t().dot(&known);
-        let rest = Factor::new(left.view()).ok();
+        let rest = posterior.joint_factor(left.view())?;
         let mut values = known.t().dot(&self.normals.0);
         values += &own.mean.view().insert_axis(Axis(1));
-        if let Some(rest) = &rest {
-            values += &rest.lower().dot(&self.normals.1);
-        }
+        values += &rest.lower().dot(&self.normals.1);
         let mut pulls = Array2::zeros(values.dim());
         let mut logarithms = Vec::with_capacity(SAMPLES);
         let samples = values.columns().into_iter().zip(pulls.columns_mut());
@@ -158,35 +154,31 @@ impl<'a> NoisyGain<'a> {
         for (mut pull, logarithm) in pulls.columns_mut().into_iter().zip(&logarithms) {
             pull *= (logarithm - top).exp() / total;
         }
-        Drawn {
+        Ok(Drawn {
             own,
             known,
             rest,
             value: top + (total * WIDTH / SAMPLES as f64).ln(),
             pulls,
-        }
+        })
     }
 
     fn slope(&self, x: &[f64]) -> Slope {
-        let drawn = self.draw(x);
-        let m = drawn.own.mean.len();
-        let own = match &drawn.rest {
-            Some(rest) => through_factor(rest.lower(), &drawn.pulls.dot(&self.normals.1.t())),
-            None => Array2::zeros((m, m)),
+        let Ok(drawn) = self.draw(x) else {
+            return (f64::NAN, vec![0.0; x.len()]);
         };
-        let others = self.factor.as_ref().map(|factor| {
-            let mut pulls = self.normals.0.dot(&drawn.pulls.t());
-            pulls -= &(drawn.known.dot(&own) * 2.0);
-            for mut column in pulls.columns_mut() {
-                let solved = factor.back_solve_one(column.view());
-                column.assign(&solved);
-            }
-            (&self.base, pulls)
-        });
+        let sensitivity = drawn.pulls.dot(&self.normals.1.t());
+        let own = through_factor(drawn.rest.lower(), &sensitivity);
+        let mut pulls = self.normals.0.dot(&drawn.pulls.t());
+        pulls -= &(drawn.known.dot(&own) * 2.0);
+        for mut column in pulls.columns_mut() {
+            let solved = self.factor.back_solve_one(column.view());
+            column.assign(&solved);
+        }
         let adjoint = Adjoint {
             mean: drawn.pulls.sum_axis(Axis(1)).to_vec(),
             own,
-            others,
+            others: Some((&self.base, pulls)),
         };
         let gradient = adjoint.gradient(self.s.posterior, &drawn.own, x);
         (drawn.value, gradient)
@@ -254,7 +246,7 @@ mod tests {
             s.iteration = iteration;
             let choice = choose(&s).unwrap();
             let x = example.rounded(&choice);
-            worth(&choice, NoisyGain::new(&s).value(&x).exp());
+            worth(&choice, NoisyGain::new(&s).unwrap().value(&x).exp());
         }
     }
 
@@ -263,7 +255,7 @@ mod tests {
         let examples = [Example::new(12, 4, 1), Example::bent(12, 4, 5)];
         for example in examples {
             let s = example.situation();
-            let gain = NoisyGain::new(&s);
+            let gain = NoisyGain::new(&s).unwrap();
             for k in 0..5 {
                 let x = sobol::point(k, 2, 9);
                 let (value, gradient) = gain.slope(&x);
@@ -278,7 +270,7 @@ mod tests {
         // Fresh joint samples at base and candidate by one factor, and the plain max with 0.
         let example = Example::new(10, 4, 3);
         let s = example.situation();
-        let gain = NoisyGain::new(&s);
+        let gain = NoisyGain::new(&s).unwrap();
         let (x, found) = (0..32)
             .map(|k| sobol::point(k, 2, 9))
             .map(|x| (x.clone(), gain.value(&x).exp()))

@@ -167,6 +167,7 @@ fn ranked(
                 x: x.clone(),
                 environment,
                 value,
+                jitter: 0.0,
             })
         })
         .collect();

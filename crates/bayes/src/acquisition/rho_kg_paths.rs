@@ -14,7 +14,7 @@ use super::knowledge_gradient::seen;
 use super::normal::density;
 use super::{Choice, Situation, rho_kg};
 use crate::gp::Whitened;
-use crate::linalg::Factor;
+use crate::linalg::FactorError;
 use crate::sobol;
 use crate::stream::{Purpose, sobol_seed};
 use ndarray::{Array1, Array2, ArrayView1, Axis};
@@ -31,23 +31,25 @@ const PAIRS: usize = 24;
 const PAIRS_OF_X: usize = 4;
 
 /// The pair of highest value among the best by the exact knowledge gradient; `None` if all candidates are
-/// taken, or none has a value.
+/// taken, or none has a value: paths need a factor of their covariance, be it with jitter ([`Choice::jitter`]).
 pub fn choose(s: &Situation<'_>) -> Option<Choice> {
     let screened = rho_kg::screened(s, PAIRS_OF_X);
     let mut pairs: Vec<Choice> = screened.refined.into_iter().chain(screened.first).collect();
     pairs.sort_by(|a, b| b.value.total_cmp(&a.value));
     pairs.truncate(PAIRS);
     let seed = sobol_seed(s.seed, s.iteration, Purpose::PosteriorSamples);
-    let gain = PathGain::new(s, &screened.compared, (FANTASIES, PATHS), seed);
+    let gain = PathGain::new(s, &screened.compared, (FANTASIES, PATHS), seed).ok()?;
     let judge = |mut pair: Choice| {
         let x = s.encode(&pair.x);
         let likely = s.viable.map_or(1.0, |v| v.each(&x)[pair.environment]);
-        pair.value = likely * gain.at(&x, pair.environment);
-        pair
+        let (value, jitter) = gain.at(&x, pair.environment).ok()?;
+        (pair.value, pair.jitter) = (likely * value, jitter);
+        Some(pair)
     };
-    let judged: Vec<Choice> = pairs.into_par_iter().map(judge).collect();
+    let judged: Vec<Option<Choice>> = pairs.into_par_iter().map(judge).collect();
     // On a tie the better by the exact value stands.
-    let judged = judged.into_iter().filter(|c| !c.value.is_nan());
+    let judged = judged.into_iter().flatten();
+    let judged = judged.filter(|c| !c.value.is_nan());
     judged.reduce(|a, b| if b.value > a.value { b } else { a })
 }
 
@@ -74,7 +76,7 @@ impl<'a> PathGain<'a> {
         compared: &[Vec<f64>],
         (fantasies, paths): (usize, usize),
         seed: u32,
-    ) -> Self {
+    ) -> Result<Self, FactorError> {
         let standard = Normal::standard();
         let normals = Array2::from_shape_fn((s.environments.len(), paths), |(d, k)| {
             standard.inverse_cdf(sobol::coordinate(k as u64, d, seed))
@@ -87,43 +89,53 @@ impl<'a> PathGain<'a> {
             normals,
         };
         let nothing = Array1::zeros(s.environments.len());
-        let now = |block: &Block| gain.expected(block, nothing.view(), &[0.0])[0];
-        let now: Vec<f64> = gain.blocks.iter().map(now).collect();
+        let now = |block: &Block| {
+            let (values, _) = gain.expected(block, nothing.view(), &[0.0])?;
+            Ok(values[0])
+        };
+        let now: Result<Vec<f64>, FactorError> = gain.blocks.iter().map(now).collect();
+        let now = now?;
         gain.best = (0..now.len())
             .reduce(|a, b| if now[b] > now[a] { b } else { a })
             .expect("the comparison set holds at least the incumbent");
-        gain
+        Ok(gain)
     }
 
-    /// Value of observing encoded `x` in environment `j`, never negative.
-    fn at(&self, x: &[f64], j: usize) -> f64 {
+    /// Value of observing encoded `x` in environment `j`, never negative, and the most jitter it needed.
+    fn at(&self, x: &[f64], j: usize) -> Result<(f64, f64), FactorError> {
         let own = block(self.s, x);
-        let after: Vec<Vec<f64>> = self
+        let mut most = 0.0;
+        let after: Result<Vec<Vec<f64>>, FactorError> = self
             .blocks
             .iter()
             .chain([&own])
             .map(|block| {
                 let b = self.s.posterior.fantasy_directions(&block.set, &own.set);
-                self.expected(block, b.column(j), &self.fantasies)
+                let (values, jitter) = self.expected(block, b.column(j), &self.fantasies)?;
+                most = f64::max(most, jitter);
+                Ok(values)
             })
             .collect();
+        let after = after?;
         let gains = (0..self.fantasies.len()).map(|k| {
             let best = after.iter().map(|g| g[k]).fold(f64::NEG_INFINITY, f64::max);
             best - after[self.best][k]
         });
-        gains.sum::<f64>() / self.fantasies.len() as f64
+        Ok((gains.sum::<f64>() / self.fantasies.len() as f64, most))
     }
 
-    /// Expected risk over the paths of a block in each fantasy, b its direction.
-    fn expected(&self, block: &Block, b: ArrayView1<f64>, fantasies: &[f64]) -> Vec<f64> {
+    /// Expected risk over the paths of a block in each fantasy, b its direction, and the jitter of their factor.
+    fn expected(
+        &self,
+        block: &Block,
+        b: ArrayView1<f64>,
+        fantasies: &[f64],
+    ) -> Result<(Vec<f64>, f64), FactorError> {
         let column = b.insert_axis(Axis(1));
         let left = &block.covariance - &column.dot(&column.t());
         let centre = block.set.mean.view().insert_axis(Axis(1));
-        // Without a factor rounding is all that is left: each path is the mean.
-        let paths = match Factor::new(left.view()) {
-            Ok(factor) => factor.lower().dot(&self.normals) + centre,
-            Err(_) => &Array2::zeros(self.normals.dim()) + &centre,
-        };
+        let factor = self.s.posterior.joint_factor(left.view())?;
+        let paths = factor.lower().dot(&self.normals) + centre;
         let masses = &self.s.environments.masses;
         let mut values = vec![0.0; masses.len()];
         let mut mean = |z: f64| {
@@ -136,7 +148,8 @@ impl<'a> PathGain<'a> {
             }
             sum / paths.ncols() as f64
         };
-        fantasies.iter().map(|z| mean(*z)).collect()
+        let values = fantasies.iter().map(|z| mean(*z)).collect();
+        Ok((values, factor.jitter()))
     }
 }
 
@@ -164,8 +177,13 @@ mod tests {
     use super::super::examples::{Example, worth};
     use super::*;
     use crate::gp::Posterior;
+    use crate::linalg::Factor;
     use crate::stream::stream;
     use rand::RngExt as _;
+
+    fn value(gain: &PathGain<'_>, pair: &(Vec<f64>, usize)) -> f64 {
+        gain.at(&pair.0, pair.1).unwrap().0
+    }
 
     /// Observed at (x, environment), as many rows more, almost without noise.
     fn with(example: &Example, xs: &[(&[f64], usize)]) -> Posterior {
@@ -194,10 +212,10 @@ mod tests {
             let mut s = example.situation();
             s.posterior = &posterior;
             let mut compared = vec![known.to_vec(), open.to_vec()];
-            let gain = PathGain::new(&s, &compared, (fantasies, 8), 5);
+            let gain = PathGain::new(&s, &compared, (fantasies, 8), 5).unwrap();
             compared.swap(0, gain.best);
             let exact = KnowledgeGradient::new(&posterior, s.environments, s.risk, &compared);
-            (exact.at(open)[3], gain.at(open, 3))
+            (exact.at(open)[3], gain.at(open, 3).unwrap().0)
         };
         let opens = (0..64).map(|k| sobol::point(k, 2, 9));
         let open = opens
@@ -213,11 +231,11 @@ mod tests {
         let example = Example::new(9, 3, 3);
         let s = example.situation();
         let compared: Vec<Vec<f64>> = (0..3).map(|k| sobol::point(k, 2, 9)).collect();
-        let gain = PathGain::new(&s, &compared, (64, 512), 5);
-        let coarse = PathGain::new(&s, &compared, (FANTASIES, PATHS), 5);
+        let gain = PathGain::new(&s, &compared, (64, 512), 5).unwrap();
+        let coarse = PathGain::new(&s, &compared, (FANTASIES, PATHS), 5).unwrap();
         let pairs = (0..16).map(|k| (sobol::point(k, 2, 4), k as usize % 3));
         let (x, j) = pairs
-            .max_by(|a, b| gain.at(&a.0, a.1).total_cmp(&gain.at(&b.0, b.1)))
+            .max_by(|a, b| value(&gain, a).total_cmp(&value(&gain, b)))
             .unwrap();
         let mut random = stream(8, 0, Purpose::PosteriorSamples);
         let standard = Normal::standard();
@@ -257,7 +275,8 @@ mod tests {
         let n = f64::from(fantasies);
         let (mean, error) = (sum / n, ((squares / n - (sum / n).powi(2)) / n).sqrt());
         assert!(mean > 1e-2, "a case with something to gain: {mean}");
-        let (fine, coarse) = (gain.at(&x, j), coarse.at(&x, j));
+        let pair = (x, j);
+        let (fine, coarse) = (value(&gain, &pair), value(&coarse, &pair));
         assert!(
             (fine - mean).abs() < 4.0 * error + 0.02 * mean,
             "{fine} against {mean} +- {error}"
@@ -273,8 +292,8 @@ mod tests {
         let x = example.rounded(&choice);
         let compared = rho_kg::screened(&s, PAIRS_OF_X).compared;
         let seed = sobol_seed(s.seed, s.iteration, Purpose::PosteriorSamples);
-        let gain = PathGain::new(&s, &compared, (FANTASIES, PATHS), seed);
-        worth(&choice, gain.at(&x, choice.environment));
+        let gain = PathGain::new(&s, &compared, (FANTASIES, PATHS), seed).unwrap();
+        worth(&choice, value(&gain, &(x, choice.environment)));
     }
 
     #[test]

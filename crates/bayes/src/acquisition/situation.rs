@@ -124,4 +124,7 @@ pub struct Choice {
     pub environment: usize,
     /// Value of the acquisition, standardised.
     pub value: f64,
+    /// Most that was added to the diagonal of a covariance of joint samples behind the value, in units of the standardised
+    /// variance; 0 in the ordinary case, and for rules that do not sample.
+    pub jitter: f64,
 }

@@ -137,7 +137,11 @@ impl<'o> Turn<'o> {
             x,
             environment,
             value,
+            jitter,
         } = by(o.settings.acquisition, &situation)?;
+        if jitter > 0.0 {
+            self.events.push(Event::SampleJitter { amount: jitter });
+        }
         Some((
             space.from_unit(&x),
             set.environments[environment].clone(),

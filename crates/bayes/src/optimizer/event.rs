@@ -42,6 +42,11 @@ pub enum Event {
         /// How much was added, in units of the standardised variance.
         amount: f64,
     },
+    /// The covariance of the joint samples behind a choice needed jitter on its diagonal.
+    SampleJitter {
+        /// How much was added, in units of the standardised variance.
+        amount: f64,
+    },
     /// Failed or pending points could not enter the model, so it does not know of them.
     LeftOut {
         /// How many.
@@ -95,6 +100,10 @@ impl fmt::Display for Event {
                 "start {start} of the fit was given up before its optimum: {reason}"
             ),
             Self::Jitter { amount } => write!(f, "jitter {amount:.1e} added to the kernel matrix"),
+            Self::SampleJitter { amount } => write!(
+                f,
+                "jitter {amount:.1e} added to the covariance of joint samples"
+            ),
             Self::LeftOut { points, reason } => write!(
                 f,
                 "{points} failed or pending points could not enter the model: {reason}"

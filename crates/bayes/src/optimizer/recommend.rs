@@ -3,7 +3,6 @@
 use super::{Error, Incumbent, Optimizer};
 use crate::acquisition::seen;
 use crate::incumbent::{RiskSurface, thinned};
-use crate::linalg::Factor;
 use crate::sobol;
 use crate::stream::{Purpose, sobol_seed};
 use ndarray::{Array2, Axis};
@@ -55,7 +54,7 @@ impl Optimizer {
     /// sign, the lower first: quantiles of the risk over joint samples of the posterior in all judging
     /// environments. [`Incumbent::risk`] is the risk of the mean and may lie outside, at the good end: a concave
     /// risk such as the CVaR of what is uncertain is on average worse than that of its mean (Jensen). Of more than 256 every k-th is sampled and the interval shifted by what that changes
-    /// in the risk of the mean. `None` without a model. A pure function of model, seed and `iteration`.
+    /// in the risk of the mean. `None` without a model, and where the joint covariance has no factor. A pure function of model, seed and `iteration`.
     pub fn interval(&self, iteration: u64) -> Option<[f64; 2]> {
         let (Some(model), Some(state)) = (&self.model, &self.state) else {
             return None;
@@ -79,10 +78,8 @@ impl Optimizer {
         });
         let mut samples = Array2::zeros(normals.dim());
         samples += &own.mean.view().insert_axis(Axis(1));
-        // Without a factor rounding leaves nothing uncertain.
-        if let Ok(factor) = Factor::new(covariance.view()) {
-            samples += &factor.lower().dot(&normals);
-        }
+        let factor = model.posterior.joint_factor(covariance.view()).ok()?;
+        samples += &factor.lower().dot(&normals);
         let columns = samples.columns().into_iter();
         let mut risks: Vec<f64> = columns.map(|sample| judged(&sample.to_vec())).collect();
         risks.sort_by(f64::total_cmp);
