@@ -6,13 +6,13 @@
 
 use std::fmt;
 use std::fs::{File, OpenOptions};
-use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::Write as _;
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
 use super::error::RecordError;
 use super::lease::Fence;
-use super::replace::{read_limited, sync_folder};
+use super::replace::{read_limited, replace, sync_folder};
 use super::seal::{Sealed, open, seal};
 
 /// Largest journal read: far beyond any run, small enough not to end one.
@@ -102,12 +102,16 @@ fn joined(piece: &[u8]) -> bool {
 /// # Errors
 /// [`RecordError::Io`] or [`RecordError::Damaged`] for a file beyond the size limit.
 pub fn read<T: Sealed>(path: &Path) -> Result<Contents<T>, RecordError> {
+    content(path).map(|bytes| Contents::parse(&bytes))
+}
+
+/// The bytes of a journal; a missing file is empty.
+fn content(path: &Path) -> Result<Vec<u8>, RecordError> {
     match read_limited(path, LARGEST) {
-        Ok(bytes) => Ok(Contents::parse(&bytes)),
         Err(RecordError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
-            Ok(Contents::parse(&[]))
+            Ok(Vec::new())
         }
-        Err(error) => Err(error),
+        read => read,
     }
 }
 
@@ -115,38 +119,39 @@ impl<T: Sealed> Journal<T> {
     /// Opens (or creates) a journal and reads it. The torn tail, if any, is moved to `NAME.torn`.
     /// Damaged lines are left to the caller: see [`Contents::damaged`] and [`Journal::rewrite`].
     ///
+    /// What is read counts from here on, so it is written anew and synced first: whoever appended the last line may have
+    /// been killed before its sync, and after a sync that failed the system still shows lines that it has dropped,
+    /// which no second sync brings to the disk.
+    ///
     /// # Errors
     /// [`RecordError`].
     pub fn open(path: &Path) -> Result<(Self, Contents<T>, Option<Torn>), RecordError> {
-        let mut file = OpenOptions::new()
-            .read(true)
+        let mut bytes = content(path)?;
+        let contents: Contents<T> = Contents::parse(&bytes);
+        let mut torn = None;
+        if let Some(at) = contents.torn_at {
+            torn = Some(set_aside(path, &bytes[at..])?);
+            bytes.truncate(at);
+        }
+        if contents.unended {
+            bytes.push(b'\n');
+        }
+        if !bytes.is_empty() || torn.is_some() {
+            replace(path, &bytes)?;
+        }
+        let file = OpenOptions::new()
             .append(true)
             .create(true)
             .open(path)
             .map_err(RecordError::io(path, "open"))?;
         sync_folder(path.parent().unwrap_or(Path::new(".")))?;
-        let contents: Contents<T> = read(path)?;
-        let mut torn = None;
-        if let Some(at) = contents.torn_at {
-            let mut tail = Vec::new();
-            file.seek(SeekFrom::Start(at as u64))
-                .and_then(|_| file.read_to_end(&mut tail))
-                .map_err(RecordError::io(path, "read"))?;
-            torn = Some(set_aside(path, &tail)?);
-            file.set_len(at as u64)
-                .and_then(|()| file.sync_all())
-                .map_err(RecordError::io(path, "cut the torn tail of"))?;
-        }
-        let mut journal = Self {
+        let journal = Self {
             path: path.to_owned(),
             file,
             broken: false,
             fence: None,
             lines: PhantomData,
         };
-        if contents.unended {
-            journal.write(b"\n")?;
-        }
         Ok((journal, contents, torn))
     }
 
@@ -169,7 +174,7 @@ impl<T: Sealed> Journal<T> {
             text.push_str(&sealed(path, line)?);
             text.push('\n');
         }
-        super::replace::replace(path, text.as_bytes())
+        replace(path, text.as_bytes())
     }
 
     /// Appends one line and waits until it is on disk. Only then does it count.
