@@ -123,6 +123,32 @@ fn a_killed_worker_is_explained_and_replaced() {
 }
 
 #[test]
+fn a_stop_before_there_is_a_worker_is_kept() {
+    let bench = Bench::new();
+    let mut child = started(&bench, "run", 4);
+    let worker = worker(child.id()).expect("a worker");
+    kill(&mut child);
+    wait_until(|| gone(worker));
+    // the parent reads the last beat before its first worker: here it waits there until somebody writes
+    let beat = bench.path("run/heartbeat.json");
+    fs::remove_file(&beat).unwrap();
+    let made = Command::new("mkfifo").arg(&beat).status().unwrap();
+    assert!(made.success());
+    let resumed = bench.bo(&["resume", "run"]).spawn().unwrap();
+    let writer = fs::OpenOptions::new().write(true).open(&beat).unwrap();
+    signal(resumed.id(), "TERM");
+    std::thread::sleep(Duration::from_millis(200));
+    fs::remove_file(&beat).unwrap();
+    drop(writer);
+    let output = resumed.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(143), "{said}");
+    assert!(said.contains("bo resume run"), "{said}");
+    assert!(!bench.path("run/result.json").exists());
+    succeed(&mut bench.bo(&["resume", "run"]));
+}
+
+#[test]
 fn an_evaluation_that_kills_its_worker_twice_is_set_aside() {
     let bench = Bench::new();
     sabotage(&bench, "[ \"$id\" = 5 ] && kill -s ABRT $PPID && sleep 1");

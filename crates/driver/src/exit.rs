@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use crate::quantity::typed;
-use crate::record::{RecordError, free_beside};
+use crate::record::{RecordError, free_beside, holds_run};
 use crate::settings::Origin;
 
 /// An expected end of `bo` that is not success.
@@ -108,7 +108,7 @@ pub enum Failure {
         remedy: String,
     },
     /// Stopped by a signal with everything saved: exit 128 + signal (130 or 143).
-    #[error("stopped by {}; everything is saved\n  to go on: bo resume {}", stopped_by(*.signal, *.asked), typed(out))]
+    #[error("stopped by {}; {}", stopped_by(*.signal, *.asked), kept(.out))]
     Stopped {
         /// Number of the signal.
         signal: i32,
@@ -241,6 +241,18 @@ impl From<RecordError> for Failure {
                 remedy,
             ),
         }
+    }
+}
+
+/// What is there after a stop, and how to go on.
+fn kept(out: &Path) -> String {
+    if holds_run(out) {
+        format!(
+            "everything is saved\n  to go on: bo resume {}",
+            out.display()
+        )
+    } else {
+        "nothing had begun\n  to begin: type the same again".to_owned()
     }
 }
 

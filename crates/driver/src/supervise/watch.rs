@@ -115,11 +115,10 @@ impl<'o> Watch<'o> {
                 if signal == SIGHUP {
                     continue;
                 }
+                // with the lock held: whoever begins a worker sees it, or it reaches that worker, never both
+                let worker = worker.lock().unwrap_or_else(PoisonError::into_inner);
                 stop.store(signal, SeqCst);
-                let pid = worker.lock().unwrap_or_else(PoisonError::into_inner);
-                if let (Some(pid), Some(signal)) = (*pid, Signal::from_named_raw(signal)) {
-                    let _ = kill_process(pid, signal);
-                }
+                pass_on(signal, *worker);
             }
         });
         Ok(())
@@ -144,6 +143,8 @@ impl<'o> Watch<'o> {
             } else {
                 &self.orders.again
             };
+            // asked for while there was no worker to pass it on to
+            self.not_stopped()?;
             let ended = self.one(words)?;
             match ended.status.code() {
                 Some(0) => return Ok(()),
@@ -153,14 +154,7 @@ impl<'o> Watch<'o> {
                 }
                 _ => {}
             }
-            if let signal @ 1.. = self.stop.load(SeqCst) {
-                end_programs(folder);
-                return Err(Failure::Stopped {
-                    signal,
-                    asked: StopRequest::stands(folder),
-                    out: folder.clone(),
-                });
-            }
+            self.not_stopped()?;
             let (postmortem, path) = explain(folder, &self.lock, &ended)?;
             let now = evaluations(folder);
             deaths = if now > finished { 1 } else { deaths + 1 };
@@ -225,15 +219,40 @@ impl<'o> Watch<'o> {
         })
     }
 
+    /// # Errors
+    /// [`Failure::Stopped`] once a stop was asked for; programs that a worker left are ended first.
+    fn not_stopped(&self) -> Result<(), Failure> {
+        let signal @ 1.. = self.stop.load(SeqCst) else {
+            return Ok(());
+        };
+        let folder = &self.orders.folder;
+        end_programs(folder);
+        Err(Failure::Stopped {
+            signal,
+            asked: StopRequest::stands(folder),
+            out: folder.clone(),
+        })
+    }
+
+    /// Who gets signals from now on, and the one that came while it was being started.
     fn set_worker(&self, pid: Option<u32>) {
         let pid = pid.and_then(|pid| Pid::from_raw(pid as i32));
-        *self.worker.lock().unwrap_or_else(PoisonError::into_inner) = pid;
+        let mut worker = self.worker.lock().unwrap_or_else(PoisonError::into_inner);
+        *worker = pid;
+        pass_on(self.stop.load(SeqCst), pid);
     }
 
     fn say(&self, message: &str) {
         if !self.orders.quiet {
             let _ = writeln!(std::io::stderr(), "bo: {message}");
         }
+    }
+}
+
+/// Sends a signal (0 = none) to a worker, if there is one.
+fn pass_on(signal: i32, worker: Option<Pid>) {
+    if let (Some(worker), Some(signal)) = (worker, Signal::from_named_raw(signal)) {
+        let _ = kill_process(worker, signal);
     }
 }
 
