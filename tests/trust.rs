@@ -75,6 +75,33 @@ fn a_run_of_another_user_starts_no_program_and_writes_nowhere_else() {
 }
 
 #[test]
+#[expect(clippy::print_stderr, reason = "says what was skipped")]
+fn a_checkpoint_of_another_user_in_ones_own_run_starts_no_program() {
+    let case = with_program();
+    case.bo(&format!("run --command ./o.sh {SMALL}")).ok();
+    std::fs::remove_file(case.path("ran")).unwrap();
+    std::fs::remove_file(case.path("r/run.json")).unwrap();
+    // what the run is now stands in the newest checkpoint alone
+    std::fs::rename(case.path("r/iter_001.json"), case.path("newest")).unwrap();
+    for name in ["r/iter_001.json", "r/interrupted.json"] {
+        std::fs::copy(case.path("newest"), case.path(name)).unwrap();
+        if std::os::unix::fs::chown(case.path(name), Some(12_345), None).is_err() {
+            eprintln!("SKIPPED: only root can give files away");
+            return;
+        }
+        for words in ["resume r --iterations 2", "evaluate r", "verify r"] {
+            case.bo(words).code(match words {
+                // a run whose run.json is missing is named first
+                "verify r" => 3,
+                _ => 2,
+            });
+            assert!(!case.path("ran").exists(), "{words} started it");
+        }
+        std::fs::remove_file(case.path(name)).unwrap();
+    }
+}
+
+#[test]
 fn secrets_of_the_environment_are_in_no_file() {
     let case = with_program();
     let secret = "hunter2-5f0c1e";

@@ -208,6 +208,14 @@ pub fn holds_run(path: &Path) -> bool {
         || fs::metadata(path.join("evaluations.jsonl")).is_ok_and(|data| data.len() > 0)
 }
 
+/// The files of a directory that each say what its run is: `run.json` and every checkpoint.
+pub fn sources(path: &Path) -> Vec<PathBuf> {
+    let complete = checkpoint_files(path).into_iter().map(|(_, file)| file);
+    let single = [manifest_path(path), path.join(INTERRUPTED)];
+    let all = single.into_iter().chain(complete);
+    all.filter(|file| file.exists()).collect()
+}
+
 /// `run.json` of a directory.
 pub fn manifest_path(path: &Path) -> PathBuf {
     path.join("run.json")

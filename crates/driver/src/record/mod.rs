@@ -33,7 +33,7 @@ pub use cpu::cpu;
 pub use decision::{
     DecisionLine, HyperRecord, IncumbentRecord, Member, ModelRecord, StandardizerRecord,
 };
-pub use directory::{RunDirectory, holds_run, read_sealed};
+pub use directory::{RunDirectory, holds_run, read_sealed, sources};
 pub use error::{RecordError, free_beside};
 pub use evaluation::{EvaluationLine, same_bits};
 pub use heartbeat::Heartbeat;

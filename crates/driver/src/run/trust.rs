@@ -7,21 +7,20 @@ use serde_json::Value;
 
 use super::setup::records;
 use crate::exit::Failure;
-use crate::record::{Checkpoint, History, Manifest, read_sealed};
+use crate::record::{Checkpoint, History, Manifest, read_sealed, sources};
 use crate::settings::{ObjectiveSettings, Origin, RawSettings, Settings, read_space_or};
 
-/// Whether a run or a checkpoint, or the `run.json` beside it, belongs to another user.
+/// Whether a run or a checkpoint, or anything beside it of which a run may be made again, belongs to another user: where
+/// `run.json` is missing or damaged, the newest checkpoint says which program is started.
 pub fn foreign(path: &Path) -> bool {
     let own = rustix::process::geteuid().as_raw();
-    let folder = if path.is_dir() {
-        Some(path)
-    } else {
-        path.parent()
+    let folder = match path.parent() {
+        _ if path.is_dir() => path,
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
     };
-    let beside = folder.map(|folder| folder.join("run.json"));
-    [Some(path), beside.as_deref()]
-        .into_iter()
-        .flatten()
+    std::iter::once(path.to_owned())
+        .chain(sources(folder))
         .filter_map(|path| std::fs::metadata(path).ok())
         .any(|data| data.uid() != own)
 }
