@@ -213,7 +213,9 @@ impl From<RecordError> for Failure {
                 action,
                 source,
             } => Self::unusable(&path, format!("{action}: {source}"), remedy),
-            RecordError::Damaged { path, reason } => Self::unusable(&path, reason, remedy),
+            RecordError::Damaged { path, reason } | RecordError::Unknown { path, reason } => {
+                Self::unusable(&path, reason, remedy)
+            }
             RecordError::NoRun {
                 path,
                 missing,

@@ -227,7 +227,7 @@ pub fn manifest_path(path: &Path) -> PathBuf {
 /// [`RecordError`].
 pub fn read_sealed<T: Sealed>(path: &Path) -> Result<T, RecordError> {
     let bytes = read_limited(path, LARGEST)?;
-    open(&bytes).map_err(|error| RecordError::damaged(path, error))
+    open(&bytes).map_err(|error| RecordError::seal(path, "", &error))
 }
 
 /// Makes a folder and all above it, and waits until their names are on disk. Those above are synced also

@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use super::checkpoint::newest_good;
 use super::lock::Holder;
+use super::seal::SealError;
 use crate::quantity::typed;
 
 /// A run's files cannot be read or written.
@@ -28,6 +29,14 @@ pub enum RecordError {
         /// The file.
         path: PathBuf,
         /// What is wrong, naming the line or the byte.
+        reason: String,
+    },
+    /// Bytes that are what was written, by another program than this.
+    #[error("{}: {reason}", path.display())]
+    Unknown {
+        /// The file.
+        path: PathBuf,
+        /// What it holds, naming the line.
         reason: String,
     },
     /// There is no run here.
@@ -87,6 +96,20 @@ impl RecordError {
         }
     }
 
+    /// What is wrong with a seal: [`RecordError::Damaged`] or [`RecordError::Unknown`]; `place` begins the reason.
+    pub fn seal(path: &Path, place: &str, error: &SealError) -> Self {
+        let (path, reason) = (path.to_owned(), format!("{place}{error}"));
+        match error.is_damage() {
+            true => Self::Damaged { path, reason },
+            false => Self::Unknown { path, reason },
+        }
+    }
+
+    /// Whether there is no such file.
+    pub fn is_missing(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+
     /// What to type next.
     pub fn remedy(&self) -> String {
         match self {
@@ -107,6 +130,10 @@ impl RecordError {
                         .to_owned()
                 })
             }
+            Self::Unknown { path, .. } => format!(
+                "nothing was changed; go on with the bo that wrote it: bo resume {}",
+                typed(folder_of(path))
+            ),
             Self::NoRun { path, damaged, .. } if damaged.is_empty() => {
                 format!("to begin one: bo run --out {}", typed(path))
             }

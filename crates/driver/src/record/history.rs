@@ -59,7 +59,7 @@ impl History {
     /// Reads a run. Needs no lock and changes nothing; a line that is being written is not seen.
     ///
     /// # Errors
-    /// [`RecordError::NoRun`]; [`RecordError::Damaged`]; [`RecordError::Io`].
+    /// [`RecordError::NoRun`]; [`RecordError::Damaged`]; [`RecordError::Unknown`]; [`RecordError::Io`].
     pub fn read(path: &Path) -> Result<Self, RecordError> {
         if !holds_run(path) {
             return Err(RecordError::NoRun {
@@ -70,15 +70,16 @@ impl History {
         }
         let mut notices = Vec::new();
         // a checkpoint is never ahead of journals that are read after it, whatever a run writes meanwhile
-        let saved = newest_checkpoint(path, &mut notices);
+        let saved = newest_checkpoint(path, &mut notices)?;
         let evaluations = journal::read(&path.join("evaluations.jsonl"))?;
         let decisions = journal::read(&path.join("decisions.jsonl"))?;
         let manifest_file = manifest_path(path);
         let (manifest, restored_manifest) = match (read_sealed(&manifest_file), &saved) {
             (Ok(manifest), _) => (manifest, false),
+            // a file that the system does not give, or of a newer program, is not lost
+            (Err(error), _) if !error.is_missing() && !is_damage(&error) => return Err(error),
             (Err(error), Some((name, checkpoint))) => {
-                let missing = !manifest_file.exists();
-                let reason = if missing {
+                let reason = if error.is_missing() {
                     "is missing".to_owned()
                 } else {
                     error.to_string()
@@ -86,7 +87,7 @@ impl History {
                 notices.push(format!("run.json {reason}: restored from {name}"));
                 (checkpoint.run.clone(), true)
             }
-            (Err(_), None) if !manifest_file.exists() => {
+            (Err(error), None) if error.is_missing() => {
                 return Err(RecordError::NoRun {
                     path: path.to_owned(),
                     missing: "run.json",
@@ -282,8 +283,19 @@ fn aside(path: &Path) -> PathBuf {
         .unwrap_or_else(|| path.with_file_name(format!("{name}.torn")))
 }
 
-/// The newest checkpoint that can be read, complete iterations or not, with its name; damaged ones are named.
-fn newest_checkpoint(path: &Path, notices: &mut Vec<String>) -> Option<(String, Checkpoint)> {
+/// Whether bytes are not what was written: only such a file may be replaced.
+fn is_damage(error: &RecordError) -> bool {
+    matches!(error, RecordError::Damaged { .. })
+}
+
+/// The newest whole checkpoint, complete iterations or not, with its name; damaged ones are named.
+///
+/// # Errors
+/// One that the system does not give, or of a newer program: what it holds is not known.
+fn newest_checkpoint(
+    path: &Path,
+    notices: &mut Vec<String>,
+) -> Result<Option<(String, Checkpoint)>, RecordError> {
     let mut files = checkpoint_files(path);
     let interrupted = path.join(INTERRUPTED);
     if interrupted.exists() {
@@ -297,12 +309,15 @@ fn newest_checkpoint(path: &Path, notices: &mut Vec<String>) -> Option<(String, 
                     .unwrap_or_default()
                     .to_string_lossy()
                     .into_owned();
-                return Some((name, checkpoint));
+                return Ok(Some((name, checkpoint)));
             }
-            Err(error) => notices.push(format!("{PASSED_OVER}: {error}")),
+            Err(error) if is_damage(&error) => notices.push(format!("{PASSED_OVER}: {error}")),
+            // a run may remove its older ones meanwhile
+            Err(error) if error.is_missing() => {}
+            Err(error) => return Err(error),
         }
     }
-    None
+    Ok(None)
 }
 
 fn attempts(

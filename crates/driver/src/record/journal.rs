@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use super::error::RecordError;
 use super::lease::Fence;
 use super::replace::{read_limited, replace, sync_folder};
-use super::seal::{Sealed, open, seal};
+use super::seal::{SealError, Sealed, open, seal};
 
 /// Largest journal read: far beyond any run, small enough not to end one.
 const LARGEST: u64 = 4 << 30;
@@ -62,7 +62,10 @@ pub struct Contents<T> {
 }
 
 impl<T: Sealed> Contents<T> {
-    fn parse(bytes: &[u8]) -> Self {
+    /// # Errors
+    /// The number of a whole line that is of another kind or of a newer program, and what it is: nothing of such a journal
+    /// may be cut or mended.
+    fn parse(bytes: &[u8]) -> Result<Self, (usize, SealError)> {
         let mut contents = Self {
             lines: Vec::new(),
             damaged: Vec::new(),
@@ -78,12 +81,13 @@ impl<T: Sealed> Contents<T> {
                     contents.lines.push((index + 1, line));
                     contents.unended = !ended;
                 }
+                Err(reason) if !reason.is_damage() => return Err((index + 1, reason)),
                 Err(_) if end == bytes.len() && !joined(piece) => contents.torn_at = Some(start),
                 Err(reason) => contents.damaged.push((index + 1, reason.to_string())),
             }
             start = end;
         }
-        contents
+        Ok(contents)
     }
 }
 
@@ -100,9 +104,15 @@ fn joined(piece: &[u8]) -> bool {
 /// Reads a journal without touching it; a missing file is empty, a torn tail is left out.
 ///
 /// # Errors
-/// [`RecordError::Io`] or [`RecordError::Damaged`] for a file beyond the size limit.
+/// [`RecordError::Io`]; [`RecordError::Damaged`] for a file beyond the size limit; [`RecordError::Unknown`] for lines of
+/// another program.
 pub fn read<T: Sealed>(path: &Path) -> Result<Contents<T>, RecordError> {
-    content(path).map(|bytes| Contents::parse(&bytes))
+    parsed(path, &content(path)?)
+}
+
+fn parsed<T: Sealed>(path: &Path, bytes: &[u8]) -> Result<Contents<T>, RecordError> {
+    Contents::parse(bytes)
+        .map_err(|(line, error)| RecordError::seal(path, &format!("line {line}: "), &error))
 }
 
 /// The bytes of a journal; a missing file is empty.
@@ -127,7 +137,7 @@ impl<T: Sealed> Journal<T> {
     /// [`RecordError`].
     pub fn open(path: &Path) -> Result<(Self, Contents<T>, Option<Torn>), RecordError> {
         let mut bytes = content(path)?;
-        let contents: Contents<T> = Contents::parse(&bytes);
+        let contents: Contents<T> = parsed(path, &bytes)?;
         let mut torn = None;
         if let Some(at) = contents.torn_at {
             torn = Some(set_aside(path, &bytes[at..])?);
@@ -333,6 +343,29 @@ mod tests {
         assert_eq!(ids(&read(&path).unwrap()), [0, 1, 2]);
     }
 
+    #[test]
+    fn lines_of_a_newer_program_are_neither_cut_nor_mended() {
+        #[derive(Serialize, Deserialize)]
+        struct Newer {
+            id: u64,
+        }
+        impl Sealed for Newer {
+            const FORMAT: &'static str = "bo/line";
+            const VERSION: u32 = 2;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lines.jsonl");
+        let (old, newer) = (seal(&line(0)).unwrap(), seal(&Newer { id: 1 }).unwrap());
+        for text in [format!("{old}\n{newer}\n"), format!("{newer}\n{old}\n")] {
+            fs::write(&path, &text).unwrap();
+            let error = Journal::<Line>::open(&path).unwrap_err();
+            assert!(matches!(error, RecordError::Unknown { .. }), "{error}");
+            assert!(error.to_string().contains("use the newer bo"), "{error}");
+            assert_eq!(fs::read_to_string(&path).unwrap(), text);
+            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        }
+    }
+
     proptest! {
         #[test]
         fn mutated_journals_never_give_a_wrong_line(
@@ -342,7 +375,7 @@ mod tests {
             let mut bytes = text.into_bytes();
             if let Some(place) = bytes.get_mut(at) { *place = byte; }
             bytes.truncate(cut);
-            let contents = Contents::<Line>::parse(&bytes);
+            let contents = Contents::<Line>::parse(&bytes).unwrap();
             for (_, found) in &contents.lines {
                 prop_assert_eq!(found, &line(found.id));
             }

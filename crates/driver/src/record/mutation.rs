@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
 
-use super::{Checkpoint, History, RunResult, memory_lines, read_sealed};
+use super::{Checkpoint, History, RecordError, RunDirectory, RunResult, memory_lines, read_sealed};
 
 const FIXTURE: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
@@ -98,6 +98,55 @@ impl Subject {
                 .is_none_or(|result| *result == self.result)
         );
     }
+}
+
+/// The last line of a file as a newer program would write it.
+fn newer(bytes: &[u8]) -> Vec<u8> {
+    let text = std::str::from_utf8(bytes).unwrap().trim_end();
+    let start = text.rfind('\n').map_or(0, |at| at + 1);
+    let (before, line) = text.split_at(start);
+    let line = line.replacen("\"version\":1", "\"version\":9", 1);
+    let body = line.rsplit_once(",\"crc\":").unwrap().0;
+    let crc = crc32fast::hash(body.as_bytes());
+    format!("{before}{body},\"crc\":\"{crc:08x}\"}}\n").into_bytes()
+}
+
+#[test]
+fn what_is_not_damaged_is_never_replaced() {
+    let subject = Subject::new();
+    let names = [
+        "run.json",
+        "evaluations.jsonl",
+        "decisions.jsonl",
+        "attempts.jsonl",
+        CHECKPOINT,
+    ];
+    for name in names {
+        let path = subject.path(name);
+        let good = fs::read(&path).unwrap();
+        let changed = newer(&good);
+        fs::write(&path, &changed).unwrap();
+        match RunDirectory::reopen(subject.folder.path()) {
+            Err(error @ RecordError::Unknown { .. }) => {
+                assert!(error.to_string().contains("use the newer bo"), "{error}");
+            }
+            other => panic!("{name}: {:?}", other.map(|(_, history)| history.notices)),
+        }
+        assert_eq!(fs::read(&path).unwrap(), changed, "{name}");
+        fs::write(&path, good).unwrap();
+    }
+    // the system gives no bytes: that says nothing of what was written
+    for name in ["run.json", CHECKPOINT] {
+        let path = subject.path(name);
+        let aside = subject.path("aside");
+        fs::rename(&path, &aside).unwrap();
+        fs::create_dir(&path).unwrap();
+        let found = RunDirectory::reopen(subject.folder.path());
+        assert!(matches!(found, Err(RecordError::Io { .. })), "{name}");
+        fs::remove_dir(&path).unwrap();
+        fs::rename(&aside, &path).unwrap();
+    }
+    RunDirectory::reopen(subject.folder.path()).unwrap();
 }
 
 #[test]

@@ -59,6 +59,14 @@ pub enum SealError {
     Json(#[from] serde_json::Error),
 }
 
+impl SealError {
+    /// The bytes are not those that were written. Otherwise they are whole and somebody else's: of a newer program, of
+    /// another kind; those are never mended.
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Self::Cut { .. } | Self::Checksum { .. })
+    }
+}
+
 #[derive(Deserialize)]
 struct Header {
     format: String,

@@ -79,7 +79,7 @@ pub fn locate(path: &Path, fork: Option<&Path>) -> Result<Located, Failure> {
         _ => PathBuf::from("."),
     };
     let checkpoint: Checkpoint =
-        read_sealed(path).map_err(|error| damaged(path, &folder, &error))?;
+        read_sealed(path).map_err(|error| damaged(path, &folder, error))?;
     if let Some(new) = fork {
         return forked(new, History::of_checkpoint(checkpoint));
     }
@@ -120,7 +120,10 @@ fn forked(new: &Path, history: History) -> Result<Located, Failure> {
     })
 }
 
-fn damaged(path: &Path, folder: &Path, error: &RecordError) -> Failure {
+fn damaged(path: &Path, folder: &Path, error: RecordError) -> Failure {
+    if !matches!(error, RecordError::Damaged { .. }) {
+        return Failure::from(error);
+    }
     let remedy = match newest_good(folder, u64::MAX) {
         Some(good) => format!("the newest good one: bo resume {}", typed(&good)),
         None if folder.join("run.json").exists() => {
@@ -128,5 +131,5 @@ fn damaged(path: &Path, folder: &Path, error: &RecordError) -> Failure {
         }
         None => error.remedy(),
     };
-    Failure::unusable(path, damage(error), remedy)
+    Failure::unusable(path, damage(&error), remedy)
 }
