@@ -168,6 +168,31 @@ fn an_evaluation_that_kills_its_worker_twice_is_set_aside() {
 }
 
 #[test]
+fn a_run_killed_while_its_objective_keeps_failing_gives_up_where_one_left_alone_does() {
+    let failing = "echo mended? no >&2; [ \"$id\" -ge 2 ] && exit 1";
+    let failures = |bench: &Bench| {
+        let lines = lines(&bench.path("run/evaluations.jsonl"));
+        lines.iter().filter(|line| line["value"].is_null()).count()
+    };
+    let alone = Bench::new();
+    sabotage(&alone, failing);
+    fail(&mut alone.run(Objective::Command, "run", &MORE), 5);
+    assert_eq!(failures(&alone), 5);
+
+    // its worker dies in the fourth of them, and in the sixth
+    let killed = Bench::new();
+    let kill = "for at in 5 7; do [ \"$id\" = $at ] && [ ! -e died_$at ] && : > died_$at && kill -s KILL $PPID && sleep 1; done";
+    sabotage(&killed, &format!("{kill}; {failing}"));
+    fail(&mut killed.run(Objective::Command, "run", &MORE), 5);
+    assert!(killed.path("died_5").exists() && !killed.path("died_7").exists());
+    assert_eq!(failures(&killed), 5);
+    // who resumes has mended it, or sees the same again; also when that is killed
+    fail(&mut killed.bo(&["resume", "run"]), 5);
+    assert!(killed.path("died_7").exists());
+    assert_eq!(failures(&killed), 10);
+}
+
+#[test]
 fn of_several_under_way_the_one_that_kills_its_worker_is_found_out() {
     let bench = Bench::new();
     sabotage(

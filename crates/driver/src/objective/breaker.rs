@@ -2,35 +2,38 @@
 
 use std::path::Path;
 
-use super::{Outcome, Status};
 use crate::exit::Failure;
+use crate::record::EvaluationLine;
 
 /// Equal failures in a row that end a run.
 const EQUAL: usize = 5;
 /// Failures in a row of any kind that end a run.
 const ANY: usize = 15;
 
-/// Counts failures in a row; feed it every outcome, in order.
+/// Counts failures in a row; feed it every evaluation in the order of ids, recorded ones too: a run that is killed and
+/// resumed has then failed as often as one left alone.
 #[derive(Clone, Debug, Default)]
 pub struct Breaker {
-    last: Option<(Status, String)>,
+    /// Status and reason.
+    last: Option<(String, String)>,
     equal: usize,
     any: usize,
 }
 
 impl Breaker {
-    /// Notes an outcome.
+    /// Notes an evaluation.
     ///
     /// # Errors
     /// [`Failure::KeepsFailing`] after 5 equal failures in a row, or 15 of any kind. Reasons that differ
     /// only in their digits (ids, addresses, times) are equal.
-    pub fn note(&mut self, outcome: &Outcome, out: &Path) -> Result<(), Failure> {
-        let Outcome::Failed { status, reason } = outcome else {
+    pub fn note(&mut self, line: &EvaluationLine, out: &Path) -> Result<(), Failure> {
+        if line.value.is_some() {
             *self = Self::default();
             return Ok(());
-        };
+        }
+        let reason = line.reason.clone().unwrap_or_default();
         let key = (
-            *status,
+            line.status.clone(),
             reason.chars().filter(|c| !c.is_ascii_digit()).collect(),
         );
         self.equal = if self.last.as_ref() == Some(&key) {
@@ -60,10 +63,19 @@ impl Breaker {
 mod tests {
     use super::*;
 
-    fn failed(reason: &str) -> Outcome {
-        Outcome::Failed {
-            status: Status::Failed,
-            reason: reason.to_owned(),
+    fn failed(reason: &str) -> EvaluationLine {
+        EvaluationLine {
+            id: 0,
+            iteration: 0,
+            x: Vec::new(),
+            w: Vec::new(),
+            environment: None,
+            value: None,
+            status: "failed".into(),
+            scale: None,
+            reason: Some(reason.into()),
+            attempt: 0,
+            seconds: 0.0,
         }
     }
 
@@ -78,7 +90,11 @@ mod tests {
                 )
                 .unwrap();
         }
-        breaker.note(&Outcome::Value(1.0), Path::new("r")).unwrap();
+        let good = EvaluationLine {
+            value: Some(1.0),
+            ..failed("")
+        };
+        breaker.note(&good, Path::new("r")).unwrap();
         for round in 0..4 {
             breaker
                 .note(

@@ -69,6 +69,9 @@ impl Session<'_> {
 
     fn save_stop(mut self, stop: Stop) -> Result<End, Failure> {
         if !self.replaying() {
+            if matches!(stop, Stop::KeepsFailing { .. }) {
+                self.give_up();
+            }
             let checkpoint = self.checkpoint(true);
             self.settle()?;
             let (file, _) = self.directory.write_checkpoint(&checkpoint, true)?;

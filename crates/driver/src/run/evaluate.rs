@@ -29,9 +29,8 @@ struct Round<'q> {
     iteration: u64,
     /// Not started.
     open: VecDeque<(u64, &'q Query)>,
-    /// Asked of the objective and not yet noted by the breaker, in the order of ids.
+    /// Not yet noted by the breaker, in the order of ids.
     order: VecDeque<u64>,
-    outcomes: BTreeMap<u64, Outcome>,
     /// On disk.
     done: BTreeMap<u64, EvaluationLine>,
 }
@@ -50,8 +49,7 @@ impl Session<'_> {
         let mut round = Round {
             iteration,
             open: VecDeque::new(),
-            order: VecDeque::new(),
-            outcomes: BTreeMap::new(),
+            order: queries.iter().map(|(id, _)| *id).collect(),
             done: BTreeMap::new(),
         };
         for (id, query) in queries {
@@ -62,13 +60,14 @@ impl Session<'_> {
                 None => round.open.push_back((*id, query)),
             }
         }
-        round.order = round.open.iter().map(|(id, _)| *id).collect();
         let begun = Instant::now();
-        let asked = if self.workers.is_empty() {
-            self.one_by_one(scope, &mut round)
-        } else {
-            self.at_once(scope, &mut round)
-        };
+        let asked = self.heed(&mut round).and_then(|()| {
+            if self.workers.is_empty() {
+                self.one_by_one(scope, &mut round)
+            } else {
+                self.at_once(scope, &mut round)
+            }
+        });
         self.seconds.evaluate += begun.elapsed().as_secs_f64();
         match asked {
             Ok(()) => Ok(round.done.into_values().collect()),
@@ -316,17 +315,15 @@ impl Session<'_> {
         };
         scope.during("record", || self.directory.evaluations.append(&line))?;
         self.evaluation_done(&line, false);
-        round.outcomes.insert(line.id, outcome);
         round.done.insert(line.id, line);
-        while let Some(id) = round.order.front()
-            && let Some(outcome) = round.outcomes.remove(id)
-        {
+        self.heed(round)
+    }
+
+    /// Lets the breaker note what is done of a round, each in its turn.
+    fn heed(&mut self, round: &mut Round<'_>) -> Result<(), Halt> {
+        while let Some(line) = round.order.front().and_then(|id| round.done.get(id)) {
             round.order.pop_front();
-            if let Err(Failure::KeepsFailing { count, reason, .. }) =
-                self.breaker.note(&outcome, self.directory.path())
-            {
-                return Err(Halt::Stop(Stop::KeepsFailing { count, reason }));
-            }
+            self.note(line).map_err(Halt::Stop)?;
         }
         Ok(())
     }

@@ -17,6 +17,9 @@ use crate::record::{
     IncumbentResult, Manifest, RecordError, RunDirectory, RunResult,
 };
 
+/// Note in `run.json`: how many evaluations there were when the run last gave up on its objective (exit 5).
+const GAVE_UP: &str = "gave_up_at";
+
 /// Why the loop leaves an iteration.
 #[derive(Debug)]
 pub enum Halt {
@@ -47,6 +50,8 @@ pub struct Session<'r> {
     pub(super) pool: Option<DevicePool>,
     pub(super) slope: Slope,
     pub(super) breaker: Breaker,
+    /// Evaluations below this one were failing when the run last gave up, and it was resumed: they count no more.
+    forgiven: u64,
     /// `run.json`; `changed` until it is written.
     pub(super) manifest: Manifest,
     pub(super) changed: bool,
@@ -108,6 +113,7 @@ impl<'r> Session<'r> {
             pool,
             slope: Slope::default(),
             breaker: Breaker::default(),
+            forgiven: 0,
             manifest: setup.manifest,
             changed: false,
             ahead: Ahead::default(),
@@ -125,6 +131,10 @@ impl<'r> Session<'r> {
             kept_bytes: 0,
         };
         if let Some(history) = history {
+            if let Some(at) = history.manifest.notes.get(GAVE_UP) {
+                session.forgiven = at.as_u64().unwrap_or(0);
+                session.manifest.notes.insert(GAVE_UP.into(), at.clone());
+            }
             session.changed = history.manifest != session.manifest;
             session.ahead = Ahead {
                 evaluations: history
@@ -165,6 +175,35 @@ impl<'r> Session<'r> {
             Some(signal) => Err(Halt::Stop(Stop::Signal { signal })),
             None => Ok(()),
         }
+    }
+
+    /// Lets the breaker note an evaluation, in the order of ids. Where a later decision is recorded the run went on.
+    ///
+    /// # Errors
+    /// [`Stop::KeepsFailing`].
+    pub fn note(&mut self, line: &EvaluationLine) -> Result<(), Stop> {
+        if line.id < self.forgiven {
+            return Ok(());
+        }
+        match self.breaker.note(line, self.directory.path()) {
+            Err(Failure::KeepsFailing { count, reason, .. }) if self.ahead.decisions.is_empty() => {
+                Err(Stop::KeepsFailing { count, reason })
+            }
+            Err(_) => {
+                self.breaker = Breaker::default();
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// Records that the run gives up on an objective that keeps failing, so that whoever resumes it has mended that.
+    pub fn give_up(&mut self) {
+        let done = self.evaluations.iter().map(|line| line.id);
+        let last = done.chain(self.ahead.evaluations.keys().copied()).max();
+        let at = last.map_or(0, |last| last + 1);
+        self.manifest.notes.insert(GAVE_UP.into(), at.into());
+        self.changed = true;
     }
 
     /// Whether everything so far was found on disk: nothing may be changed yet.

@@ -11,6 +11,7 @@ use super::setup::{OUTSIDE, Setup};
 use super::stop::End;
 use crate::event::{Level, Reporter, RunEvent, Started};
 use crate::exit::Failure;
+use crate::objective::Breaker;
 use crate::record::{
     Checkpoint, DecisionLine, EvaluationLine, ModelRecord, RecordError, RunDirectory, memory_lines,
     spent,
@@ -185,6 +186,10 @@ impl Session<'_> {
             let told = self.optimizer.tell(mirror::observation(line));
             told.map_err(|error| self.contradiction(line.iteration, error.to_string()))?;
             self.keep_evaluation(line);
+            // a later decision stands, or all that the record holds is complete: it had not given up here
+            if self.note(line).is_err() {
+                self.breaker = Breaker::default();
+            }
         }
         for line in &decisions {
             self.incumbents.push(line.incumbent.clone());
