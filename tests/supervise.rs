@@ -193,6 +193,33 @@ fn a_run_killed_while_its_objective_keeps_failing_gives_up_where_one_left_alone_
 }
 
 #[test]
+fn a_server_that_outlived_its_worker_is_ended_before_its_evaluation_starts_again() {
+    let bench = Bench::new();
+    // long before the evaluation in which its worker dies; it does not end with its input
+    let server = "#!/bin/sh\n\
+        [ -e server ] && grep -q '^State:.[RSDT]' /proc/$(cat server)/status 2>/dev/null && echo $$ >> overlap\n\
+        echo $$ > server\n\
+        while :; do\n\
+        read line || { sleep 20; exit; }\n\
+        id=$(printf %s \"$line\" | sed 's/.*\"id\":\\([0-9]*\\).*/\\1/')\n\
+        [ $id = 1 ] && sleep 4.5\n\
+        [ $id = 3 ] && [ ! -e died ] && : > died && kill -s KILL $PPID\n\
+        printf '{\"id\":%d,\"value\":0.5}\\n' $id\n\
+        done\n";
+    fs::write(bench.path("objective.sh"), server).unwrap();
+    let mut run = bench.run(
+        Objective::Command,
+        "run",
+        &["--iterations", "0", "--n-w", "2"],
+    );
+    let output = succeed(run.args(["--command-mode", "server"]));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(bench.path("died").exists());
+    assert!(!bench.path("overlap").exists(), "{said}");
+    assert!(said.contains("was still running and was ended"), "{said}");
+}
+
+#[test]
 fn of_several_under_way_the_one_that_kills_its_worker_is_found_out() {
     let bench = Bench::new();
     sabotage(

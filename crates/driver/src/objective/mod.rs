@@ -27,7 +27,7 @@ use bo_vision::scene::SceneSource;
 use serde::{Deserialize, Serialize};
 
 use crate::exit::Failure;
-use crate::record::Truth;
+use crate::record::{Birth, Truth};
 use crate::run::StopFlag;
 use crate::settings::{ImagePair, ObjectiveSettings, Settings, read_space_or};
 
@@ -116,7 +116,7 @@ pub struct Description {
 }
 
 /// A program started for an evaluation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Started {
     /// The evaluation.
     pub id: u64,
@@ -124,6 +124,8 @@ pub struct Started {
     pub attempt: u32,
     /// Its process group; kill this to end it with its children.
     pub process_group: u32,
+    /// When its first process was started.
+    pub birth: Option<Birth>,
 }
 
 /// What an objective needs from the run around it.

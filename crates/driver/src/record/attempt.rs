@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::birth::Birth;
 use super::error::RecordError;
 use super::lease::Fence;
 use super::seal::{Sealed, seal};
@@ -25,6 +26,9 @@ pub struct AttemptLine {
     /// Process group of the program that was started for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub process_group: Option<u32>,
+    /// When that program was started, which is long before with a server; absent in older lines.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub birth: Option<Birth>,
     /// How the worker died that had started it; the line was then written by who found it dead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub death: Option<String>,

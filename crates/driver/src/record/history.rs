@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::attempt::AttemptLine;
+use super::birth::Birth;
 use super::checkpoint::{Checkpoint, INTERRUPTED, checkpoint_files, damaged_checkpoints};
 use super::decision::DecisionLine;
 use super::directory::{holds_run, manifest_path, read_sealed};
@@ -28,10 +29,22 @@ pub struct Attempts {
     pub deaths: Vec<String>,
     /// A worker died of one of several evaluations under way, this among them: it is started beside no other.
     pub suspect: bool,
-    /// Worker that last started it, and when.
+    /// Worker that last started it, and since when that has started anything, in seconds since 1970: a server of its may
+    /// be older than this evaluation.
     pub worker: Option<(u32, u64)>,
-    /// Process group of the program last started for it, with the time in seconds since 1970.
-    pub program: Option<(u32, u64)>,
+    /// The program last asked for it.
+    pub program: Option<Program>,
+}
+
+/// A program that was asked for an evaluation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Program {
+    /// Its process group, which has the number of its first process.
+    pub group: u32,
+    /// When that process was started; absent in older records.
+    pub birth: Option<Birth>,
+    /// When it was asked, in seconds since 1970.
+    pub asked: u64,
 }
 
 /// A run so far.
@@ -328,6 +341,8 @@ fn attempts(
         notices.push(format!("attempts.jsonl line {line}: {reason}; passed over"));
     }
     let mut all: BTreeMap<u64, Attempts> = BTreeMap::new();
+    // first line of each worker: its number may have been that of an earlier one, which only widens the search
+    let mut begun: BTreeMap<u32, u64> = BTreeMap::new();
     for (_, line) in &contents.lines {
         let attempts = all.entry(line.id).or_default();
         if line.death.is_none() {
@@ -336,10 +351,15 @@ fn attempts(
         }
         attempts.suspect |= line.shared;
         if line.iteration.is_some() {
-            attempts.worker = Some((line.pid, line.started));
+            let since = *begun.entry(line.pid).or_insert(line.started);
+            attempts.worker = Some((line.pid, since));
         }
         if let Some(group) = line.process_group {
-            attempts.program = Some((group, line.started));
+            attempts.program = Some(Program {
+                group,
+                birth: line.birth.clone(),
+                asked: line.started,
+            });
         }
         if let (Some(death), true) = (&line.death, line.own) {
             attempts.deaths.push(death.clone());

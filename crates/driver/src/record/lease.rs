@@ -356,6 +356,7 @@ mod tests {
             iteration: None,
             pid: 1,
             process_group: Some(2),
+            birth: None,
             death: None,
             own: false,
             shared: false,

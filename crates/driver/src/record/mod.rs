@@ -6,6 +6,7 @@
 //! [`RunDirectory`] knows the names; [`Lock`] keeps two processes apart.
 
 mod attempt;
+mod birth;
 mod checkpoint;
 mod cpu;
 mod decision;
@@ -28,6 +29,7 @@ mod result;
 mod seal;
 
 pub use attempt::{AttemptLine, StartedJournal};
+pub use birth::Birth;
 pub use checkpoint::{Checkpoint, checkpoint_files, damaged_checkpoints, newest_good};
 pub use cpu::cpu;
 pub use decision::{
@@ -37,7 +39,7 @@ pub use directory::{RunDirectory, holds_run, read_sealed, sources};
 pub use error::{RecordError, free_beside};
 pub use evaluation::{EvaluationLine, same_bits};
 pub use heartbeat::Heartbeat;
-pub use history::{Attempts, History};
+pub use history::{Attempts, History, Program};
 pub use lock::{Holder, Lock, now};
 pub use log::Log;
 pub use manifest::{EnvironmentRecord, Manifest, ParameterRecord, RangeRecord};

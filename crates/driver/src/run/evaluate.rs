@@ -247,15 +247,14 @@ impl Session<'_> {
                 iteration: Some(iteration),
                 pid: std::process::id(),
                 process_group: None,
+                birth: None,
                 death: None,
                 own: false,
                 shared: false,
                 started: now(),
             })
         })?;
-        let group = attempts
-            .program
-            .is_some_and(|(group, started)| end_leftover(group, started));
+        let group = attempts.program.as_ref().is_some_and(end_leftover);
         let orphans = attempts
             .worker
             .is_some_and(|(worker, since)| end_orphans(worker, since));

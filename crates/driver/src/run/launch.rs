@@ -59,6 +59,7 @@ impl World {
                         iteration: None,
                         pid: std::process::id(),
                         process_group: Some(program.process_group),
+                        birth: program.birth,
                         death: None,
                         own: false,
                         shared: false,

@@ -110,6 +110,7 @@ fn bury(
             iteration: None,
             pid,
             process_group: None,
+            birth: None,
             death: Some(verdict.sentence.clone()),
             own: verdict.own,
             shared: verdict.shared,

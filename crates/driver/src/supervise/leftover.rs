@@ -1,21 +1,24 @@
 //! Ends a program that outlived the worker that had started it, before its evaluation is started again.
 
-use std::fs;
-
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::explain::boot_time;
+use crate::record::{Birth, Program};
 
-/// Seconds by which a start noted in `attempts.jsonl` may lie beside the one that the system tells.
+/// Seconds by which the start of a program may lie beside its question, in records that do not hold its birth.
 const SLACK: u64 = 3;
 
 /// Clock ticks a second in `/proc/PID/stat`: fixed by the kernel's interface.
 const TICKS: u64 = 100;
 
-/// Ends process group `group` if its leader is still the program that was started at `started` (seconds since
-/// 1970); returns whether there was one.
-pub fn end_leftover(group: u32, started: u64) -> bool {
-    let same = start_of(group).is_some_and(|since| since.abs_diff(started) <= SLACK);
+/// Ends the process group of a program if its leader is still the one that was started then; returns whether there was
+/// one.
+pub fn end_leftover(program: &Program) -> bool {
+    let group = program.group;
+    let same = match &program.birth {
+        Some(birth) => Birth::of(group).as_ref() == Some(birth),
+        None => start_of(group).is_some_and(|since| since.abs_diff(program.asked) <= SLACK),
+    };
     let Some(pid) = i32::try_from(group).ok().and_then(Pid::from_raw) else {
         return false;
     };
@@ -25,11 +28,7 @@ pub fn end_leftover(group: u32, started: u64) -> bool {
 
 /// When a process was started, in seconds since 1970.
 fn start_of(pid: u32) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // the name, in brackets, may hold anything: fields are counted from its end
-    let fields = stat.rsplit_once(')')?.1;
-    let ticks: u64 = fields.split_whitespace().nth(19)?.parse().ok()?;
-    Some(boot_time()? + ticks / TICKS)
+    Some(boot_time()? + Birth::of(pid)?.ticks / TICKS)
 }
 
 #[cfg(test)]
@@ -46,11 +45,22 @@ mod tests {
             .process_group(0)
             .spawn()
             .unwrap();
-        assert!(!end_leftover(child.id(), now() - 1000));
+        let program = |group: u32, birth: Option<Birth>, asked: u64| Program {
+            group,
+            birth,
+            asked,
+        };
+        let pid = child.id();
+        assert!(!end_leftover(&program(pid, None, now() - 1000)));
+        // another process that has its number by now
+        let other = Birth::of(std::process::id());
+        assert!(!end_leftover(&program(pid, other, now())));
         assert!(child.try_wait().unwrap().is_none());
-        assert!(end_leftover(child.id(), now()));
+        // a server, asked long after it was started
+        let asked = now() + 1000;
+        assert!(end_leftover(&program(pid, Birth::of(pid), asked)));
         assert!(!child.wait().unwrap().success());
-        assert!(!end_leftover(child.id(), now()));
-        assert!(!end_leftover(1, start_of(1).unwrap_or(0)));
+        assert!(!end_leftover(&program(pid, None, now())));
+        assert!(!end_leftover(&program(1, Birth::of(1), now())));
     }
 }

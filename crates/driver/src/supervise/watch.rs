@@ -270,10 +270,8 @@ fn manifest(folder: &Path) -> Option<Vec<u8>> {
 fn end_programs(folder: &Path) {
     let attempts =
         History::read(folder).map_or_else(|_| Default::default(), |history| history.attempts);
-    for (group, started) in attempts
-        .into_values()
-        .filter_map(|attempts| attempts.program)
-    {
-        end_leftover(group, started);
-    }
+    let programs = attempts.into_values().filter_map(|one| one.program);
+    programs.for_each(|program| {
+        end_leftover(&program);
+    });
 }

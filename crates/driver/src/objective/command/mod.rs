@@ -312,6 +312,7 @@ impl Command {
             id: request.id,
             attempt,
             process_group,
+            birth: process.birth(),
         });
         let kills = cgroup::kills();
         process.ask(&question, self.mode == CommandMode::Once);

@@ -16,6 +16,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, wa
 use super::line::each_line;
 use super::stray;
 use crate::lineage::{PROGRAM, WATCHED_BY};
+use crate::record::Birth;
 
 /// How long a program may take to end after SIGTERM before it gets SIGKILL.
 const GRACE: Duration = Duration::from_secs(3);
@@ -123,6 +124,12 @@ impl Process {
     /// Its process group: the number of its first process.
     pub fn group(&self) -> u32 {
         self.child.id()
+    }
+
+    /// When its first process was started.
+    pub fn birth(&self) -> Option<Birth> {
+        // not reaped before it is dropped: the number is its own
+        Birth::of(self.child.id())
     }
 
     /// Whether it runs still.
