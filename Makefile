@@ -45,8 +45,9 @@ torture: setup          ## kills, system calls, loss of power, damaged bytes, fa
 	BO_TORTURE=1 cargo test -p bo --test torture -- --nocapture --test-threads 1
 	BO_TORTURE=1 cargo test -p bo --lib record::mutation -- --nocapture
 
-numerics: setup         ## 100,000 random data sets through ask/tell; BO_NUMERICS_FROM=N begins at case N
+numerics: setup         ## 100,000 random data sets and 2,000 random spaces through ask/tell; BO_NUMERICS_FROM=N begins at case N
 	BO_NUMERICS=$${BO_NUMERICS:-100000} cargo test --release -p bo-bayes --test numerics -- --nocapture
+	BO_SPACES=$${BO_SPACES:-2000} cargo test --release -p bo-bayes --test spaces
 
 deaths: setup           ## every kind of death in every phase of an iteration: named and survived
 	BO_DEATHS=all cargo test -p bo --test supervise deaths -- --nocapture
