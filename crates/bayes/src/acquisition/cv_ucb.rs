@@ -7,7 +7,8 @@
 //! the greatest mass. Source: Nguyen, Dai, Low and Jaillet (2021), *Optimizing conditional
 //! value-at-risk of black-box functions*, section 3 (they let KAPPA grow with the iteration to prove a rate; a
 //! constant is what is used in practice). For the quantile a is fixed; the worst case takes the least
-//! a, the mean and the mean minus deviations all of (0, 1].
+//! a, the mean and the mean minus deviations all of (0, 1]. The mean minus deviations does not grow with each value:
+//! its value at the upper bounds is a score there, no bound of anything.
 
 use super::adjoint::Adjoint;
 use super::informative::greatest;
@@ -179,6 +180,34 @@ mod tests {
 
     #[test]
     fn the_environment_laces_the_widest_level() {
+        let example = Example::new(12, 5, 1);
+        let s = example.situation();
+        let (bounds, masses) = (Bounds { s: &s }, &s.environments.masses);
+        let mut chosen = std::collections::BTreeSet::new();
+        for k in 0..24 {
+            let x = crate::sobol::point(k, 2, 9);
+            let own = bounds.at(&x);
+            let (upper, lower) = (Bounds::bound(&own, KAPPA), Bounds::bound(&own, -KAPPA));
+            // The widest of a fine grid of levels up to the tail of the example's CVaR.
+            let quantiles = |a: f64| {
+                let a = TailMass::new(a).unwrap();
+                (var(&lower, masses, a), var(&upper, masses, a))
+            };
+            let grid = (1..4000).map(|i| quantiles(0.4 * f64::from(i) / 4000.0));
+            let widest = grid.fold(0.0, |most, (low, high)| f64::max(most, high - low));
+            let j = bounds.lacing(&x).unwrap();
+            let laced = (1..4000).any(|i| {
+                let (low, high) = quantiles(0.4 * f64::from(i) / 4000.0);
+                high - low > widest - 1e-9 && lower[j] <= low && high <= upper[j]
+            });
+            assert!(laced, "environment {j} at {x:?}: {lower:?} {upper:?}");
+            chosen.insert(j);
+        }
+        assert!(chosen.len() > 1, "x of several lacing environments");
+    }
+
+    #[test]
+    fn levels_reach_up_to_the_tail() {
         // Three environments of equal mass: the widest gap among levels up to 2/3 is the lower one.
         let risk = RiskMeasure::Cvar(TailMass::new(2.0 / 3.0).unwrap());
         let (upper, lower) = (vec![2.0, 1.5, 9.0], vec![-3.0, 1.0, 0.0]);

@@ -1,15 +1,19 @@
 //! Gradient of the knowledge gradient with respect to the candidate's x.
 //!
 //! On each interval of z where function `o` exceeds the incumbent's and neither changes its piece, both
-//! are linear with known shares q of the environments: `g(z) = sum_k q_k (a_k + b_k z)`. Intervals move
+//! are linear. A tail has known shares q of the environments there: `g(z) = sum_k q_k (a_k + b_k z)`. Intervals move
 //! with the candidate, but the envelope is continuous there (envelope theorem), so the derivative with
-//! respect to each a and b is q times the interval's normal moments. The rest is the chain rule through
+//! respect to each a and b is q times the interval's normal moments. An interpolated risk is
+//! `(1 - t) r(z_0) + t r(z_1)` between two nodes: the shares are those at the nodes, each with the moment of its
+//! weight. The rest is the chain rule through
 //! `b = cov(p, c) / sqrt(var(c) + noise)`, where one back substitution replaces a solve per point.
 
-use super::knowledge_gradient::{Curve, KnowledgeGradient, Workspace};
+use super::envelope::Gain;
+use super::knowledge_gradient::{Curve, KnowledgeGradient, Workspace, nodes};
 use super::normal::moments;
 use crate::gp::Whitened;
 use crate::maximize::Slope;
+use crate::risk::RiskMeasure;
 use ndarray::{Array1, ArrayView1, s};
 
 /// Derivatives of the expected gain with respect to what it is made of.
@@ -20,6 +24,35 @@ struct Sensitivity {
     own: Vec<f64>,
     /// To the means on the candidate's own x.
     own_mean: Vec<f64>,
+}
+
+/// A z whose shares of the environments count, with the interval's normal moments that they get.
+struct Knot {
+    z: f64,
+    mass: f64,
+    first: f64,
+}
+
+/// Of an interval of one piece: its middle where the risk is followed (no `nodes`), the two nodes around it where the
+/// risk is interpolated.
+fn knots(nodes: &[f64], gain: &Gain) -> Vec<Knot> {
+    let z = 0.5 * (gain.from + gain.to);
+    let (mass, first) = moments(gain.from, gain.to);
+    if nodes.is_empty() {
+        return vec![Knot { z, mass, first }];
+    }
+    let right = nodes
+        .partition_point(|node| *node <= z)
+        .clamp(1, nodes.len() - 1);
+    let (low, high) = (nodes[right - 1], nodes[right]);
+    let of_high = (first - low * mass) / (high - low);
+    [(low, mass - of_high), (high, of_high)]
+        .map(|(z, mass)| Knot {
+            z,
+            mass,
+            first: z * mass,
+        })
+        .into()
 }
 
 impl KnowledgeGradient<'_> {
@@ -71,33 +104,47 @@ impl KnowledgeGradient<'_> {
             .mean
             .as_slice()
             .expect("a fresh vector is contiguous");
-        let shares = |means: &[f64], slopes: &[f64], z: f64| {
-            let values: Vec<f64> = means.iter().zip(slopes).map(|(a, b)| a + b * z).collect();
-            self.risk.tail_weights(&values, &self.environments.masses)
-        };
+        let interpolated = matches!(
+            self.risk,
+            RiskMeasure::Var(_) | RiskMeasure::MeanDeviation { .. }
+        );
+        let nodes = if interpolated { nodes() } else { Vec::new() };
         for gain in work.envelope.gains() {
-            let z = 0.5 * (gain.from + gain.to);
-            let (mass, first) = moments(gain.from, gain.to);
-            for (d, q) in out
-                .comparison
-                .iter_mut()
-                .zip(shares(&all_means[..n], &there[..n], z))
-            {
-                *d -= q * first;
-            }
+            let knots = knots(&nodes, &gain);
+            let pull = |means: &[f64],
+                        slopes: &[f64],
+                        to_mean: &mut [f64],
+                        to_slope: &mut [f64],
+                        sign: f64| {
+                for knot in &knots {
+                    let values: Vec<f64> = means
+                        .iter()
+                        .zip(slopes)
+                        .map(|(a, b)| a + b * knot.z)
+                        .collect();
+                    let shares = self.risk.tail_weights(&values, &self.environments.masses);
+                    for (k, q) in shares.into_iter().enumerate() {
+                        to_mean[k] += sign * q * knot.mass;
+                        to_slope[k] += sign * q * knot.first;
+                    }
+                }
+            };
+            // The comparison's means do not move with the candidate.
+            let mut fixed = vec![0.0; n];
+            pull(
+                &all_means[..n],
+                &there[..n],
+                &mut fixed,
+                &mut out.comparison[..n],
+                -1.0,
+            );
             let owner = gain.owner as usize;
             if owner < count {
                 let block = owner * n..(owner + 1) * n;
-                let q = shares(&all_means[block.clone()], &there[block.clone()], z);
-                out.comparison[block]
-                    .iter_mut()
-                    .zip(q)
-                    .for_each(|(d, q)| *d += q * first);
+                let (means, slopes) = (&all_means[block.clone()], &there[block.clone()]);
+                pull(means, slopes, &mut fixed, &mut out.comparison[block], 1.0);
             } else {
-                for (k, q) in shares(own.0, own.1, z).into_iter().enumerate() {
-                    out.own[k] += q * first;
-                    out.own_mean[k] += q * mass;
-                }
+                pull(own.0, own.1, &mut out.own_mean, &mut out.own, 1.0);
             }
         }
         out

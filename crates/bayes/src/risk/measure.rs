@@ -177,7 +177,9 @@ mod tests {
                     let slope = (up - measure.evaluate(&moved, &weights)) / (2.0 * h);
                     let nearest = values.iter().enumerate().filter(|(i, _)| *i != j)
                         .map(|(_, v)| (v - values[j]).abs()).fold(f64::INFINITY, f64::min);
-                    if nearest > 1e-5 && !matches!(measure, RiskMeasure::MeanDeviation { .. }) {
+                    // A deviation bends the more the less there is of it.
+                    let enough = if matches!(measure, RiskMeasure::MeanDeviation { .. }) { 1e-2 } else { 1e-5 };
+                    if nearest > enough {
                         prop_assert!((slope - shares[j]).abs() < 1e-6, "{:?}: {} against {}", measure, slope, shares[j]);
                     }
                 }
