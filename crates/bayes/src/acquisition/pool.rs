@@ -219,6 +219,15 @@ mod tests {
     }
 
     #[test]
+    fn climbing_crosses_a_large_range_of_integers() {
+        let space = Space::new(vec![Parameter::integer("k", 0, 1_000_000)]).unwrap();
+        let f = |e: &[f64]| (-(e[0] - 0.765_432).powi(2), vec![0.0]);
+        let start = space.to_unit(&[3.0]);
+        let (best, _) = climb(&space, &start, Effort::default(), f);
+        assert_eq!(space.from_unit(&best), [765_432.0]);
+    }
+
+    #[test]
     fn points_around_stay_within_radius_and_box() {
         let space = Space::new(vec![
             Parameter::real("a", 0.0, 1.0),

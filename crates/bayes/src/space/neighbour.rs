@@ -4,14 +4,22 @@ use super::{Domain, Space};
 
 impl Space {
     /// Unit points one step away in one discrete parameter: an integer goes to the value before and
-    /// the value after, a category to each other choice. Real parameters stay as they are.
+    /// the value after, and in a large range also by strides of 2, 4, 8, ... up to an eighth of its values, so that it
+    /// is crossed in a few steps; a category goes to each other choice. Real parameters stay as they are.
     pub fn neighbours(&self, unit: &[f64]) -> Vec<Vec<f64>> {
         let mut out = Vec::new();
         for (i, p) in self.parameters().iter().enumerate() {
             let here = p.domain.natural(unit[i]);
             let values: Vec<f64> = match &p.domain {
                 Domain::Real { .. } => continue,
-                Domain::Integer { .. } => vec![here - 1.0, here + 1.0],
+                Domain::Integer { .. } => {
+                    let longest = p.domain.count().unwrap_or(1) / 8;
+                    let strides = (0..u64::BITS).map(|k| 1_u64 << k);
+                    strides
+                        .take_while(|stride| *stride == 1 || *stride <= longest)
+                        .flat_map(|stride| [here - stride as f64, here + stride as f64])
+                        .collect()
+                }
                 Domain::Categorical { choices } => (0..choices.len()).map(|k| k as f64).collect(),
             };
             for v in values
