@@ -3,7 +3,8 @@
 //!
 //! Debian's *pthread* build, held to one thread at run time (`linalg::threads`). Never the *serial* build:
 //! it has no locks, and calls from several of our threads then share a work buffer and return
-//! garbage. `BO_OPENBLAS_DIR` names another folder.
+//! garbage. `BO_OPENBLAS_DIR` names another folder; what is there may be built otherwise, so only a packaged archive is
+//! `openblas_packaged`, whose work buffers `linalg::scratch` may give back.
 
 use std::{env, path::Path, process::Command};
 
@@ -14,6 +15,7 @@ const PACKAGED: [&str; 2] = [
 
 fn main() {
     println!("cargo:rerun-if-env-changed=BO_OPENBLAS_DIR");
+    println!("cargo:rustc-check-cfg=cfg(openblas_packaged)");
     let named = env::var("BO_OPENBLAS_DIR").ok();
     let folders = named.iter().map(String::as_str).chain(PACKAGED);
     for folder in folders {
@@ -21,6 +23,9 @@ fn main() {
             println!("cargo:rustc-link-search=native={folder}");
             println!("cargo:rustc-link-lib=static:-bundle=openblas");
             link_fortran_runtime();
+            if PACKAGED.contains(&folder) {
+                println!("cargo:rustc-cfg=openblas_packaged");
+            }
             return;
         }
     }

@@ -20,7 +20,7 @@ impl Finite {
     /// row numbers.
     ///
     /// # Errors
-    /// Empty, ragged or non-finite input, or weights that are no masses: see [`EnvironmentError`].
+    /// Empty, ragged or non-finite input, weights that are no masses, labels of another number: see [`EnvironmentError`].
     pub fn new(
         names: Vec<String>,
         points: Vec<Vec<f64>>,
@@ -68,9 +68,13 @@ impl Finite {
             });
         }
         let weights = weights.into_iter().map(|w| w / sum).collect();
-        let labels = labels
-            .filter(|l| l.len() == n)
-            .unwrap_or_else(|| (0..n).map(|i| i.to_string()).collect());
+        let labels = labels.unwrap_or_else(|| (0..n).map(|i| i.to_string()).collect());
+        if labels.len() != n {
+            return Err(EnvironmentError::LabelCount {
+                expected: n,
+                found: labels.len(),
+            });
+        }
         let column = |d: usize| points.iter().map(move |p| p[d]);
         let low: Vec<f64> = (0..names.len())
             .map(|d| column(d).fold(f64::INFINITY, f64::min))
@@ -250,6 +254,14 @@ mod tests {
         for ((_, m), w) in pairs.iter().zip(set.weights()) {
             assert_eq!(m, w);
         }
+    }
+
+    #[test]
+    fn labels_of_another_number_are_refused() {
+        let labels = Some(vec!["one".to_owned()]);
+        let bad = Finite::new(vec!["a".into()], vec![vec![0.0]; 2], None, labels);
+        let (expected, found) = (2, 1);
+        assert_eq!(bad, Err(EnvironmentError::LabelCount { expected, found }));
     }
 
     #[test]

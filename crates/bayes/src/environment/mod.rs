@@ -51,6 +51,14 @@ pub enum EnvironmentError {
         /// Weights.
         found: usize,
     },
+    /// Labels of another number than the environments.
+    #[error("{found} labels for {expected} environments")]
+    LabelCount {
+        /// Environments.
+        expected: usize,
+        /// Labels.
+        found: usize,
+    },
     /// A negative or non-finite weight, or weights that sum to zero.
     #[error(
         "environment {row}: weight {weight} must be finite and not negative, and one must be positive"

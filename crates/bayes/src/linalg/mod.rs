@@ -7,6 +7,10 @@
 mod factor;
 mod in_place;
 mod ladder;
+#[cfg(openblas_packaged)]
+mod scratch;
+#[cfg(not(openblas_packaged))]
+#[path = "scratch_kept.rs"]
 mod scratch;
 mod threads;
 mod triangular;

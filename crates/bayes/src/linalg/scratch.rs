@@ -12,7 +12,8 @@ unsafe extern "C" {
     fn blas_memory_free(buffer: *mut c_void);
 }
 
-/// Bytes looked at from the start of a buffer: the smallest that OpenBLAS is built with.
+/// Bytes looked at from the start of a buffer: the smallest that OpenBLAS is built with. A constant of its build, which is why
+/// this file is compiled for the packaged archives alone (`build.rs`).
 const REACH: usize = 32 << 20;
 
 /// Most buffers looked at: no more calls of ours run at once.
