@@ -3,8 +3,8 @@
 //! The comparison set A is, in this order and without repeats: the incumbent; maxima of the risk of
 //! the posterior mean over the decision's environments, climbed to from the best observed and Sobol
 //! points; the best observed x by that risk; points around the incumbent at radii 0.2, 0.1, 0.05 and
-//! 0.02; the best of 128 Sobol points. At most 64, fewer where there are many environments (A x W is
-//! kept below 4,096 points). A candidate's own x always belongs to the comparison too.
+//! 0.02; the best of 128 Sobol points. At most 64, fewer where there are many environments (so that A x W has at most
+//! 4,096 points, but never fewer than 8 members). A candidate's own x always belongs to the comparison too.
 //!
 //! Candidates are x of the same kinds, each with every environment of the decision; from the best few
 //! pairs the gradient is climbed in the box, the environment held, and the x reached are tried again with

@@ -141,11 +141,6 @@ impl Posterior {
         self.factor.jitter()
     }
 
-    /// Bytes held by the factor and the data.
-    pub fn bytes(&self) -> usize {
-        size_of::<f64>() * (self.len() * self.len() + self.x.len() + 3 * self.len())
-    }
-
     /// Log marginal likelihood of the observations (nats).
     pub fn log_marginal_likelihood(&self) -> f64 {
         let quadratic = self.half_residual.dot(&self.half_residual);
@@ -254,12 +249,6 @@ impl Posterior {
     pub fn covariance(&self, points: ArrayView2<f64>) -> Array2<f64> {
         let set = self.whiten(points);
         self.covariance_between(&set, &set)
-    }
-
-    /// Posterior covariance of two point sets, |a| x |b|, without noise: what an observation at a
-    /// point of `b` says about `a`.
-    pub fn cross_covariance(&self, a: ArrayView2<f64>, b: ArrayView2<f64>) -> Array2<f64> {
-        self.covariance_between(&self.whiten(a), &self.whiten(b))
     }
 
     /// `cov(points, at) / sqrt(var(at) + noise)`, m values: after one more observation at `at` the

@@ -11,11 +11,6 @@ pub enum RiskError {
     /// A tail mass outside (0, 1].
     #[error("tail mass {0} is outside (0, 1]: 0.1 means the worst 10 %, 1 the mean")]
     TailMass(f64),
-    /// A number of deviations that is negative or not finite.
-    #[error(
-        "{0} standard deviations cannot be taken off the mean: k must be finite and not negative"
-    )]
-    Deviations(f64),
 }
 
 /// Share of the environments' mass that makes the bad tail: in (0, 1], 1 = the mean.

@@ -236,14 +236,4 @@ impl Space {
             .try_fold(1_u64, |n, p| n.checked_mul(p.domain.count()?))
             .filter(|n| *n <= 1 << 53)
     }
-
-    /// One line that two spaces share exactly when they are the same: names, kinds, bounds bit for
-    /// bit, scales and choices. A resumed run refuses a space with another fingerprint.
-    pub fn fingerprint(&self) -> String {
-        self.parameters
-            .iter()
-            .map(Parameter::fingerprint)
-            .collect::<Vec<_>>()
-            .join(";")
-    }
 }

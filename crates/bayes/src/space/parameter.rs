@@ -151,21 +151,6 @@ impl Parameter {
         }
         Ok(())
     }
-
-    pub(super) fn fingerprint(&self) -> String {
-        let kind = match &self.domain {
-            Domain::Real { low, high, scale } => {
-                format!(
-                    "real[{:016x},{:016x}]{scale:?}",
-                    low.to_bits(),
-                    high.to_bits()
-                )
-            }
-            Domain::Integer { low, high, scale } => format!("int[{low},{high}]{scale:?}"),
-            Domain::Categorical { choices } => format!("choices{choices:?}"),
-        };
-        format!("{:?}={kind}", self.name)
-    }
 }
 
 impl Domain {
