@@ -66,7 +66,7 @@ fn main() {
                 "{n:>6} {name:>10} {:>14.2} {cold:>12.3} {cold_cpu:>12.3} {warm_cpu:>12.3} {:>14} {:>14.3}",
                 1e3 * evaluation,
                 found.evaluations,
-                found.log_posterior
+                found.log_posterior.unwrap_or(f64::NAN)
             );
         }
     }

@@ -1,7 +1,7 @@
 //! The initial design: one joint scrambled Sobol sequence over x and w.
 //!
-//! `n_initial` points x, each with environments of its own, no (x, environment) twice. With one
-//! environment per x it is an ordinary Sobol design in the joint space.
+//! `n_initial` points x, each with environments of its own, no (x, environment) twice: where there are not as many
+//! pairs the design is shorter. With one environment per x it is an ordinary Sobol design in the joint space.
 
 use crate::environment::{Environment, Environments};
 use crate::optimizer::{Problem, Query};
@@ -16,10 +16,12 @@ pub const ADMISSION_TRIES: u64 = 1 << 14;
 /// Largest number of x that is enumerated in search of one not yet in the design.
 const ENUMERATED: u64 = 100_000;
 
-/// `n_initial` x `per_x` queries, x by x. The i-th x is point i of the sequence in its first
-/// coordinates; its j-th environment is point `i * per_x + j` in the remaining ones, snapped (finite
-/// sets) to the nearest environment not yet taken by this x. In a discrete space an x met before is
-/// passed over while new ones are left within reach. Fewer environments than `per_x`: all of them.
+/// `n_initial` x `per_x` queries, x by x, or fewer. The x are the points of the sequence in its first
+/// coordinates, in their order; one that is not admitted is passed over, and in a discrete space one met
+/// before while new ones are left within reach. The j-th environment of the i-th x is point `i * per_x + j` in the
+/// remaining coordinates, snapped (finite sets) to the nearest environment not yet taken by this x. Fewer
+/// environments than `per_x`: all of them. Pairs that would repeat are left out, and the design ends where no admitted x is
+/// found any more.
 pub fn initial_design(problem: &Problem, n_initial: usize, per_x: usize, seed: u64) -> Vec<Query> {
     let sobol = sobol_seed(seed, 0, Purpose::Design);
     let dx = problem.space.dimension();
@@ -28,7 +30,9 @@ pub fn initial_design(problem: &Problem, n_initial: usize, per_x: usize, seed: u
     let mut seen: Vec<Vec<f64>> = Vec::new();
     let mut next = 0_u64;
     for i in 0..n_initial {
-        let x = unseen_x(&problem.space, &mut next, &seen, sobol);
+        let Some(x) = next_x(&problem.space, &mut next, &seen, sobol) else {
+            break;
+        };
         seen.push(x.clone());
         // A repeated x (all are in the design) goes on with environments it has not had.
         let had = queries.iter().filter(|q: &&Query| q.x == x);
@@ -39,19 +43,22 @@ pub fn initial_design(problem: &Problem, n_initial: usize, per_x: usize, seed: u
                 .map(|d| sobol::coordinate(point, dx + d, sobol))
                 .collect();
             let Environment { index, w } = snapped(&problem.environments, &u, &mut taken);
-            queries.push(Query {
+            let query = Query {
                 x: x.clone(),
                 environment: index,
                 w,
-            });
+            };
+            if !queries.contains(&query) {
+                queries.push(query);
+            }
         }
     }
     queries
 }
 
 /// The next admitted Sobol x that is not in `seen`; after [`TRIES`] repeats the first of an enumeration
-/// that is not, or one met before if there is none.
-fn unseen_x(space: &Space, next: &mut u64, seen: &[Vec<f64>], sobol: u32) -> Vec<f64> {
+/// that is not, or one met before if there is none. `None` where none is admitted of as many as are tried.
+fn next_x(space: &Space, next: &mut u64, seen: &[Vec<f64>], sobol: u32) -> Option<Vec<f64>> {
     let mut repeats = 0;
     for _ in 0..ADMISSION_TRIES {
         let x = space.from_unit(&sobol::point(*next, space.dimension(), sobol));
@@ -60,26 +67,30 @@ fn unseen_x(space: &Space, next: &mut u64, seen: &[Vec<f64>], sobol: u32) -> Vec
             continue;
         }
         if !seen.contains(&x) {
-            return x;
+            return Some(x);
         }
         repeats += 1;
         if repeats == TRIES {
             let all = space.enumerate(ENUMERATED).unwrap_or_default();
             let mut all = all.iter().map(|unit| space.from_unit(unit));
-            return all
-                .find(|x| space.admits(x) && !seen.contains(x))
-                .unwrap_or(x);
+            let unseen = all.find(|x| space.admits(x) && !seen.contains(x));
+            return Some(unseen.unwrap_or(x));
         }
     }
-    seen.last()
-        .cloned()
-        .unwrap_or_else(|| space.from_unit(&vec![0.5; space.dimension()]))
+    None
 }
 
-/// Whether the design of this seed finds an x that the space admits.
-pub fn finds_admitted(space: &Space, seed: u64) -> bool {
+/// The first unit x of the sequence that the space admits, as the design of this seed begins with; `None` where it
+/// finds none.
+pub fn first_admitted(space: &Space, seed: u64) -> Option<Vec<f64>> {
     let sobol = sobol_seed(seed, 0, Purpose::Design);
-    (0..ADMISSION_TRIES).any(|k| space.admits_unit(&sobol::point(k, space.dimension(), sobol)))
+    (0..ADMISSION_TRIES)
+        .map(|k| {
+            let mut unit = sobol::point(k, space.dimension(), sobol);
+            space.snap_unit(&mut unit);
+            unit
+        })
+        .find(|unit| space.admits_unit(unit))
 }
 
 fn snapped(environments: &Environments, u: &[f64], taken: &mut Vec<usize>) -> Environment {
@@ -139,6 +150,18 @@ mod tests {
         }
         assert_eq!(design, initial_design(&p, 5, 3, 11));
         assert_ne!(design, initial_design(&p, 5, 3, 12));
+    }
+
+    #[test]
+    fn where_pairs_are_fewer_than_asked_for_none_is_repeated() {
+        for environments in [1, 2] {
+            let p = problem(vec![Parameter::integer("k", 1, 3)], environments);
+            let design = initial_design(&p, 9, 2, 3);
+            for (i, q) in design.iter().enumerate() {
+                assert!(!design[..i].contains(q), "{q:?} twice");
+            }
+            assert!(design.len() >= 3 * environments, "{}", design.len());
+        }
     }
 
     #[test]

@@ -115,14 +115,18 @@ pub(crate) const SCREENED: usize = 64;
 /// The unit x of best risk over `judging`, with its risk: the best few of every observed x, 256 Sobol
 /// points, points around the best observed ones and around the incumbent before (`previous`), each
 /// climbed to its local maximum. With more than 64 environments this is done on every k-th of them,
-/// at most 64, and the best two x are then compared and climbed from over all.
+/// at most 64, and the best two x are then compared and climbed from over all. Where nothing that is looked at is admitted
+/// (values may be told of x that are not) the search starts from `shelter`, an admitted x.
+///
+/// # Panics
+/// If nothing is admitted and `shelter` returns nothing.
 pub fn search(
     space: &Space,
     surface_over: impl Fn(&EnvironmentSet) -> RiskSurface<'_>,
     judging: &EnvironmentSet,
     observed: &[Vec<f64>],
     previous: Option<&[f64]>,
-    sobol_seed: u32,
+    (sobol_seed, shelter): (u32, impl FnOnce() -> Option<Vec<f64>>),
 ) -> (Vec<f64>, f64) {
     let encode = |unit: &[f64]| {
         let mut out = Vec::with_capacity(space.encoded_dimension());
@@ -156,7 +160,10 @@ pub fn search(
     );
     let starts = pool::best(first_look, 4 * CLIMBED, quick);
     let starts = apart(starts.into_iter().map(|(u, _)| u), CLIMBED);
-    let starts = pool::distinct(previous.map(<[f64]>::to_vec).into_iter().chain(starts));
+    let mut starts = pool::distinct(previous.map(<[f64]>::to_vec).into_iter().chain(starts));
+    if starts.is_empty() {
+        starts.extend(shelter());
+    }
     let rough: Vec<(Vec<f64>, f64)> = starts
         .par_iter()
         .map(|start| pool::climb(space, start, Effort::default(), |e| screen.slope(e)))
@@ -187,7 +194,7 @@ fn highest(pairs: Vec<(Vec<f64>, f64)>) -> (Vec<f64>, f64) {
     pairs
         .into_iter()
         .reduce(|a, b| if b.1 > a.1 { b } else { a })
-        .expect("there is at least one Sobol point to climb from")
+        .expect("there is an admitted x to climb from")
 }
 
 /// The first points, best first, that differ by at least 0.05 in some coordinate from those before;

@@ -253,6 +253,6 @@ fn a_failing_half_is_left_alone_and_not_recommended() {
         let wasted = wasted.filter(|t| t.query.x[0] > 0.55).count();
         let best = o.incumbent().unwrap().x;
         assert!(wasted <= 6, "{acquisition:?}: {wasted} of 16 wasted");
-        assert!(best[0] < 0.56, "{acquisition:?} recommends {best:?}");
+        assert!(!fails(&best), "{acquisition:?} recommends {best:?}");
     }
 }

@@ -6,7 +6,7 @@ use bo_bayes::optimizer::{
     Problem, Query, Settings,
 };
 use bo_bayes::risk::{RiskMeasure, TailMass};
-use bo_bayes::space::{Parameter, Space};
+use bo_bayes::space::{Condition, Parameter, Space};
 
 fn problem(parameters: Vec<Parameter>, direction: Direction) -> Problem {
     let points = (0..6)
@@ -257,4 +257,46 @@ fn failures_and_degenerate_values_end_nothing() {
             ),
         }
     }
+}
+
+#[test]
+fn where_pairs_cannot_be_counted_it_is_not_said_that_all_are_evaluated() {
+    // One x of two million is admitted: that of the design of some seed.
+    let parameters = || vec![Parameter::integer("k", 1, 2_000_000)];
+    let open = Problem {
+        environments: Environments::None,
+        ..problem(parameters(), Direction::Maximize)
+    };
+    let s = Settings {
+        n_initial: 3,
+        initial_w: 1,
+        ..settings(2)
+    };
+    let s = Settings {
+        n_w: Look::All,
+        ..s
+    };
+    let only = Optimizer::new(open.clone(), s.clone())
+        .unwrap()
+        .initial_design()[0]
+        .x[0];
+    let narrow = Problem {
+        space: open
+            .space
+            .under(Condition::new(move |x: &[f64]| x[0] == only)),
+        ..open
+    };
+    let mut o = Optimizer::new(narrow, s).unwrap();
+    let design = o.initial_design();
+    assert_eq!(design.len(), 1, "no pair twice: {design:?}");
+    tell(&mut o, 0, design[0].clone(), Outcome::Value(1.0));
+    o.refit(0).unwrap();
+    let told = o.decide(1).unwrap();
+    assert_eq!(told.query, design[0]);
+    assert_eq!(
+        told.events.last(),
+        Some(&Event::NoneFound),
+        "{:?}",
+        told.events
+    );
 }

@@ -36,7 +36,8 @@ const WIDTH: f64 = 1e-4;
 /// Weight of its square tail.
 const TAIL: f64 = 0.1;
 
-/// The pair chosen; its value is the expected gain, positive. `None` if all candidates are taken, or none has a
+/// The pair chosen; its value is the expected gain, positive, where evaluations failed times the fourth power of the
+/// probability of a value (what is ranked is the logarithm: see `multistart`). `None` if all candidates are taken, or none has a
 /// value: joint samples need a factor of their covariance, be it with jitter ([`Choice::jitter`]).
 pub fn choose(s: &Situation<'_>) -> Option<Choice> {
     let gain = NoisyGain::new(s).ok()?;

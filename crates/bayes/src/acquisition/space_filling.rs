@@ -87,6 +87,11 @@ pub fn farthest(
     })
 }
 
+/// Whether [`first_free`] looks at every pair of the space, so that there is no free one where it finds none.
+pub fn counted(space: &Space, environments: &Environments) -> bool {
+    environments.count().is_some() && space.size().is_some_and(|n| n <= ENUMERATED)
+}
+
 /// The first free pair of a discrete space in the order of enumeration, environments running fastest.
 /// `None` where all are taken, or the space has real parameters or too many points to enumerate.
 pub fn first_free(space: &Space, environments: &EnvironmentSet, taken: &Taken) -> Option<Pair> {

@@ -80,8 +80,10 @@ pub enum FitEvent {
         /// Why.
         reason: String,
     },
-    /// No start succeeded: the hyperparameters are the warm start's, or the prior mode.
+    /// No start succeeded: the hyperparameters are the warm start's.
     KeptPrevious,
+    /// No start succeeded and there was no warm one: the hyperparameters are the prior mode.
+    KeptPriorMode,
     /// The factorisation at the optimum needed jitter.
     Jitter {
         /// Absolute amount on the diagonal.
@@ -94,8 +96,8 @@ pub enum FitEvent {
 pub struct Fit {
     /// The hyperparameters found.
     pub hyper: Hyperparameters,
-    /// Log posterior density there (nats, up to the constant of the evidence).
-    pub log_posterior: f64,
+    /// Log posterior density there (nats, up to the constant of the evidence); `None` where no start succeeded.
+    pub log_posterior: Option<f64>,
     /// Starts climbed from, where they competed.
     pub starts: usize,
     /// Different optima they reached.
@@ -112,7 +114,7 @@ pub fn fit(data: &Replicates, warm: Option<&Hyperparameters>, settings: &FitSett
     let (n, d) = data.x().dim();
     let priors = settings.priors.unwrap_or_else(|| Priors::for_dimension(d));
     let warm = warm.filter(|hyper| hyper.check(d).is_ok());
-    let mode = warm.cloned().unwrap_or_else(|| priors.mode(d));
+    let previous = warm.cloned();
     let mut fresh = starts(&priors, d, warm.is_some(), settings);
     let warm = warm.map(|hyper| priors.vector(hyper));
     let mut ascent = Ascent::default();
@@ -143,7 +145,7 @@ pub fn fit(data: &Replicates, warm: Option<&Hyperparameters>, settings: &FitSett
             );
         }
     }
-    ascent.finish(mode)
+    ascent.finish(previous, || priors.mode(d))
 }
 
 /// Rows of each stage: all of them while that is cheap; else the starts compete on
@@ -241,8 +243,12 @@ impl Ascent {
         Some(end)
     }
 
-    /// The best, or `previous` where every climb of the last stage failed.
-    fn finish(mut self, previous: Hyperparameters) -> Fit {
+    /// The best; where every climb of the last stage failed `previous`, and without that the prior mode.
+    fn finish(
+        mut self,
+        previous: Option<Hyperparameters>,
+        mode: impl FnOnce() -> Hyperparameters,
+    ) -> Fit {
         let (hyper, log_posterior) = match self.best {
             Some(found) => {
                 if found.jitter > 0.0 {
@@ -250,12 +256,18 @@ impl Ascent {
                         amount: found.jitter,
                     });
                 }
-                (found.hyper, found.value)
+                (found.hyper, Some(found.value))
             }
-            None => {
-                self.events.push(FitEvent::KeptPrevious);
-                (previous, f64::NEG_INFINITY)
-            }
+            None => match previous {
+                Some(hyper) => {
+                    self.events.push(FitEvent::KeptPrevious);
+                    (hyper, None)
+                }
+                None => {
+                    self.events.push(FitEvent::KeptPriorMode);
+                    (mode(), None)
+                }
+            },
         };
         Fit {
             hyper,
@@ -365,7 +377,25 @@ mod tests {
             ..FitSettings::default()
         };
         let second = fit(&single(&x, &y), Some(&first.hyper), &again);
-        assert!(second.log_posterior >= first.log_posterior - 1e-9);
+        assert!(second.log_posterior.unwrap() >= first.log_posterior.unwrap() - 1e-9);
+    }
+
+    #[test]
+    fn without_a_climb_it_is_told_which_hyperparameters_stand_in() {
+        let mode = || Priors::for_dimension(3).mode(3);
+        let first = Ascent::default().finish(None, mode);
+        assert_eq!(
+            (first.events, first.hyper),
+            (vec![FitEvent::KeptPriorMode], mode())
+        );
+        assert_eq!(first.log_posterior, None);
+        let mut warm = mode();
+        warm.noise = 0.3;
+        let later = Ascent::default().finish(Some(warm.clone()), mode);
+        assert_eq!(
+            (later.events, later.hyper),
+            (vec![FitEvent::KeptPrevious], warm)
+        );
     }
 
     #[test]
@@ -426,7 +456,7 @@ mod tests {
             ..FitSettings::default()
         };
         let warped = fit(&data, None, &settings);
-        assert!(warped.log_posterior > plain.log_posterior + 10.0);
+        assert!(warped.log_posterior.unwrap() > plain.log_posterior.unwrap() + 10.0);
         assert!(warped.hyper.warp[0].a < 0.6, "{:?}", warped.hyper.warp);
     }
 

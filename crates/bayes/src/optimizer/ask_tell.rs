@@ -43,7 +43,7 @@ impl Optimizer {
             }
         }
         problem.environments.check_look(settings.n_w)?;
-        if !design::finds_admitted(&problem.space, settings.seed) {
+        if design::first_admitted(&problem.space, settings.seed).is_none() {
             return Err(Error::Inadmissible {
                 tried: design::ADMISSION_TRIES,
             });

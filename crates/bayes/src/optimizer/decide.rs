@@ -13,6 +13,8 @@ use crate::acquisition::{
     Choice, Situation, Taken, cv_ucb, log_nei, rho_kg, rho_kg_paths, space_filling, thompson,
 };
 use crate::environment::{Environment, EnvironmentSet};
+use crate::viability::Viability;
+use std::cell::OnceCell;
 
 /// A natural x with its environment, and the value of the acquisition there.
 type Chosen = (Vec<f64>, Environment, f64);
@@ -51,6 +53,8 @@ struct Turn<'o> {
     taken: Taken,
     /// Encoded inputs of what is decided.
     pending: Vec<Vec<f64>>,
+    /// Where values come back; learned with the first decision that has a model, the same for all of a batch.
+    viability: OnceCell<Option<Viability>>,
     events: Vec<Event>,
 }
 
@@ -60,6 +64,7 @@ impl<'o> Turn<'o> {
             optimizer,
             taken: optimizer.taken.clone(),
             pending: Vec::new(),
+            viability: OnceCell::new(),
             events: Vec::new(),
         }
     }
@@ -117,9 +122,10 @@ impl<'o> Turn<'o> {
         let (posterior, events) = model.believing(&self.unseen(state));
         self.events.extend(events);
         let set = set.clone().with_effects(&model.scale.effects);
-        let viability = Data::viability(&o.problem, &o.observations);
+        let learn = || Data::viability(&o.problem, &o.observations);
+        let viability = self.viability.get_or_init(learn).as_ref();
         let viable = viability.map(|viability| viability.over(&set));
-        let region = o.region(model, state);
+        let region = o.region(model, state, viability);
         let situation = Situation {
             space,
             posterior: &posterior,
@@ -199,10 +205,15 @@ impl<'o> Turn<'o> {
             .map(|(x, environment)| (x, environment, 0.0))
     }
 
-    /// Every pair is evaluated: one of them again.
+    /// No free pair: one of those evaluated again.
     fn repeat(&mut self, number: u64) -> Chosen {
         let o = self.optimizer;
-        self.events.push(Event::Exhausted);
+        let counted = space_filling::counted(&o.problem.space, &o.problem.environments);
+        self.events.push(if counted {
+            Event::Exhausted
+        } else {
+            Event::NoneFound
+        });
         let (space, seed, none) = (&o.problem.space, o.settings.seed, Taken::default());
         let any = space_filling::random(space, &o.judging, &none, seed, number);
         let (x, environment) = any.unwrap_or_else(|| {

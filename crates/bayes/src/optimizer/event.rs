@@ -13,6 +13,17 @@ pub enum Event {
         /// Successful observations.
         successes: usize,
     },
+    /// The fit failed; smooth hyperparameters with a tenth of noise, fixed beforehand, stand in: there was no fit before, or
+    /// its hyperparameters do not serve either.
+    FixedHyperparameters {
+        /// Why the fit failed.
+        reason: String,
+    },
+    /// The fit failed and there was none before: the most probable hyperparameters by their priors stand in.
+    PriorHyperparameters {
+        /// Why the fit failed.
+        reason: String,
+    },
     /// The fit failed; the hyperparameters of the last good one are kept.
     KeptHyperparameters {
         /// Why the fit failed.
@@ -59,6 +70,9 @@ pub enum Event {
     NoCandidate,
     /// Every (x, environment) pair has been evaluated; the choice repeats one.
     Exhausted,
+    /// No pair that is still free was found, though there may be some: the space cannot be counted, and none of the
+    /// random points tried is both admitted by its condition and free. The choice repeats one.
+    NoneFound,
 }
 
 impl From<FitEvent> for Event {
@@ -67,6 +81,9 @@ impl From<FitEvent> for Event {
             FitEvent::StartFailed { start, reason } => Self::FitStart { start, reason },
             FitEvent::ClimbEnded { start, reason } => Self::FitClimb { start, reason },
             FitEvent::KeptPrevious => Self::KeptHyperparameters {
+                reason: "no start reached an optimum".into(),
+            },
+            FitEvent::KeptPriorMode => Self::PriorHyperparameters {
                 reason: "no start reached an optimum".into(),
             },
             FitEvent::Jitter { amount } => Self::Jitter { amount },
@@ -85,6 +102,18 @@ impl fmt::Display for Event {
             }
             Self::KeptHyperparameters { reason } => {
                 write!(f, "fit failed ({reason}): last good hyperparameters kept")
+            }
+            Self::FixedHyperparameters { reason } => {
+                write!(
+                    f,
+                    "fit failed ({reason}): fixed smooth hyperparameters stand in"
+                )
+            }
+            Self::PriorHyperparameters { reason } => {
+                write!(
+                    f,
+                    "fit failed ({reason}): the most probable by their priors stand in"
+                )
             }
             Self::NoFactor { reason } => {
                 write!(
@@ -112,6 +141,7 @@ impl fmt::Display for Event {
                 f.write_str("the acquisition found no pair to choose: another free one taken")
             }
             Self::Exhausted => f.write_str("every (x, environment) pair is evaluated: a repeat"),
+            Self::NoneFound => f.write_str("no free (x, environment) pair was found: a repeat"),
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use super::model::{Data, Model, Scale};
 use super::{AcquisitionKind, Error, Event, FitReport, ModelState, Optimizer, Surrogate, schedule};
+use crate::design;
 use crate::environment::Environments;
 use crate::gp::{self, FitSettings, GpError, Hyperparameters, Standardizer};
 use crate::incumbent::{self, RiskSurface};
@@ -34,7 +35,7 @@ impl Fitted {
 
 impl Optimizer {
     /// Brings the model up to date with what was told: hyperparameters are fitted anew or kept (see
-    /// the schedule in the [module documentation](super)), observations enter the posterior, the incumbent
+    /// the schedule in `schedule.rs`), observations enter the posterior, the incumbent
     /// is searched. Where decisions are random that is done only now and then: the model then serves nothing but
     /// the recommendation. A pure function of problem, settings, observations, the state before and
     /// `iteration`. With fewer than two successes there is no model, which is an event.
@@ -93,7 +94,8 @@ impl Optimizer {
             .map(|s| self.problem.space.to_unit(&s.incumbent));
         let dx = self.problem.space.encoded_dimension();
         let judging = self.judging.clone().with_effects(&model.scale.effects);
-        let proven = self.proven(&judging);
+        let viability = Data::viability(&self.problem, &self.observations);
+        let proven = self.proven(&judging, viability.as_ref());
         let (incumbent, _) = incumbent::search(
             &self.problem.space,
             |environments| {
@@ -104,7 +106,10 @@ impl Optimizer {
             &judging,
             &self.observed_units(),
             previous.as_deref(),
-            sobol_seed(self.settings.seed, iteration, Purpose::Incumbent),
+            (
+                sobol_seed(self.settings.seed, iteration, Purpose::Incumbent),
+                || design::first_admitted(&self.problem.space, self.settings.seed),
+            ),
         );
         self.state = Some(ModelState {
             hyper: fitted.hyper,
@@ -163,16 +168,24 @@ impl Optimizer {
                     ..FitSettings::default()
                 };
                 let fit = gp::fit(&rows, warm, &settings);
-                report.refitted = true;
-                report.log_posterior = Some(fit.log_posterior);
+                report.refitted = fit.log_posterior.is_some();
+                report.log_posterior = fit.log_posterior;
                 let events = fit.events.into_iter().map(Event::from);
                 report.events.extend(events);
                 fit.hyper
             }
             Err(e) => {
                 let reason = e.to_string();
-                report.events.push(Event::KeptHyperparameters { reason });
-                warm.cloned().unwrap_or_else(|| Surrogate::fallback(inputs))
+                match warm {
+                    Some(warm) => {
+                        report.events.push(Event::KeptHyperparameters { reason });
+                        warm.clone()
+                    }
+                    None => {
+                        report.events.push(Event::FixedHyperparameters { reason });
+                        Surrogate::fallback(inputs)
+                    }
+                }
             }
         };
         Fitted {
@@ -196,19 +209,22 @@ impl Optimizer {
             Ok(model) => return Some((fitted, model)),
             Err(e) => e,
         };
+        let kept: fn(String) -> Event = |reason| Event::KeptHyperparameters { reason };
+        let fixed: fn(String) -> Event = |reason| Event::FixedHyperparameters { reason };
         let others = last_good
-            .map(|state| state.hyper)
+            .map(|state| (state.hyper, kept))
             .into_iter()
-            .chain([Surrogate::fallback(data.inputs.ncols())]);
-        for hyper in others.filter(|hyper| *hyper != fitted.hyper) {
+            .chain([(Surrogate::fallback(data.inputs.ncols()), fixed)]);
+        for (hyper, told) in others.filter(|(hyper, _)| *hyper != fitted.hyper) {
             let other = Fitted {
                 hyper,
                 standardizer: fitted.standardizer,
                 at: fitted.at,
             };
             if let Ok(model) = self.model_of(data, &other, None) {
-                let reason = refused.to_string();
-                report.events.push(Event::KeptHyperparameters { reason });
+                report.events.push(told(refused.to_string()));
+                // What was fitted is not what is used.
+                (report.refitted, report.log_posterior) = (false, None);
                 return Some((other, model));
             }
         }
@@ -273,5 +289,52 @@ impl Optimizer {
         };
         self.state = Some(state);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Direction, Observation, Outcome, Problem, Settings};
+    use super::*;
+    use crate::space::{Parameter, Space};
+
+    #[test]
+    fn the_event_names_the_hyperparameters_that_stand_in() {
+        let problem = Problem {
+            space: Space::new(vec![Parameter::real("a", 0.0, 1.0)]).unwrap(),
+            environments: Environments::None,
+            direction: Direction::Maximize,
+        };
+        let mut o = Optimizer::new(problem, Settings::default()).unwrap();
+        for (id, query) in (0..).zip(o.initial_design()) {
+            let outcome = Outcome::Value((9.0 * query.x[0]).sin());
+            let observation = Observation {
+                id,
+                iteration: 0,
+                query,
+                outcome,
+            };
+            o.tell(observation).unwrap();
+        }
+        let report = o.refit(0).unwrap();
+        assert!(report.refitted && report.log_posterior.is_some());
+        let data = Data::new(&o.problem, &o.observations);
+        let spoilt = || {
+            let mut fitted = Fitted::of(o.state.clone().unwrap());
+            fitted.hyper.noise = f64::NAN;
+            fitted
+        };
+        for last_good in [None, o.state.clone()] {
+            let known = last_good.is_some();
+            let mut told = report.clone();
+            let (used, _) = o
+                .rescued(&data, spoilt(), last_good, None, &mut told)
+                .unwrap();
+            assert!(!told.refitted && told.log_posterior.is_none());
+            let kept = matches!(told.events.last(), Some(Event::KeptHyperparameters { .. }));
+            let fixed = matches!(told.events.last(), Some(Event::FixedHyperparameters { .. }));
+            assert_eq!((kept, fixed), (known, !known), "{:?}", told.events);
+            assert_eq!(used.hyper == Surrogate::fallback(1), fixed);
+        }
     }
 }

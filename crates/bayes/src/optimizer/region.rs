@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::model::{Data, Model};
+use super::model::Model;
 use super::{HighDimension, ModelState, Optimizer};
 use crate::acquisition::{Region, region};
 use crate::environment::EnvironmentSet;
 use crate::incumbent::{self, RiskSurface, thinned};
-use crate::viability::Proven;
+use crate::viability::{Proven, Viability};
 use rayon::prelude::*;
 
 /// Most environments that the x evaluated are judged over.
@@ -16,8 +16,14 @@ const JUDGED: usize = 16;
 impl Optimizer {
     /// The trust region, where one is asked for: around the x of the best risk of the posterior mean among those that
     /// returned a value, of a side that follows from the risks of all x decided on so far (the initial design gives the
-    /// best before them). A pure function of observations and model.
-    pub(super) fn region(&self, model: &Model, state: &ModelState) -> Option<Region> {
+    /// best before them). A pure function of observations and model; `viability` is what they say of
+    /// failures.
+    pub(super) fn region(
+        &self,
+        model: &Model,
+        state: &ModelState,
+        viability: Option<&Viability>,
+    ) -> Option<Region> {
         if self.settings.high_dimension != HighDimension::Region {
             return None;
         }
@@ -27,7 +33,7 @@ impl Optimizer {
         let few = few.as_ref().unwrap_or(&judging);
         let dx = space.encoded_dimension();
         let surface = RiskSurface::new(&model.posterior, dx, few, self.settings.risk)
-            .where_proven(self.proven(&judging));
+            .where_proven(self.proven(&judging, viability));
         let risks: Vec<Option<f64>> = self
             .observations
             .par_iter()
@@ -51,8 +57,12 @@ impl Optimizer {
     }
 
     /// Which x were seen to return values often enough to be recommended; `None` while nothing failed.
-    pub(super) fn proven(&self, judging: &EnvironmentSet) -> Option<Arc<Proven>> {
-        let viability = Data::viability(&self.problem, &self.observations)?;
+    pub(super) fn proven(
+        &self,
+        judging: &EnvironmentSet,
+        viability: Option<&Viability>,
+    ) -> Option<Arc<Proven>> {
+        let viability = viability?;
         let few = thinned(judging, incumbent::SCREENED);
         let observed = self.successes().map(|(o, _)| &o.query.x);
         let observed: Vec<_> = observed.map(|x| self.problem.space.encode(x)).collect();

@@ -24,9 +24,10 @@ pub struct ModelState {
 pub struct FitReport {
     /// Successful observations in the model.
     pub observations: usize,
-    /// Whether hyperparameters were fitted anew (otherwise the observations were only appended).
+    /// Whether hyperparameters were fitted anew and are in use (otherwise the observations were only appended, or the
+    /// fit failed, which is an event).
     pub refitted: bool,
-    /// Log posterior density of the hyperparameters fitted, in nats; `None` without a fit.
+    /// Log posterior density of the hyperparameters fitted, in nats; `None` where [`Self::refitted`] is not so.
     pub log_posterior: Option<f64>,
     /// Events of the fit.
     pub events: Vec<Event>,
@@ -50,8 +51,9 @@ pub struct Incumbent {
 pub struct Decision {
     /// What to evaluate.
     pub query: Query,
-    /// Value of the acquisition there (knowledge gradient: expected gain of risk in the user's unit);
-    /// 0 for a random or space-filling point.
+    /// Value of the acquisition there, in the user's unit (see the acquisition: an expected gain of risk for the knowledge
+    /// gradients and `log-nei`), weighed by the probability that the evaluation returns a value where some failed before: a
+    /// gain times that probability, for `log-nei` times its fourth power. 0 for a random or space-filling point.
     pub acquisition: f64,
     /// Events of the decision.
     pub events: Vec<Event>,
