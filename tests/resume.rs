@@ -345,6 +345,96 @@ fn verify_names_the_iteration_of_an_altered_x() {
     succeed(&mut bench.bo(&["verify", "run"]));
 }
 
+/// A sealed file with the first decimal of the number after these words changed, each looked for behind the one before.
+fn decimal_changed(text: &str, words: &[&str]) -> String {
+    let mut at = 0;
+    for word in words {
+        at += text[at..]
+            .find(word)
+            .unwrap_or_else(|| panic!("no {word} in {text}"));
+    }
+    let place = at + text[at..].find('.').unwrap() + 1;
+    let digit = (text.as_bytes()[place] - b'0' + 1) % 10;
+    resealed(&format!("{}{digit}{}", &text[..place], &text[place + 1..]))
+}
+
+#[test]
+fn verify_compares_everything_that_can_be_computed_again() {
+    let bench = Bench::new();
+    succeed(&mut bench.run(Objective::Problem, "run", &SHORT));
+    let refused = |name: &str, bytes: &[u8], says: &str| {
+        let path = bench.path("run").join(name);
+        let good = fs::read(&path).ok();
+        fs::write(&path, bytes).unwrap();
+        let message = fail(&mut bench.bo(&["verify", "run"]), 3);
+        assert!(
+            message.contains(name) && message.contains(says),
+            "{message}"
+        );
+        match good {
+            Some(good) => fs::write(&path, good).unwrap(),
+            None => fs::remove_file(&path).unwrap(),
+        }
+    };
+    let text = |name: &str| fs::read_to_string(bench.path("run").join(name)).unwrap();
+    let result = text("result.json");
+    let result = result.trim_end();
+    for words in [
+        &["\"risk\":"][..],
+        &["\"mean\":"],
+        &["\"interval\":"],
+        &["\"per_environment\":"],
+        &["\"history\":", "\"risk\":"],
+        &["\"history\":", "\"iteration\":6", "\"x\":"],
+        &["\"truth\":", "\"cvar\":"],
+    ] {
+        let altered = decimal_changed(result, words);
+        refused("result.json", altered.as_bytes(), "iteration 6");
+    }
+    let saved = text("iter_005.json");
+    let saved = saved.trim_end();
+    // of the last decision's line, and then of the checkpoint itself
+    let last = &["\"iteration\":5,\"id\"", "\"seconds\":"];
+    for word in ["\"outputscale\":", "\"risk\":", "\"per_environment\":"] {
+        let words = [&last[..], &[word]].concat();
+        let altered = decimal_changed(saved, &words);
+        refused("iter_005.json", altered.as_bytes(), "iteration 5");
+        refused("interrupted.json", altered.as_bytes(), "iteration 5");
+    }
+    let altered = decimal_changed(saved, &["\"evaluations\":", "\"value\":"]);
+    refused("interrupted.json", altered.as_bytes(), "evaluation 0");
+    refused("result.json", &result.as_bytes()[..100], "cut short");
+    let memory = text("memory.jsonl");
+    refused(
+        "memory.jsonl",
+        memory.replacen("iteration", "Iteration", 1).as_bytes(),
+        "line 1",
+    );
+    succeed(&mut bench.bo(&["verify", "run"]));
+}
+
+#[test]
+fn a_damaged_result_is_moved_aside_and_written_again() {
+    let bench = Bench::new();
+    succeed(&mut bench.run(Objective::Problem, "run", &SHORT));
+    let whole = record(&bench.path("run"));
+    for (name, from, to) in [
+        ("result.json", "\"risk\"", "\"Risk\""),
+        ("memory.jsonl", "iteration", "Iteration"),
+    ] {
+        let path = bench.path("run").join(name);
+        let damaged = fs::read_to_string(&path).unwrap().replacen(from, to, 1);
+        fs::write(&path, &damaged).unwrap();
+        let output = succeed(&mut bench.bo(&["resume", "run"]));
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(said.contains(name) && said.contains("damaged"), "{said}");
+        let torn = bench.path("run").join(format!("{name}.damaged.torn"));
+        assert_eq!(fs::read_to_string(torn).unwrap(), damaged);
+        succeed(&mut bench.bo(&["verify", "run"]));
+        assert_eq!(record(&bench.path("run")), whole);
+    }
+}
+
 #[test]
 fn stop_ends_a_run_from_outside() {
     let bench = Bench::new();

@@ -198,9 +198,16 @@ pub struct IncumbentRecord {
 }
 
 impl IncumbentRecord {
-    /// Same recommendation, bit for bit.
+    /// Same recommendation, bit for bit; an interval counts where both have one.
     pub fn agrees(&self, other: &Self) -> bool {
-        same_bits(&self.x, &other.x) && self.risk.to_bits() == other.risk.to_bits()
+        let interval = match (self.interval, other.interval) {
+            (Some(ours), Some(theirs)) => same_bits(&ours, &theirs),
+            _ => true,
+        };
+        same_bits(&self.x, &other.x)
+            && same_bits(&[self.risk, self.mean], &[other.risk, other.mean])
+            && same_bits(&self.per_environment, &other.per_environment)
+            && interval
     }
 }
 

@@ -16,6 +16,7 @@ use super::error::RecordError;
 use super::evaluation::EvaluationLine;
 use super::journal::{self, Contents, Journal};
 use super::manifest::Manifest;
+use super::memory::MemoryLine;
 use super::replace::replace;
 use super::result::RunResult;
 use super::seal::{Sealed, seal};
@@ -147,12 +148,21 @@ impl History {
             &mut notices,
         )?;
         let attempts = attempts(&journal::read(&path.join("attempts.jsonl"))?, &mut notices);
+        let result = match read_sealed(&path.join(RESULT)) {
+            Ok(result) => Some(result),
+            Err(error) if error.is_missing() => None,
+            Err(error) if is_damage(&error) => {
+                notices.push(format!("{NO_RESULT}: {error}"));
+                None
+            }
+            Err(error) => return Err(error),
+        };
         Ok(Self {
             manifest,
             evaluations,
             decisions,
             attempts,
-            result: read_sealed(&path.join("result.json")).ok(),
+            result,
             notices,
             restored_evaluations,
             restored_decisions,
@@ -222,7 +232,8 @@ impl History {
         })
     }
 
-    /// Writes back what came from a checkpoint, and makes damaged checkpoints again. The caller holds the lock.
+    /// Writes back what came from a checkpoint, makes damaged checkpoints again, and sets aside what else is damaged. The
+    /// caller holds the lock.
     ///
     /// # Errors
     /// [`RecordError`].
@@ -240,8 +251,24 @@ impl History {
             write(&manifest_path(path), &self.manifest)?;
         }
         // those found while reading are named with what became of them instead
-        self.notices
-            .retain(|notice| !notice.starts_with(PASSED_OVER));
+        self.notices.retain(|notice| {
+            ![PASSED_OVER, NO_RESULT]
+                .iter()
+                .any(|begin| notice.starts_with(begin))
+        });
+        self.drop_damaged::<AttemptLine>(&path.join("attempts.jsonl"))?;
+        self.drop_damaged::<MemoryLine>(&path.join("memory.jsonl"))?;
+        let result = path.join(RESULT);
+        match read_sealed::<RunResult>(&result) {
+            Err(error) if is_damage(&error) => {
+                let torn = aside(&result);
+                std::fs::rename(&result, &torn).map_err(RecordError::io(&result, "move aside"))?;
+                let then = "and written again once the run is complete";
+                self.notices
+                    .push(format!("{error}: moved to {}, {then}", torn.display()));
+            }
+            _ => {}
+        }
         for (iteration, file, error) in damaged_checkpoints(path) {
             let torn = aside(&file);
             std::fs::rename(&file, &torn).map_err(RecordError::io(&file, "move aside"))?;
@@ -261,10 +288,34 @@ impl History {
     }
 }
 
+impl History {
+    /// Leaves damaged lines out of a journal that nothing else holds; the file as it was stays beside it.
+    fn drop_damaged<T: Sealed>(&mut self, path: &Path) -> Result<(), RecordError> {
+        let contents = journal::read::<T>(path)?;
+        if contents.damaged.is_empty() {
+            return Ok(());
+        }
+        set_aside(path)?;
+        Journal::rewrite(path, contents.lines.iter().map(|(_, line)| line))?;
+        self.notices.push(format!(
+            "{}: {} damaged lines left out; the file as it was is beside it, as *.damaged.torn",
+            path.display(),
+            contents.damaged.len()
+        ));
+        Ok(())
+    }
+}
+
 fn write<T: Sealed>(path: &Path, value: &T) -> Result<(), RecordError> {
     let text = seal(value).map_err(|error| RecordError::damaged(path, error))?;
     replace(path, (text + "\n").as_bytes())
 }
+
+/// What a run came to.
+const RESULT: &str = "result.json";
+
+/// How a damaged result is named.
+const NO_RESULT: &str = "damaged result passed over";
 
 /// How a damaged checkpoint that was not needed is named.
 const PASSED_OVER: &str = "damaged checkpoint passed over";

@@ -8,6 +8,7 @@ use bo_memory::{Bytes, Growth, ScopeReport};
 use serde::{Deserialize, Serialize};
 
 use super::decision::DecisionLine;
+use super::error::RecordError;
 use super::evaluation::EvaluationLine;
 use super::journal;
 use super::seal::Sealed;
@@ -58,6 +59,17 @@ pub fn memory_lines(folder: &Path) -> Vec<MemoryLine> {
         |_| Vec::new(),
         |contents| contents.lines.into_iter().map(|(_, line)| line).collect(),
     )
+}
+
+/// The first line of a run's memory that is damaged.
+///
+/// # Errors
+/// [`RecordError`], where the file cannot be read at all.
+pub fn memory_damage(folder: &Path) -> Result<Option<RecordError>, RecordError> {
+    let path = folder.join("memory.jsonl");
+    let contents = journal::read::<MemoryLine>(&path)?;
+    let first = contents.damaged.first();
+    Ok(first.map(|(line, reason)| RecordError::damaged(&path, format!("line {line}: {reason}"))))
 }
 
 /// Time that a run has taken: what the lines of its iterations say; where an iteration left none, what its decision and

@@ -30,7 +30,7 @@ mod seal;
 
 pub use attempt::{AttemptLine, StartedJournal};
 pub use birth::Birth;
-pub use checkpoint::{Checkpoint, checkpoint_files, damaged_checkpoints, newest_good};
+pub use checkpoint::{Checkpoint, INTERRUPTED, checkpoint_files, damaged_checkpoints, newest_good};
 pub use cpu::cpu;
 pub use decision::{
     DecisionLine, HyperRecord, IncumbentRecord, Member, ModelRecord, StandardizerRecord,
@@ -43,7 +43,7 @@ pub use history::{Attempts, History, Program};
 pub use lock::{Holder, Lock, now};
 pub use log::Log;
 pub use manifest::{EnvironmentRecord, Manifest, ParameterRecord, RangeRecord};
-pub use memory::{MemoryLine, memory_lines, spent};
+pub use memory::{MemoryLine, memory_damage, memory_lines, spent};
 pub use postmortem::Postmortem;
 pub use replace::replace;
 pub use result::{HistoryEntry, IncumbentResult, RunResult, Truth};

@@ -1,6 +1,6 @@
 //! Checks a run against itself: every file whole, every decision what the record before it leads to.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bo_bayes::optimizer::{Optimizer, Query};
 use serde::Serialize;
@@ -15,8 +15,9 @@ use crate::exit::Failure;
 use crate::objective::Objective;
 use crate::quantity::typed;
 use crate::record::{
-    Checkpoint, DecisionLine, EvaluationLine, History, IncumbentRecord, ModelRecord, RecordError,
-    checkpoint_files, damaged_checkpoints, read_sealed, same_bits,
+    Checkpoint, DecisionLine, EvaluationLine, History, HistoryEntry, INTERRUPTED, IncumbentRecord,
+    ModelRecord, RecordError, RunResult, checkpoint_files, damaged_checkpoints, memory_damage,
+    read_sealed, same_bits,
 };
 
 /// What was checked.
@@ -72,6 +73,13 @@ pub fn verify(path: &Path, command: Option<&str>) -> Result<Verified, Failure> {
             ),
         ));
     }
+    if let Some(error) = memory_damage(path)? {
+        return Err(Failure::unusable(
+            &path.join("memory.jsonl"),
+            damage(&error),
+            format!("to have that line left out: bo resume {}", typed(path)),
+        ));
+    }
     if let Some(notice) = history.notices.first() {
         return Err(Failure::unusable(
             path,
@@ -89,10 +97,15 @@ pub fn verify(path: &Path, command: Option<&str>) -> Result<Verified, Failure> {
         objective: setup.objective,
         batch: setup.schedule.batch,
         compare: not_comparable.is_none(),
+        reached: Vec::new(),
     };
     let decisions = check.run(&history)?;
+    check.saved(&checkpoints)?;
+    if let Some(result) = &history.result {
+        check.result(result, &history)?;
+    }
     Ok(Verified {
-        checkpoints,
+        checkpoints: checkpoints.len(),
         evaluations: history.evaluations.len(),
         decisions,
         not_comparable,
@@ -107,48 +120,106 @@ pub(super) fn damage(error: &RecordError) -> String {
     }
 }
 
-/// Every checkpoint must be readable and say what the journals say.
-fn checkpoints(path: &Path, history: &History) -> Result<usize, Failure> {
-    let files = checkpoint_files(path);
-    for (_, file) in &files {
-        let checkpoint: Checkpoint = read_sealed(file)?;
-        let evaluations = checkpoint.evaluations.iter().zip(&history.evaluations);
-        let wrong = evaluations
-            .clone()
-            .find(|(saved, line)| !saved.agrees(line));
-        let decisions = checkpoint.decisions.iter().zip(&history.decisions);
-        let other = decisions.clone().find_map(|(saved, line)| {
-            saved
-                .difference(line)
-                .map(|reason| (saved.iteration, reason))
-        });
-        let (iteration, reason) = match (wrong, other) {
-            (Some((saved, _)), _) => (
-                saved.iteration,
-                format!(
-                    "evaluation {} is not the one in evaluations.jsonl",
-                    saved.id
-                ),
-            ),
-            (None, Some((iteration, reason))) => (
-                iteration,
-                format!("not the one in decisions.jsonl: {reason}"),
-            ),
-            (None, None) => continue,
-        };
-        let remedy = RecordError::Differs {
-            path: path.to_owned(),
-            iteration,
-            reason: reason.clone(),
+/// What a checkpoint says of the iteration that it ends with.
+struct Saved {
+    file: PathBuf,
+    iteration: u64,
+    reached: Reached,
+}
+
+/// Model and recommendation after an iteration.
+type Reached = (Option<ModelRecord>, Option<IncumbentRecord>);
+
+/// Every checkpoint must be readable and say what the journals say; what they do not say of it is returned.
+fn checkpoints(path: &Path, history: &History) -> Result<Vec<Saved>, Failure> {
+    let complete = checkpoint_files(path).into_iter();
+    let interrupted = path.join(INTERRUPTED);
+    let also = interrupted.exists().then_some((None, interrupted));
+    let mut all = Vec::new();
+    for (number, file) in complete
+        .map(|(number, file)| (Some(number), file))
+        .chain(also)
+    {
+        let checkpoint: Checkpoint = read_sealed(&file)?;
+        if let Some((iteration, reason)) = contradiction(&checkpoint, number, history) {
+            return Err(altered(path, &file, iteration, &reason));
         }
-        .remedy();
-        return Err(Failure::unusable(
-            file,
-            format!("iteration {iteration}: {reason}"),
-            format!("one of the two was altered; {remedy}"),
-        ));
+        if let Some(iteration) = checkpoint.iteration {
+            all.push(Saved {
+                file,
+                iteration,
+                reached: (checkpoint.model, checkpoint.incumbent),
+            });
+        }
     }
-    Ok(files.len())
+    Ok(all)
+}
+
+/// Where a checkpoint (of the iteration `number`, or of a stop) differs from the journals, and in what.
+fn contradiction(
+    checkpoint: &Checkpoint,
+    number: Option<u64>,
+    history: &History,
+) -> Option<(u64, String)> {
+    // what it does not name is newer than the program that wrote it
+    let problem = checkpoint.run.differences(&history.manifest).problem;
+    if !problem.is_empty() {
+        let reason = format!(
+            "it is of another problem than run.json: {}",
+            problem.join(", ")
+        );
+        return Some((checkpoint.iteration.unwrap_or(0), reason));
+    }
+    for saved in &checkpoint.evaluations {
+        let found = history.evaluations.iter().find(|line| line.id == saved.id);
+        if !found.is_some_and(|line| line.agrees(saved)) {
+            let reason = format!(
+                "evaluation {} is not the one in evaluations.jsonl",
+                saved.id
+            );
+            return Some((saved.iteration, reason));
+        }
+    }
+    for saved in &checkpoint.decisions {
+        let mut lines = history.decisions.iter();
+        let reason = match lines.find(|line| line.iteration == saved.iteration) {
+            Some(line) => saved.difference(line),
+            None => Some("it is missing there".into()),
+        };
+        if let Some(reason) = reason {
+            let reason = format!("not the one in decisions.jsonl: {reason}");
+            return Some((saved.iteration, reason));
+        }
+    }
+    let number = number?;
+    let within = |line: &&EvaluationLine| line.iteration <= number;
+    let counts = (
+        history.evaluations.iter().filter(within).count(),
+        number as usize,
+    );
+    let whole = checkpoint.iteration == Some(number)
+        && (checkpoint.evaluations.len(), checkpoint.decisions.len()) == counts;
+    (!whole).then(|| {
+        (
+            number,
+            "it does not hold all up to its iteration".to_owned(),
+        )
+    })
+}
+
+/// A file that does not say what the rest of the record does.
+fn altered(path: &Path, file: &Path, iteration: u64, reason: &str) -> Failure {
+    let remedy = RecordError::Differs {
+        path: path.to_owned(),
+        iteration,
+        reason: reason.to_owned(),
+    }
+    .remedy();
+    Failure::unusable(
+        file,
+        format!("iteration {iteration}: {reason}"),
+        format!("one of the two was altered; {remedy}"),
+    )
 }
 
 struct Check<'p> {
@@ -157,6 +228,8 @@ struct Check<'p> {
     objective: Box<dyn Objective>,
     batch: usize,
     compare: bool,
+    /// After each iteration from 0: computed, or where that cannot be compared as the next decision says.
+    reached: Vec<Reached>,
 }
 
 impl Check<'_> {
@@ -178,26 +251,98 @@ impl Check<'_> {
             }
             self.refit(line.iteration)?;
         }
-        match (evaluations.next(), &history.result) {
-            (Some(line), _) => Err(self.wrong(line.iteration, "an evaluation that nobody decided")),
-            (None, Some(result)) if self.compare => {
-                let iteration = history.decisions.len() as u64;
-                let now = self.incumbent()?;
-                let named = now
-                    .as_ref()
-                    .map(|now| (history.manifest.named_x(&now.x), now.risk));
-                let recorded = result
-                    .incumbent
-                    .as_ref()
-                    .map(|inc| (inc.x.clone(), inc.risk));
-                if named == recorded || result.evaluations < history.evaluations.len() as u64 {
-                    Ok(checked)
-                } else {
-                    Err(self.wrong(iteration, "result.json recommends something else"))
-                }
-            }
-            _ => Ok(checked),
+        match evaluations.next() {
+            Some(line) => Err(self.wrong(line.iteration, "an evaluation that nobody decided")),
+            None => Ok(checked),
         }
+    }
+
+    /// What checkpoints say of model and recommendation after their iteration.
+    fn saved(&self, checkpoints: &[Saved]) -> Result<(), Failure> {
+        for saved in checkpoints {
+            let Some((model, incumbent)) = self.reached.get(saved.iteration as usize) else {
+                continue;
+            };
+            let (saved_model, saved_incumbent) = &saved.reached;
+            let reason = if !agree(model.as_ref(), saved_model.as_ref(), ModelRecord::agrees) {
+                "the model is not the one its observations lead to"
+            } else if !agree(
+                incumbent.as_ref(),
+                saved_incumbent.as_ref(),
+                IncumbentRecord::agrees,
+            ) {
+                "the incumbent is not the one of its model"
+            } else {
+                continue;
+            };
+            return Err(altered(self.path, &saved.file, saved.iteration, reason));
+        }
+        Ok(())
+    }
+
+    /// `result.json` is that of some iteration: of the last, or of the last before the run was extended.
+    fn result(&self, result: &RunResult, history: &History) -> Result<(), Failure> {
+        let last = history.decisions.len() as u64;
+        let wrong = |iteration, reason: &str| {
+            let file = self.path.join("result.json");
+            Err(altered(self.path, &file, iteration, reason))
+        };
+        let count = |iteration: u64| {
+            let within = |line: &&EvaluationLine| line.iteration <= iteration;
+            history.evaluations.iter().filter(within).count() as u64
+        };
+        let Some(end) = (0..=last).find(|&iteration| count(iteration) == result.evaluations) else {
+            let reason = format!(
+                "it counts {} evaluations where {} are recorded",
+                result.evaluations,
+                history.evaluations.len()
+            );
+            return wrong(last, &reason);
+        };
+        let known = self.reached.len() as u64;
+        let expected = (1..known.min(end + 1)).filter_map(|iteration| {
+            let incumbent = self.reached[iteration as usize].1.as_ref()?;
+            Some(HistoryEntry {
+                iteration,
+                x: history.manifest.named_x(&incumbent.x),
+                risk: incumbent.risk,
+            })
+        });
+        let recorded = result
+            .history
+            .iter()
+            .filter(|entry| entry.iteration < known);
+        if !recorded.cloned().eq(expected) {
+            return wrong(end, "its history is not what was recommended");
+        }
+        let Some((_, now)) = self.reached.get(end as usize) else {
+            return Ok(());
+        };
+        let same = match (now, &result.incumbent) {
+            (None, None) => true,
+            (Some(now), Some(recorded)) => {
+                let unnamed = IncumbentRecord {
+                    x: now.x.clone(),
+                    risk: recorded.risk,
+                    mean: recorded.mean,
+                    interval: recorded.interval,
+                    per_environment: recorded.per_environment.clone(),
+                };
+                history.manifest.named_x(&now.x) == recorded.x && now.agrees(&unnamed)
+            }
+            _ => false,
+        };
+        if !same {
+            return wrong(end, "it recommends something else");
+        }
+        let risk = self.optimizer.settings().risk;
+        let truth = now
+            .as_ref()
+            .and_then(|now| self.objective.truth(&now.x, risk));
+        if self.compare && result.truth.is_some() && truth != result.truth {
+            return wrong(end, "its truth is not that of the problem");
+        }
+        Ok(())
     }
 
     /// Tells the evaluations of one iteration; false where some are not there yet: the run was stopped inside it.
@@ -225,16 +370,17 @@ impl Check<'_> {
     /// The decision of a line, from the state before it.
     fn decided(&mut self, line: &DecisionLine) -> Result<(), Failure> {
         if !self.compare {
+            self.reached
+                .push((line.model.clone(), line.incumbent.clone()));
             return self.restore(line);
         }
-        let model = mirror::model(self.optimizer.state());
+        let (model, incumbent) = self.reached.last().cloned().unwrap_or_default();
         if !agree(model.as_ref(), line.model.as_ref(), ModelRecord::agrees) {
             return Err(self.wrong(
                 line.iteration,
                 "the model is not the one its observations lead to",
             ));
         }
-        let incumbent = self.incumbent()?;
         if !agree(
             incumbent.as_ref(),
             line.incumbent.as_ref(),
@@ -295,12 +441,18 @@ impl Check<'_> {
             return Ok(());
         }
         let refitted = self.optimizer.refit(iteration).map(|_| ());
-        refitted.map_err(|error| self.wrong(iteration, &error.to_string()))
+        refitted.map_err(|error| self.wrong(iteration, &error.to_string()))?;
+        let model = mirror::model(self.optimizer.state());
+        self.reached.push((model, self.incumbent(iteration)?));
+        Ok(())
     }
 
-    fn incumbent(&self) -> Result<Option<IncumbentRecord>, Failure> {
+    fn incumbent(&self, iteration: u64) -> Result<Option<IncumbentRecord>, Failure> {
         match self.optimizer.incumbent() {
-            Ok(incumbent) => Ok(Some(mirror::incumbent(&incumbent, None))),
+            Ok(incumbent) => {
+                let interval = self.optimizer.interval(iteration);
+                Ok(Some(mirror::incumbent(&incumbent, interval)))
+            }
             Err(bo_bayes::optimizer::Error::NothingObserved) => Ok(None),
             Err(error) => Err(Failure::unexpected("judging the incumbent", error)),
         }
