@@ -192,7 +192,8 @@ fn a_run_killed_again_and_again_is_the_same_run() {
     let mut rounds: u64 = 0;
     loop {
         rounds += 1;
-        std::thread::sleep(Duration::from_millis(120 + 10 * (rounds % 7)));
+        // a little longer each time: on a machine that is busy otherwise a run needs that long to begin
+        std::thread::sleep(Duration::from_millis(120 + 10 * (rounds % 7) + rounds));
         match child.try_wait().unwrap() {
             Some(status) if status.success() => break,
             Some(status) => panic!("resume ended with {status}"),

@@ -146,7 +146,8 @@ impl<T: Sealed> Journal<T> {
         if contents.unended {
             bytes.push(b'\n');
         }
-        if !bytes.is_empty() || torn.is_some() {
+        let anew = !bytes.is_empty() || torn.is_some();
+        if anew {
             replace(path, &bytes)?;
         }
         let file = OpenOptions::new()
@@ -154,7 +155,9 @@ impl<T: Sealed> Journal<T> {
             .create(true)
             .open(path)
             .map_err(RecordError::io(path, "open"))?;
-        sync_folder(path.parent().unwrap_or(Path::new(".")))?;
+        if !anew {
+            sync_folder(path.parent().unwrap_or(Path::new(".")))?;
+        }
         let journal = Self {
             path: path.to_owned(),
             file,
