@@ -5,6 +5,7 @@ mod case;
 mod command_objective;
 mod commands;
 mod decide;
+mod growth;
 mod holders;
 mod images;
 mod moved;

@@ -2,7 +2,8 @@
 //!
 //! Counting must not slow a run down, so threads add to separate cache lines ([`SHARDS`]) and the
 //! sum is formed only when somebody asks, or when a thread's own count has moved by [`STEP`]. The
-//! bytes in use are exact; the peak is exact to within `SHARDS * STEP` = 1 MiB.
+//! bytes in use are exact; the peak is exact to within `SHARDS * STEP` = 1 MiB. What counts is what the heap
+//! gives up for a piece ([`piece`]), not only what was asked for.
 //!
 //! `unsafe` because [`GlobalAlloc`] is: each method passes its arguments unchanged to [`System`].
 
@@ -14,6 +15,20 @@ use crate::meter::Meter;
 
 const SHARDS: usize = 16;
 const STEP: i64 = 64 * 1024;
+
+/// Bytes of the heap that a piece of `bytes` takes: glibc puts a word before each, rounds up to 16 and hands out
+/// no less than 32 (`malloc.c`, `request2size`, on 64 bits; other C libraries round much alike). 0 for nothing.
+///
+/// ```
+/// assert_eq!([0, 1, 24, 25, 40, 41, 100].map(bo_memory::piece), [0, 32, 32, 48, 48, 64, 112]);
+/// ```
+pub const fn piece(bytes: usize) -> u64 {
+    match bytes {
+        0 => 0,
+        1..=24 => 32,
+        _ => ((bytes as u64) + 8).next_multiple_of(16),
+    }
+}
 
 /// One thread group's count on a cache line of its own.
 #[repr(align(128))]
@@ -91,9 +106,9 @@ fn count(bytes: i64) {
     }
 }
 
-fn signed(bytes: usize) -> i64 {
+fn taken(bytes: usize) -> i64 {
     // no allocation exceeds isize::MAX
-    bytes as i64
+    piece(bytes).cast_signed()
 }
 
 // SAFETY: every method forwards to `System` with the arguments it was given and returns what it
@@ -103,7 +118,7 @@ unsafe impl GlobalAlloc for Counting {
         // SAFETY: the caller's promise about `layout` is passed on.
         let pointer = unsafe { System.alloc(layout) };
         if !pointer.is_null() {
-            count(signed(layout.size()));
+            count(taken(layout.size()));
         }
         pointer
     }
@@ -112,13 +127,13 @@ unsafe impl GlobalAlloc for Counting {
         // SAFETY: the caller's promise about `layout` is passed on.
         let pointer = unsafe { System.alloc_zeroed(layout) };
         if !pointer.is_null() {
-            count(signed(layout.size()));
+            count(taken(layout.size()));
         }
         pointer
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        count(-signed(layout.size()));
+        count(-taken(layout.size()));
         // SAFETY: `pointer` came from `System` with this layout, as the caller promises.
         unsafe { System.dealloc(pointer, layout) }
     }
@@ -127,7 +142,7 @@ unsafe impl GlobalAlloc for Counting {
         // SAFETY: `pointer` came from `System` with this layout, as the caller promises.
         let moved = unsafe { System.realloc(pointer, layout, size) };
         if !moved.is_null() {
-            count(signed(size) - signed(layout.size()));
+            count(taken(size) - taken(layout.size()));
         }
         moved
     }

@@ -20,7 +20,7 @@ mod scope;
 mod slope;
 
 pub use clean::Reclaimed;
-pub use counting::Counting;
+pub use counting::{Counting, piece};
 pub use ledger::{Ledger, TOLERANCE};
 pub use meter::{Bytes, Meter, Unmetered};
 pub use scope::{Child, ChildReport, Leak, Scope, ScopeReport};

@@ -7,35 +7,70 @@ use crate::maximize::{Effort, Slope};
 use crate::risk::RiskMeasure;
 use crate::space::Space;
 use crate::viability::ViableSurface;
-use std::collections::BTreeSet;
+use std::cmp::Ordering;
 
-/// (x, environment) pairs that need no further evaluation, by their exact values.
+/// (x, environment) pairs of one problem that need no further evaluation, by their exact values.
 #[derive(Clone, Debug, Default)]
-pub struct Taken(BTreeSet<(Vec<u64>, Option<usize>, Vec<u64>)>);
+pub struct Taken {
+    /// Numbers of one pair.
+    width: usize,
+    /// Pair after pair, ascending: one piece of memory, however many they are.
+    pairs: Vec<u64>,
+}
+
+/// Pairs for which room is made at a time.
+const STEP: usize = 64;
 
 impl Taken {
     /// Adds natural x with an environment.
     pub fn insert(&mut self, x: &[f64], environment: &Environment) {
-        self.0.insert(Self::key(x, environment));
+        let key = Self::key(x, environment);
+        if self.pairs.is_empty() {
+            self.width = key.len();
+        }
+        assert_eq!(self.width, key.len(), "pairs are of one problem");
+        if let Err(at) = self.find(&key) {
+            if self.pairs.capacity() < self.pairs.len() + self.width {
+                self.pairs.reserve_exact(STEP * self.width);
+            }
+            let at = at * self.width;
+            self.pairs.splice(at..at, key);
+        }
     }
 
     /// Whether the pair is there.
     pub fn contains(&self, x: &[f64], environment: &Environment) -> bool {
-        self.0.contains(&Self::key(x, environment))
+        self.find(&Self::key(x, environment)).is_ok()
     }
 
-    fn key(x: &[f64], e: &Environment) -> (Vec<u64>, Option<usize>, Vec<u64>) {
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        self.pairs.capacity() * size_of::<u64>()
+    }
+
+    /// Where a pair is, or belongs.
+    fn find(&self, key: &[u64]) -> Result<usize, usize> {
+        let count = self.pairs.len().checked_div(self.width).unwrap_or(0);
+        let pair = |at: usize| &self.pairs[at * self.width..][..self.width];
+        let (mut low, mut high) = (0, count);
+        while low < high {
+            let middle = low.midpoint(high);
+            match pair(middle).cmp(key) {
+                Ordering::Less => low = middle + 1,
+                Ordering::Equal => return Ok(middle),
+                Ordering::Greater => high = middle,
+            }
+        }
+        Err(low)
+    }
+
+    fn key(x: &[f64], e: &Environment) -> Vec<u64> {
         // Adding 0 makes -0 and 0 one.
-        let bits = |v: &[f64]| v.iter().map(|v| (v + 0.0).to_bits()).collect();
-        (
-            bits(x),
-            e.index,
-            if e.index.is_some() {
-                Vec::new()
-            } else {
-                bits(&e.w)
-            },
-        )
+        let bits = |v: &f64| (v + 0.0).to_bits();
+        match e.index {
+            Some(index) => x.iter().map(bits).chain([index as u64]).collect(),
+            None => x.iter().chain(&e.w).map(bits).collect(),
+        }
     }
 }
 
@@ -127,4 +162,42 @@ pub struct Choice {
     /// Most that was added to the diagonal of a covariance of joint samples behind the value, in units of the standardised
     /// variance; 0 in the ordinary case, and for rules that do not sample.
     pub jitter: f64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stream::{Purpose, stream};
+    use rand::Rng as _;
+
+    #[test]
+    fn pairs_are_found_by_their_exact_values_like_in_a_set() {
+        let mut random = stream(3, 0, Purpose::Candidates);
+        let mut pair = || {
+            let few = |n: u64| (n % 6) as f64 - 2.0;
+            let x = [few(random.next_u64()), few(random.next_u64())];
+            let environment = Environment {
+                index: Some((random.next_u64() % 4) as usize),
+                w: vec![0.5],
+            };
+            (x, environment)
+        };
+        let (mut taken, mut set) = (Taken::default(), std::collections::BTreeSet::new());
+        for _ in 0..400 {
+            let (x, e) = pair();
+            let key = (x.map(f64::to_bits), e.index);
+            assert_eq!(taken.contains(&x, &e), set.contains(&key));
+            let (x, e) = pair();
+            taken.insert(&x, &e);
+            set.insert((x.map(f64::to_bits), e.index));
+        }
+        assert_eq!(taken.pairs.len(), 3 * set.len());
+        // -0 and 0 are one
+        let e = Environment {
+            index: Some(0),
+            w: vec![0.5],
+        };
+        taken.insert(&[-0.0, 7.0], &e);
+        assert!(taken.contains(&[0.0, 7.0], &e));
+    }
 }

@@ -141,6 +141,11 @@ impl Posterior {
         self.factor.jitter()
     }
 
+    /// Bytes held by the factor and the data.
+    pub fn bytes(&self) -> usize {
+        size_of::<f64>() * (self.len() * self.len() + self.x.len() + 3 * self.len())
+    }
+
     /// Log marginal likelihood of the observations (nats).
     pub fn log_marginal_likelihood(&self) -> f64 {
         let quadratic = self.half_residual.dot(&self.half_residual);

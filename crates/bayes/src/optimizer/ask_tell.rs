@@ -7,6 +7,9 @@ use crate::acquisition::{Taken, pool};
 use crate::design;
 use crate::environment::{Environment, EnvironmentSet, Environments};
 
+/// Observations for which room is made at a time: what is held stays close to what is there.
+const STEP: usize = 64;
+
 /// Ask/tell optimiser of one problem.
 #[derive(Clone, Debug)]
 pub struct Optimizer {
@@ -124,10 +127,30 @@ impl Optimizer {
                         w: w.clone(),
                     },
                 );
+                if self.observations.len() == self.observations.capacity() {
+                    self.observations.reserve_exact(STEP);
+                }
                 self.observations.insert(at, observation);
                 Ok(())
             }
         }
+    }
+
+    /// Bytes held for the observations told, where a piece of memory of n bytes takes `piece(n)` of the heap.
+    pub fn observed_bytes(&self, piece: impl Fn(usize) -> u64) -> u64 {
+        // all have as many numbers
+        let one = self.observations.first().map_or(0, |o| {
+            let Query { x, w, .. } = &o.query;
+            piece(size_of_val(&x[..])) + piece(size_of_val(&w[..]))
+        });
+        let list = self.observations.capacity() * size_of::<Observation>();
+        one * self.observations.len() as u64 + piece(list) + piece(self.taken.bytes())
+    }
+
+    /// Bytes held for the model between decisions: its factor and its data.
+    pub fn model_bytes(&self) -> u64 {
+        let model = self.model.as_ref();
+        model.map_or(0, |model| model.posterior.bytes() as u64)
     }
 
     /// What the last refit left, if there was one.

@@ -63,8 +63,10 @@ pub struct Session<'r> {
     pub(super) evaluations: Vec<EvaluationLine>,
     /// Reached, in order.
     pub(super) decisions: Vec<DecisionLine>,
-    /// After each complete iteration, from 0.
-    pub(super) incumbents: Vec<Option<IncumbentRecord>>,
+    /// Last complete iteration.
+    pub(super) complete: Option<u64>,
+    /// Incumbent after it; those before stand in the decisions.
+    pub(super) newest: Option<IncumbentRecord>,
     /// Anything out of the ordinary in the last fit; recorded with the decision that follows.
     pub(super) fit_events: Vec<String>,
     /// Steps so far.
@@ -120,7 +122,8 @@ impl<'r> Session<'r> {
             verify: false,
             evaluations: Vec::new(),
             decisions: Vec::new(),
-            incumbents: Vec::new(),
+            complete: None,
+            newest: None,
             fit_events: Vec::new(),
             beats: 0,
             seconds: Seconds::default(),
@@ -155,7 +158,7 @@ impl<'r> Session<'r> {
 
     /// Last complete iteration; `None` before the initial design is complete.
     pub fn complete(&self) -> Option<u64> {
-        (self.incumbents.len() as u64).checked_sub(1)
+        self.complete
     }
 
     /// Tells reporters.
@@ -241,14 +244,22 @@ impl<'r> Session<'r> {
                 Some(_) => mirror::model(self.optimizer.state()),
                 None => None,
             },
-            incumbent: self.incumbents.last().cloned().flatten(),
+            incumbent: self.newest.clone(),
         }
     }
 
     /// The result as it stands.
     pub fn result(&self) -> RunResult {
         let named = |incumbent: &IncumbentRecord| self.manifest.named_x(&incumbent.x);
-        let last = self.incumbents.last().and_then(Option::as_ref);
+        let last = self.newest.as_ref();
+        // a decision holds the incumbent of the iteration before it
+        let before = (0..)
+            .zip(&self.decisions)
+            .map(|(iteration, decision)| (iteration, decision.incumbent.as_ref()));
+        let complete = self.complete.unwrap_or(0);
+        let all = before
+            .take_while(|(iteration, _)| *iteration < complete)
+            .chain([(complete, last)]);
         RunResult {
             incumbent: last.map(|incumbent| IncumbentResult {
                 x: named(incumbent),
@@ -257,11 +268,10 @@ impl<'r> Session<'r> {
                 interval: incumbent.interval,
                 per_environment: incumbent.per_environment.clone(),
             }),
-            history: (0..)
-                .zip(&self.incumbents)
+            history: all
                 .skip(1)
                 .filter_map(|(iteration, incumbent)| {
-                    incumbent.as_ref().map(|incumbent| HistoryEntry {
+                    incumbent.map(|incumbent| HistoryEntry {
                         iteration,
                         x: named(incumbent),
                         risk: incumbent.risk,

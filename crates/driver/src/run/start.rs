@@ -13,8 +13,8 @@ use crate::event::{Level, Reporter, RunEvent, Started};
 use crate::exit::Failure;
 use crate::objective::Breaker;
 use crate::record::{
-    Checkpoint, DecisionLine, EvaluationLine, ModelRecord, RecordError, RunDirectory, memory_lines,
-    spent,
+    Checkpoint, DecisionLine, EvaluationLine, IncumbentRecord, ModelRecord, RecordError,
+    RunDirectory, memory_lines, spent,
 };
 use crate::summary::risk_words;
 
@@ -131,9 +131,7 @@ impl Session<'_> {
         let evaluations = self.ahead.evaluations.values().filter(|line| before(line));
         let evaluations: Vec<EvaluationLine> = evaluations.cloned().collect();
         self.ahead.evaluations.retain(|_, line| !before(line));
-        self.take_up(evaluations, decisions, model.as_ref())?;
-        self.incumbents.push(incumbent);
-        Ok(())
+        self.take_up(evaluations, decisions, model.as_ref(), incumbent)
     }
 
     /// To the state after a checkpoint's iteration; what the directory holds beyond lies ahead.
@@ -166,42 +164,41 @@ impl Session<'_> {
                 return Err(self.contradiction(line.iteration, reason));
             }
         }
-        self.take_up(evaluations, decisions, checkpoint.model.as_ref())?;
-        self.incumbents.push(checkpoint.incumbent);
-        Ok(())
+        let model = checkpoint.model.as_ref();
+        self.take_up(evaluations, decisions, model, checkpoint.incumbent)
     }
 
-    /// Tells what was reached and puts back the model. Leaves one incumbent to be added.
+    /// Tells what was reached and puts back the model and the incumbent after it.
     fn take_up(
         &mut self,
         evaluations: Vec<EvaluationLine>,
         decisions: Vec<DecisionLine>,
         model: Option<&ModelRecord>,
+        incumbent: Option<IncumbentRecord>,
     ) -> Result<(), Failure> {
         self.check_against_decisions(&evaluations, &decisions)?;
         let lines = memory_lines(self.directory.path());
         self.accounted = lines.iter().map(|line| line.iteration).max();
         self.total.add(spent(&lines, &evaluations, &decisions));
-        for line in &evaluations {
-            let told = self.optimizer.tell(mirror::observation(line));
+        let complete = decisions.len() as u64;
+        for line in evaluations {
+            let told = self.optimizer.tell(mirror::observation(&line));
             told.map_err(|error| self.contradiction(line.iteration, error.to_string()))?;
-            self.keep_evaluation(line);
             // a later decision stands, or all that the record holds is complete: it had not given up here
-            if self.note(line).is_err() {
+            if self.note(&line).is_err() {
                 self.breaker = Breaker::default();
             }
+            self.keep_evaluation(line);
         }
-        for line in &decisions {
-            self.incumbents.push(line.incumbent.clone());
+        for line in decisions {
             self.keep_decision(line);
         }
         if let Some(model) = model {
             let restored = self.optimizer.restore(mirror::state(model));
-            restored
-                .map_err(|error| self.contradiction(decisions.len() as u64, error.to_string()))?;
+            restored.map_err(|error| self.contradiction(complete, error.to_string()))?;
         }
-        self.evaluations = evaluations;
-        self.decisions = decisions;
+        self.complete = Some(complete);
+        self.newest = incumbent;
         Ok(())
     }
 
@@ -220,7 +217,7 @@ impl Session<'_> {
         if expected.len() != evaluations.len() {
             let iteration = evaluations.last().map_or(0, |line| line.iteration);
             let reason = format!(
-                "{} evaluations where {} belong",
+                "evaluations.jsonl holds {} evaluations where {} belong, by the decisions that were made after them",
                 evaluations.len(),
                 expected.len()
             );

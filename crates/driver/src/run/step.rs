@@ -55,8 +55,7 @@ impl Session<'_> {
             }
         };
         let queries = line.members().map(mirror::query).collect();
-        self.keep_decision(&line);
-        self.decisions.push(line);
+        self.keep_decision(line);
         Ok(queries)
     }
 
@@ -91,7 +90,7 @@ impl Session<'_> {
             member,
             more: members.collect(),
             model: mirror::model(self.optimizer.state()),
-            incumbent: self.incumbents.last().cloned().flatten(),
+            incumbent: self.newest.clone(),
             events,
             seconds: Seconds {
                 acquire,
@@ -107,8 +106,7 @@ impl Session<'_> {
             scope
                 .during("fit", || self.optimizer.tell(observation))
                 .map_err(|error| self.differs(line.iteration, error.to_string()))?;
-            self.keep_evaluation(&line);
-            self.evaluations.push(line);
+            self.keep_evaluation(line);
         }
         Ok(())
     }
@@ -136,7 +134,8 @@ impl Session<'_> {
             }
         };
         self.check_constraints()?;
-        self.incumbents.push(incumbent);
+        self.complete = Some(iteration);
+        self.newest = incumbent;
         self.seconds.fit += begun.elapsed().as_secs_f64();
         Ok(())
     }
@@ -196,7 +195,7 @@ impl Session<'_> {
         let done = IterationDone {
             iteration,
             iterations: self.schedule.iterations,
-            incumbent: self.incumbents.last().cloned().flatten(),
+            incumbent: self.newest.clone(),
             acquisition: match iteration {
                 0 => None,
                 _ => self
