@@ -229,3 +229,25 @@ fn recorded(case: &Case, run: &str) -> Vec<serde_json::Value> {
         |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["value"].clone();
     text.lines().map(value).collect()
 }
+
+#[test]
+fn a_refused_fork_of_a_run_on_images_leaves_nothing_behind() {
+    let case = Case::new().file("in/a_gt.txt", "5 24 60 24\n");
+    let picture =
+        image::GrayImage::from_fn(64, 48, |_, y| image::Luma([if y < 24 { 40 } else { 200 }]));
+    picture.save(case.path("in/a.png")).unwrap();
+    case.bo("run --images in --labels in --n-w 1 --n-initial 2 --iterations 1 --out r --quiet")
+        .ok();
+    std::fs::write(case.path("in/a_gt.txt"), "5 30 60 30\n").unwrap();
+    for more in ["", "--no-supervise"] {
+        case.bo(&format!("resume r --iterations 2 --out fork {more}"))
+            .code(2)
+            .says(&["not what it was when the run began"]);
+        assert_eq!(case.names(), ["in", "r"]);
+    }
+    // a folder that was there stays, with what was in it
+    std::fs::create_dir(case.path("fork")).unwrap();
+    case.bo("resume r --iterations 2 --out fork --no-supervise")
+        .code(2);
+    assert!(case.path("fork").is_dir() && !case.path("fork/cache").exists());
+}

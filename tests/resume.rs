@@ -228,6 +228,30 @@ fn relative_words_of_a_command_hold_wherever_the_run_is_resumed() {
 }
 
 #[test]
+fn what_is_missing_is_named_with_a_way_out() {
+    let bench = Bench::new();
+    succeed(&mut bench.run(Objective::Problem, "run", &SHORT));
+    let said = fail(&mut bench.bo(&["resume", "run/iter_007.json"]), 3);
+    assert!(said.contains("bo resume run/iter_006.json"), "{said}");
+    for name in [
+        "run.json",
+        "iter_000.json",
+        "iter_005.json",
+        "iter_006.json",
+    ] {
+        fs::remove_file(bench.path("run").join(name)).unwrap();
+    }
+    // evaluations are there still: no run can begin in their place
+    for verb in ["resume", "show"] {
+        let said = fail(&mut bench.bo(&[verb, "run"]), 3);
+        assert!(
+            said.contains("put run.json") && said.contains("--out run_2"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
 fn a_torn_line_is_moved_aside_and_the_run_goes_on() {
     let bench = Bench::new();
     succeed(&mut bench.run(Objective::Problem, "run", &SHORT));
@@ -250,6 +274,33 @@ fn a_torn_line_is_moved_aside_and_the_run_goes_on() {
             .len(),
         39
     );
+}
+
+#[test]
+fn time_of_an_iteration_that_two_processes_share_counts_once_and_stays() {
+    let bench = Bench::new();
+    let more = ["--iterations", "1", "--no-supervise"];
+    let mut child = bench.run(Objective::Command, "run", &more).spawn().unwrap();
+    for _ in 0..500 {
+        if lines(&bench.path("run/evaluations.jsonl")).len() > 4 {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    kill(&mut child);
+    succeed(&mut bench.bo(&["resume", "run"]));
+    let before = seconds(&bench, "run");
+    succeed(&mut bench.bo(&["resume", "run", "--iterations", "+1"]));
+    for (name, time) in seconds(&bench, "run") {
+        assert!(time >= before[&name], "{name}: {time} after {before:?}");
+    }
+    let evaluated: f64 = lines(&bench.path("run/evaluations.jsonl"))
+        .iter()
+        .map(|line| line["seconds"].as_f64().unwrap())
+        .sum();
+    // the rest is what the record itself takes
+    let all = seconds(&bench, "run")["evaluate"];
+    assert!(all >= evaluated, "{all} for {evaluated}");
 }
 
 #[test]

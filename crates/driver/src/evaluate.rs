@@ -233,7 +233,7 @@ impl Judge<'_> {
                 key: format!("w.{}", names.join(", w.")),
                 origin: Origin::Record,
                 reason: "continuous: the program would have to be asked for more environments than anybody waits for".into(),
-                remedy: "the model's judgement of it: bo show RUN; to measure it, give the space file an [environments] table \
+                remedy: "the model's judgement of it is what bo show prints; to measure it, give the space file an [environments] table \
                          and begin a run with that"
                     .into(),
             });

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use super::checkpoint::newest_good;
+use super::directory::holds_run;
 use super::lock::Holder;
 use super::seal::SealError;
 use crate::quantity::typed;
@@ -134,11 +135,11 @@ impl RecordError {
                 "nothing was changed; go on with the bo that wrote it: bo resume {}",
                 typed(folder_of(path))
             ),
-            Self::NoRun { path, damaged, .. } if damaged.is_empty() => {
+            Self::NoRun { path, damaged, .. } if damaged.is_empty() && !holds_run(path) => {
                 format!("to begin one: bo run --out {}", typed(path))
             }
             Self::NoRun { path, .. } => format!(
-                "put a whole checkpoint beside it, or begin a run: bo run --out {}",
+                "put run.json or a whole checkpoint (iter_NNN.json) back there from a copy of yours, or begin a run: bo run --out {}",
                 typed(&free_beside(path))
             ),
             Self::HoldsRun { path } => format!("to go on with it: bo resume {}", typed(path)),

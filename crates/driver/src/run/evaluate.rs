@@ -97,7 +97,8 @@ impl Session<'_> {
             return Err(self.differs(iteration, reason).into());
         }
         if self.accounted.is_none_or(|last| iteration > last) {
-            self.total.evaluate += line.seconds;
+            // into the iteration's own time: its line in memory.jsonl then tells all of it to whoever resumes
+            self.seconds.evaluate += line.seconds;
         }
         self.evaluation_done(&line, true);
         Ok(Some(line))

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bo_memory::host;
+
 use super::Setup;
 use super::choices::choices;
 use super::locate::{Base, Located, Place, locate};
@@ -20,7 +22,7 @@ use crate::record::{
     AttemptLine, Heartbeat, Holder, Lock, Log, Manifest, RecordError, RunDirectory, StartedJournal,
     checkpoint_files, holds_run, now,
 };
-use crate::settings::{Origin, RawSettings, Settings};
+use crate::settings::{ObjectiveSettings, Origin, RawSettings, Settings};
 
 /// What a run shares with the world around it.
 #[derive(Clone, Default)]
@@ -148,6 +150,14 @@ pub(super) fn prepare(
     reporter: &mut dyn Reporter,
 ) -> Result<Setup, Failure> {
     workers(settings.means().threads);
+    let objective = &settings.study().objective;
+    if matches!(
+        objective,
+        ObjectiveSettings::Problem(_) | ObjectiveSettings::Command { .. }
+    ) {
+        // where the allocator cannot be told the run is the same run, with more pages
+        host::keep_large_apart();
+    }
     if let Some(message) = objective::preparing(settings) {
         let level = Level::Info;
         reporter.event(&RunEvent::Notice { level, message });
@@ -286,8 +296,15 @@ pub fn resume(
     if let Place::Here(directory) = &located.place {
         world.attach(directory)?;
     }
-    let mut setup = prepare(&settings, world, reporter)?;
-    unchanged(manifest, &setup.manifest, request.accept_changed)?;
+    let cache = new_cache(&located.place, &settings);
+    let prepared = prepare(&settings, world, reporter).and_then(|setup| {
+        unchanged(manifest, &setup.manifest, request.accept_changed)?;
+        Ok(setup)
+    });
+    if let (Err(_), Some(cache)) = (&prepared, cache) {
+        cache.remove();
+    }
+    let mut setup = prepared?;
     for message in provenance::moved(manifest, &mut setup.manifest) {
         let level = Level::Warning;
         reporter.event(&RunEvent::Notice { level, message });
@@ -298,6 +315,34 @@ pub fn resume(
         &|directory| world.attach(directory),
         reporter,
     )
+}
+
+/// The cache that opening the objective makes in the folder of a fork, which may be refused after that.
+struct NewCache {
+    path: PathBuf,
+    /// The folder was not there either.
+    folder: Option<PathBuf>,
+}
+
+fn new_cache(place: &Place, settings: &Settings) -> Option<NewCache> {
+    let (Place::Fork(folder), None) = (place, &settings.means().cache) else {
+        return None;
+    };
+    let path = folder.join("cache");
+    (!path.exists()).then(|| NewCache {
+        path,
+        folder: (!folder.exists()).then(|| folder.clone()),
+    })
+}
+
+impl NewCache {
+    /// Nothing begins: leaves nothing behind. Best effort, as it harms nobody.
+    fn remove(self) {
+        let _ = std::fs::remove_dir_all(&self.path);
+        if let Some(folder) = self.folder {
+            let _ = std::fs::remove_dir(folder);
+        }
+    }
 }
 
 /// The result of a run that reached its last iteration and saved it.

@@ -6,7 +6,8 @@ use super::verify::damage;
 use crate::exit::Failure;
 use crate::quantity::typed;
 use crate::record::{
-    Checkpoint, History, RecordError, RunDirectory, holds_run, newest_good, read_sealed,
+    Checkpoint, History, RecordError, RunDirectory, free_beside, holds_run, newest_good,
+    read_sealed,
 };
 
 /// A run to go on with.
@@ -67,17 +68,18 @@ pub fn locate(path: &Path, fork: Option<&Path>) -> Result<Located, Failure> {
             Some(new) => forked(new, History::read(path)?),
         };
     }
-    if !path.exists() {
-        return Err(Failure::unusable(
-            path,
-            "there is no such run or checkpoint",
-            "name a run's directory or one of its iter_NNN.json",
-        ));
-    }
     let folder = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
         _ => PathBuf::from("."),
     };
+    if !path.exists() {
+        let remedy = match newest_good(&folder, u64::MAX) {
+            Some(good) => format!("the newest checkpoint there: bo resume {}", typed(&good)),
+            None => "name a run's directory or one of its iter_NNN.json".to_owned(),
+        };
+        let reason = "there is no such run or checkpoint";
+        return Err(Failure::unusable(path, reason, remedy));
+    }
     let checkpoint: Checkpoint =
         read_sealed(path).map_err(|error| damaged(path, &folder, error))?;
     if let Some(new) = fork {
@@ -94,8 +96,9 @@ pub fn locate(path: &Path, fork: Option<&Path>) -> Result<Located, Failure> {
                 differences.names()
             ),
             format!(
-                "to go on with it elsewhere: bo resume {} --out NEW",
-                typed(path)
+                "to go on with it elsewhere: bo resume {} --out {}",
+                typed(path),
+                typed(&free_beside(&folder))
             ),
         ));
     }

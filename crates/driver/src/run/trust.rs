@@ -116,7 +116,7 @@ fn constraints(
             "space",
             "not what it was when the run began, and it would start constraint programs".into(),
             if same_problem {
-                "put it back, or go on with what is there now: bo resume RUN --accept-changed"
+                "put it back, or go on with what is there now: --accept-changed"
             } else {
                 KEEPS
             },

@@ -87,7 +87,10 @@ pub fn open(
                 "the folder that it is started in is gone: {}",
                 folder.display()
             ),
-            "go to the folder where its files are now and repeat it: bo resume RUN --command 'PROG ARGS'",
+            &format!(
+                "go to the folder where its files are now and repeat it there: --command {}",
+                shell_words::quote(&shell_words::join(words))
+            ),
         ));
     }
     if !on_path(program, &folder) {
