@@ -79,6 +79,14 @@ fn corrupted_images_are_environments_and_a_deleted_cache_changes_nothing() {
         .says(&["no jpg, png or bmp"]);
 }
 
+/// The values that a run recorded, all of them numbers.
+fn values(case: &Case, run: &str) -> Vec<f64> {
+    let text = case.read(&format!("{run}/evaluations.jsonl"));
+    let value =
+        |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["value"].as_f64();
+    text.lines().map(|line| value(line).unwrap()).collect()
+}
+
 #[test]
 fn out_of_memory_the_batch_falls_and_the_next_process_begins_with_what_was_safe() {
     let case = Case::new();
@@ -102,18 +110,29 @@ fn out_of_memory_the_batch_falls_and_the_next_process_begins_with_what_was_safe(
     }
     // one by one gives the same bits
     case.bo(&format!("{run} --quiet --out b")).ok();
-    let values = |run: &str| -> Vec<serde_json::Value> {
-        let text = case.read(&format!("{run}/evaluations.jsonl"));
-        let value =
-            |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["value"].clone();
-        text.lines().map(value).collect()
-    };
-    assert!(values("b").iter().all(serde_json::Value::is_f64));
-    assert_eq!(values("a"), values("b"));
+    assert_eq!(values(&case, "a"), values(&case, "b"));
     // other images, the same size: nothing is tried again that failed
     case.bo("evaluate a --scenes 4 --scene-seed 7 --json")
         .ok()
         .says(&["beginning with batches of 2 images, which went well before"]);
+}
+
+#[test]
+fn out_of_memory_below_the_budget_an_image_is_seen_in_tiles_with_the_same_bits() {
+    let case = Case::new();
+    let run = "run --scenes 2 --n-w all --n-initial 1 --iterations 1 --seed 3 --quiet";
+    let mut command = case.command(&format!("{run} --out a"));
+    let done = command
+        .env("BO_FAULT", "oom window 250000")
+        .output()
+        .unwrap();
+    let said = String::from_utf8(done.stderr).unwrap();
+    assert_eq!(done.status.code(), Some(0), "{said}");
+    let log = case.read("a/log.txt");
+    assert!(log.contains("memory: the image is seen in"), "{log}");
+    case.bo(&format!("{run} --out b")).ok();
+    assert!(!case.read("b/log.txt").contains("the image is seen in"));
+    assert_eq!(values(&case, "a"), values(&case, "b"));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //!
 //! Central type [`Ladder`]. Before work begins it is planned ([`super::Work::footprint`]), and the first full batch
 //! confirms the plan; out of memory, real or injected, steps down: a batch that is a quarter smaller, then tiles from a
-//! quarter less memory, then the CPU. After some successes in a row it steps up again, never to what has failed. Where
+//! quarter less than the whole takes or the budget allows, then the CPU. After some successes in a row it steps up again, never to what has failed. Where
 //! it stands is known for each size of image. Every step is told. Logits do not depend on the steps, so neither does a
 //! score.
 
@@ -249,9 +249,14 @@ impl Ladder {
         };
         let attempt = self.attempt(windowed, images.len(), images[0].dimensions());
         let size = attempt.window;
+        let mut allowed = (self.allowed)(attempt);
         let cuts = self.state().rung(size).safe.cuts;
-        let allowed = (self.allowed)(attempt) as f64 * 0.75f64.powi(cuts as i32);
-        let tiles = self.tiles(windowed, attempt, allowed as u64)?;
+        if cuts > 0 {
+            // the whole did not fit, whatever the budget says: cut from what it takes
+            let whole = bytes(windowed.model(), attempt.batch, size)?;
+            allowed = (allowed.min(whole) as f64 * 0.75f64.powi(cuts as i32)) as u64;
+        }
+        let tiles = self.tiles(windowed, attempt, allowed)?;
         let attempt = Attempt {
             window: tiles.window(size.0, size.1),
             ..attempt

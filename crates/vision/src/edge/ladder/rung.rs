@@ -14,7 +14,7 @@ pub struct Safe {
     pub failed: Option<usize>,
     /// Largest full batch that went well; 0 before one has.
     pub batch: usize,
-    /// Memory for tiles after so many cuts by a quarter.
+    /// Cuts by a quarter from what the whole takes, or the budget if that is less; 0: the whole, if the budget allows it.
     pub cuts: u32,
 }
 

@@ -146,15 +146,37 @@ fn an_image_above_the_budget_is_tiled_with_the_same_logits() {
         steps.lock().unwrap()[..],
         [Step::Tiled { tiles: 2.., .. }]
     ));
-    // and into smaller ones when memory runs out all the same
-    let (ladder, steps) = self::ladder(80_000_000);
-    let calls = Mutex::new(0);
-    let ladder = ladder.with_failures(Box::new(move |_| {
-        *calls.lock().unwrap() += 1;
-        (*calls.lock().unwrap() <= 2).then(full)
-    }));
-    assert_eq!(map, ladder.logits(&image).unwrap());
-    assert_eq!((safe(&ladder).cuts, steps.lock().unwrap().len()), (2, 1));
+}
+
+#[test]
+fn out_of_memory_far_below_the_budget_an_image_is_tiled_until_it_fits() {
+    let image = RgbImage::from_fn(640, 420, |x, y| image::Rgb([x as u8, y as u8, 7]));
+    let pixels = |window: Size| window.0 * window.1;
+    // three quarters of the whole and a little; below, margins are most of each tile
+    let most = 220_000;
+    let (ladder, steps) = ladder(u64::MAX);
+    let ladder = ladder.with_failures(Box::new(move |attempt| (pixels(attempt.window) > most).then(full)));
+    assert_eq!(
+        ladder.logits(&image).unwrap(),
+        compact().logits(&image).unwrap()
+    );
+    let windows: Vec<usize> = steps
+        .lock()
+        .unwrap()
+        .iter()
+        .filter_map(|step| match step {
+            Step::Tiled { window, .. } => Some(pixels(*window)),
+            _ => None,
+        })
+        .collect();
+    assert!(
+        windows.is_sorted_by(|a, b| a > b) && *windows.last().unwrap() <= most,
+        "{windows:?}"
+    );
+    // the next image begins where this one fitted
+    let cuts = safe(&ladder).cuts;
+    ladder.logits(&image).unwrap();
+    assert_eq!(safe(&ladder).cuts, cuts);
 }
 
 #[test]
@@ -199,5 +221,8 @@ fn below_the_last_step_it_is_out_of_memory_by_type() {
         ladder.logits(image).unwrap(),
         compact().logits(image).unwrap()
     );
-    assert_eq!(steps.lock().unwrap()[..], [Step::OnCpu]);
+    assert!(matches!(
+        steps.lock().unwrap()[..],
+        [Step::OverBudget { .. }, Step::Tiled { .. }, Step::OnCpu]
+    ));
 }
