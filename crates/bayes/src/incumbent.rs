@@ -214,18 +214,13 @@ fn apart(points: impl Iterator<Item = Vec<f64>>, n: usize) -> Vec<Vec<f64>> {
 pub(crate) fn thinned(all: &EnvironmentSet, most: usize) -> Option<EnvironmentSet> {
     let stride = all.len().div_ceil(most);
     (stride > 1).then(|| {
-        let rows = (0..all.len()).step_by(stride);
-        let masses: Vec<f64> = rows.clone().map(|r| all.masses[r]).collect();
+        let rows: Vec<usize> = (0..all.len()).step_by(stride).collect();
+        let masses: Vec<f64> = rows.iter().map(|r| all.masses[*r]).collect();
         let total: f64 = masses.iter().sum();
         let uniform = 1.0 / masses.len() as f64;
-        EnvironmentSet {
-            encoded: rows.clone().map(|r| all.encoded[r].clone()).collect(),
-            effects: rows.clone().map(|r| all.effects[r]).collect(),
-            environments: rows.map(|r| all.environments[r].clone()).collect(),
-            masses: masses
-                .iter()
-                .map(|m| if total > 0.0 { m / total } else { uniform })
-                .collect(),
-        }
+        let shares = masses
+            .iter()
+            .map(|m| if total > 0.0 { m / total } else { uniform });
+        all.some(&rows, shares.collect())
     })
 }

@@ -13,6 +13,7 @@ use crate::kernel::KernelKind;
 use crate::maximize::Slope;
 use ndarray::{Array1, Array2, s};
 use statrs::distribution::{Continuous, ContinuousCDF, Normal};
+use std::sync::Arc;
 
 /// Lengthscales tried, for one input; they grow with the root of the number of inputs.
 const LENGTHSCALES: [f64; 5] = [0.1, 0.2, 0.4, 0.8, 1.6];
@@ -75,7 +76,7 @@ impl Viability {
     pub fn over(&self, environments: &EnvironmentSet) -> ViableSurface {
         ViableSurface {
             labels: MeanSurface::new(&self.hopeful, self.dx, &environments.encoded),
-            masses: environments.masses.clone(),
+            masses: Arc::clone(&environments.masses),
         }
     }
 
@@ -84,7 +85,7 @@ impl Viability {
     pub fn proven(&self, environments: &EnvironmentSet, observed: &[Vec<f64>]) -> Proven {
         let surface = ViableSurface {
             labels: MeanSurface::new(&self.doubtful, self.dx, &environments.encoded),
-            masses: environments.masses.clone(),
+            masses: Arc::clone(&environments.masses),
         };
         let best = observed.iter().map(|x| surface.value(x));
         let least = LIKELY.min(NEAR_BEST * best.fold(0.0, f64::max));
@@ -96,7 +97,7 @@ impl Viability {
 #[derive(Clone, Debug)]
 pub struct ViableSurface {
     labels: MeanSurface,
-    masses: Vec<f64>,
+    masses: Arc<[f64]>,
 }
 
 impl ViableSurface {
@@ -121,7 +122,7 @@ impl ViableSurface {
 
     /// Mean over the environments by their masses.
     pub fn value(&self, x: &[f64]) -> f64 {
-        let pairs = self.each(x).into_iter().zip(&self.masses);
+        let pairs = self.each(x).into_iter().zip(self.masses.iter());
         pairs.map(|(p, mass)| p * mass).sum()
     }
 
@@ -166,7 +167,7 @@ pub fn expected((gain, gradient): Slope, probability: impl FnOnce() -> Slope) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::environment::Environment;
+    use crate::environment::Rows;
     use crate::sobol;
 
     #[test]
@@ -175,18 +176,8 @@ mod tests {
         let failed: Vec<bool> = inputs.column(0).iter().map(|x| *x > 0.5).collect();
         assert!(Viability::learn(2, &inputs, &[false; 16]).is_none());
         let viability = Viability::learn(2, &inputs, &failed).unwrap();
-        let environments = EnvironmentSet {
-            encoded: vec![vec![0.2], vec![0.9]],
-            environments: vec![
-                Environment {
-                    index: None,
-                    w: vec![]
-                };
-                2
-            ],
-            masses: vec![0.3, 0.7],
-            effects: vec![0.0; 2],
-        };
+        let encoded = Rows::new(1, [[0.2], [0.9]]);
+        let environments = EnvironmentSet::own(encoded.clone(), encoded, vec![0.3, 0.7]);
         let surface = viability.over(&environments);
         for y in [0.1, 0.5, 0.9] {
             assert!(surface.value(&[0.85, y]) < 0.2);

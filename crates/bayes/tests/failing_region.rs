@@ -8,7 +8,7 @@
 use bo_bayes::acquisition::{
     Choice, Situation, Taken, cv_ucb, log_nei, rho_kg, rho_kg_paths, thompson,
 };
-use bo_bayes::environment::{Environment, EnvironmentSet};
+use bo_bayes::environment::{EnvironmentSet, Rows};
 use bo_bayes::gp::{FitSettings, Posterior, Replicates, Standardizer, fit};
 use bo_bayes::risk::RiskMeasure;
 use bo_bayes::sobol;
@@ -43,17 +43,8 @@ fn value(x: &[f64], w: &[f64]) -> f64 {
 
 /// The mean over two environments.
 fn environments() -> EnvironmentSet {
-    let encoded = vec![vec![0.2], vec![0.9]];
-    let environment = |(j, w): (usize, &Vec<f64>)| Environment {
-        index: Some(j),
-        w: w.clone(),
-    };
-    EnvironmentSet {
-        environments: encoded.iter().enumerate().map(environment).collect(),
-        encoded,
-        masses: vec![0.5; 2],
-        effects: vec![0.0; 2],
-    }
+    let w = Rows::new(1, [[0.2], [0.9]]);
+    EnvironmentSet::own(w.clone(), w, vec![0.5; 2])
 }
 
 /// The model of what returned values; failures are believed to return its mean.
@@ -115,8 +106,8 @@ fn wasted(rule: Rule, with_viability: bool) -> usize {
             iteration,
         })
         .unwrap();
-        let environment = &environments.environments[choice.environment];
-        taken.insert(&choice.x, environment);
+        let environment = environments.environment(choice.environment);
+        taken.insert(&choice.x, &environment);
         wasted += usize::from(choice.x[0] > BORDER + MARGIN);
         let failed = fails(&choice.x);
         rows.push(([&choice.x[..], &environment.w].concat(), failed));

@@ -172,8 +172,7 @@ fn a_discrete_space_is_used_up_without_repeats_and_then_says_so() {
             // Where all pairs that a decision looks at are used up, another is taken, and that is told.
             let looked = p.environments.decision_set(s.n_w, s.seed, i).unwrap();
             let inside = looked
-                .environments
-                .iter()
+                .environments()
                 .any(|e| e.index == d.query.environment);
             let replaced = acquisition != AcquisitionKind::Random && !inside;
             let told: &[Event] = if replaced { &[Event::NoCandidate] } else { &[] };

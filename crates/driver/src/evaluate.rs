@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use bo_bayes::environment::Environments;
 use bo_bayes::risk::RiskMeasure;
@@ -16,7 +17,7 @@ use serde_json::Value;
 use signal_hook::consts::SIGTERM;
 
 use crate::exit::Failure;
-use crate::objective::{LineImages, Opened, Outcome, Query, Request};
+use crate::objective::{LineImages, Opened, Outcome, PartSeconds, Query, Request};
 use crate::picture::save;
 use crate::quantity::value;
 use crate::record::Manifest;
@@ -49,11 +50,24 @@ pub struct Evaluation {
     images: Vec<Scored>,
     /// Names, the worst first.
     worst: Vec<String>,
+    /// Where the time went, for images.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seconds: Option<Spent>,
     /// Pictures of these.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pictures: Vec<PathBuf>,
     #[serde(skip)]
     order: Vec<usize>,
+}
+
+/// Time of an evaluation, in seconds.
+#[derive(Clone, Copy, Debug, Serialize)]
+struct Spent {
+    /// From beginning to end.
+    all: f64,
+    /// Of all threads together.
+    #[serde(flatten)]
+    parts: PartSeconds,
 }
 
 /// Risk and mean of an x.
@@ -171,6 +185,7 @@ impl Judge<'_> {
             risk: level.risk,
             mean: level.mean,
             defaults,
+            seconds: None,
             pictures: Vec::new(),
             worst: order
                 .iter()
@@ -187,6 +202,7 @@ impl Judge<'_> {
     /// # Errors
     /// No image has a score.
     pub fn images(&self, images: &LineImages, x: &[f64]) -> Result<Evaluation, Failure> {
+        let begun = Instant::now();
         let weights = vec![1.0; images.len()];
         let names = images.names();
         let scored = |x: &[f64]| -> Vec<Scored> {
@@ -210,7 +226,12 @@ impl Judge<'_> {
                 .collect();
             (!scores.is_empty()).then(|| self.level(&scores, &vec![1.0; scores.len()]))
         });
-        self.report(x, scored(x), &weights, defaults.flatten())
+        let mut evaluation = self.report(x, scored(x), &weights, defaults.flatten())?;
+        evaluation.seconds = Some(Spent {
+            all: begun.elapsed().as_secs_f64(),
+            parts: images.seconds(),
+        });
+        Ok(evaluation)
     }
 
     /// Scores of x on all environments of any objective. Asks it once for each.
@@ -241,7 +262,7 @@ impl Judge<'_> {
         let set = environments.judging(seed);
         let names = opened.objective.describe().environments;
         let mut scored = Vec::with_capacity(set.len());
-        for (number, environment) in set.environments.iter().enumerate() {
+        for (number, environment) in set.environments().enumerate() {
             let request = Request {
                 id: number as u64,
                 attempt: 0,
@@ -249,7 +270,7 @@ impl Judge<'_> {
                 query: Query {
                     x: x.to_vec(),
                     environment: environment.index,
-                    w: environment.w.clone(),
+                    w: environment.w,
                 },
                 seed,
             };
@@ -425,6 +446,23 @@ impl fmt::Display for Evaluation {
                 "default parameters: {} and mean {}",
                 value(defaults.risk),
                 value(defaults.mean)
+            )?;
+        }
+        if let Some(Spent { all, parts }) = self.seconds {
+            let PartSeconds {
+                decode,
+                network,
+                lines,
+            } = parts;
+            let share =
+                |part: f64| 100.0 * part / (decode + network + lines).max(f64::MIN_POSITIVE);
+            writeln!(
+                f,
+                "{} images in {all:.1} s: {:.0} % decoding, {:.0} % network, {:.0} % lines",
+                self.images.len(),
+                share(decode),
+                share(network),
+                share(lines)
             )?;
         }
         Ok(())

@@ -113,8 +113,6 @@ pub struct Started {
     pub x_names: Vec<String>,
     /// Names of w.
     pub w_names: Vec<String>,
-    /// Names of the environments of a finite set, in order; empty otherwise.
-    pub environments: Vec<String>,
     /// Short name of the risk measure: `CVaR`.
     pub risk_name: String,
     /// Iterations asked for (the total).

@@ -272,8 +272,9 @@ fn worst(history: &History, incumbent: &IncumbentRecord) -> Vec<Worst> {
                 Some((low.min(value), high.max(value)))
             })
     };
+    let name = |row| manifest.environments.name(row).unwrap_or_default();
     let entry = |row: usize| Worst {
-        name: manifest.environments[row].name.clone(),
+        name: name(row).to_owned(),
         predicted: incumbent.per_environment[row],
         observed: observed(row),
         seen: seen(row),

@@ -6,12 +6,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use blake3::Hash;
 use rayon::prelude::*;
+
+mod album;
+
+use album::{Album, Photograph};
 
 use crate::decode::{DecodeError, decode};
 use crate::feature::environment_features;
 use crate::labels::{LabelError, LabelSet};
-use crate::source::{Glance, ImageSource, LabelledImage, SourceError, Truth};
+use crate::source::{Glance, ImageSource, LabelledImage, SourceError};
 
 /// Images in memory at once while folders are opened.
 const BLOCK: usize = 4;
@@ -89,23 +94,10 @@ impl std::fmt::Display for Skipped {
     }
 }
 
-/// One usable image.
-#[derive(Clone, Debug)]
-struct Photograph {
-    path: PathBuf,
-    name: String,
-    /// Of the file.
-    pixel_hash: String,
-    /// Of the file and its labels.
-    hash: String,
-    glance: Glance,
-    notes: Vec<String>,
-}
-
 /// Labelled photographs of one or more folders, in the order of the pairs and of the file names.
 #[derive(Clone, Debug)]
 pub struct FolderSource {
-    photographs: Vec<Photograph>,
+    album: Album,
     /// Labels without an image, a remark for each pair that has some.
     unused: Vec<String>,
 }
@@ -124,7 +116,7 @@ impl FolderSource {
         let mut skipped = Vec::new();
         let mut unused = Vec::new();
         let mut seen = 0;
-        for (images, labels) in pairs {
+        for (folder, (images, labels)) in pairs.iter().enumerate() {
             let (set, unread) = LabelSet::open(labels)?;
             skipped.extend(unread.into_iter().map(|one| Skipped {
                 path: one.path,
@@ -157,7 +149,7 @@ impl FolderSource {
             for block in files.chunks(BLOCK) {
                 let opened: Vec<_> = block
                     .par_iter()
-                    .map(|file| photograph(file, &set))
+                    .map(|file| photograph(folder, file, &set))
                     .collect();
                 for (path, one) in block.iter().zip(opened) {
                     match one {
@@ -185,9 +177,10 @@ impl FolderSource {
             });
         }
         distinguish(&mut photographs);
+        let folders = pairs.iter().map(|(images, _)| images.clone()).collect();
         Ok((
             Self {
-                photographs,
+                album: Album::new(folders, photographs),
                 unused,
             },
             skipped,
@@ -196,83 +189,69 @@ impl FolderSource {
 
     /// Columns and rows of image `index`.
     pub fn size(&self, index: usize) -> (u32, u32) {
-        self.photographs[index].glance.size
+        self.album.size(index)
     }
 
     /// Remarks on labels: those without an image, and on usable images such as a curved line taken as straight.
     pub fn notes(&self) -> Vec<String> {
-        let of = |photograph: &Photograph| {
-            let name = photograph.name.clone();
-            photograph
-                .notes
-                .clone()
-                .into_iter()
-                .map(move |note| format!("{name}: {note}"))
-        };
-        let remarks = self.photographs.iter().flat_map(of);
-        self.unused.iter().cloned().chain(remarks).collect()
+        [self.unused.as_slice(), self.album.notes()].concat()
     }
 
     /// The file of image `index`.
-    pub fn path(&self, index: usize) -> &Path {
-        &self.photographs[index].path
-    }
-
-    /// The true lines of image `index`, without decoding it.
-    pub fn truth(&self, index: usize) -> &Truth {
-        &self.photographs[index].glance.truth
+    pub fn path(&self, index: usize) -> PathBuf {
+        self.album.path(index)
     }
 }
 
 impl ImageSource for FolderSource {
     fn len(&self) -> usize {
-        self.photographs.len()
+        self.album.len()
     }
 
     fn name(&self, index: usize) -> &str {
-        &self.photographs[index].name
+        self.album.name(index)
     }
 
-    fn content_hash(&self, index: usize) -> &str {
-        &self.photographs[index].hash
+    fn content_hash(&self, index: usize) -> Hash {
+        self.album.hash(index)
     }
 
-    fn pixel_hash(&self, index: usize) -> &str {
-        &self.photographs[index].pixel_hash
+    fn pixel_hash(&self, index: usize) -> Hash {
+        self.album.pixel_hash(index)
     }
 
     fn glance(&self, index: usize) -> Result<Glance, SourceError> {
-        Ok(self.photographs[index].glance.clone())
+        Ok(self.album.glance(index))
     }
 
     fn load(&self, index: usize) -> Result<LabelledImage, SourceError> {
-        let photograph = &self.photographs[index];
+        let (path, name) = (self.path(index), self.name(index).to_owned());
         let unreadable = |reason| SourceError::Unreadable {
-            name: photograph.name.clone(),
+            name: name.clone(),
             reason,
         };
-        let pixels = decode(&photograph.path).map_err(|error| match error {
+        let pixels = decode(&path).map_err(|error| match error {
             DecodeError::Size {
                 width,
                 height,
                 limit,
             } => SourceError::TooLarge {
-                name: photograph.name.clone(),
+                name: name.clone(),
                 width,
                 height,
                 limit,
             },
             other => unreadable(other.to_string()),
         })?;
-        let now = hash(&photograph.path).map_err(|error| unreadable(error.to_string()))?;
-        if now.finalize().to_hex().as_str() != photograph.pixel_hash {
+        let now = hash(&path).map_err(|error| unreadable(error.to_string()))?;
+        if now.finalize() != self.pixel_hash(index) {
             return Err(unreadable(
                 "the file has changed since it was opened".to_owned(),
             ));
         }
         Ok(LabelledImage {
             pixels,
-            truth: photograph.glance.truth.clone(),
+            truth: self.album.truth(index),
         })
     }
 }
@@ -362,7 +341,7 @@ fn without_image(set: &LabelSet, files: &[PathBuf], labels: &Path) -> Option<Str
 }
 
 /// Checks one image file against the labels.
-fn photograph(path: &Path, set: &LabelSet) -> Result<Photograph, String> {
+fn photograph(folder: usize, path: &Path, set: &LabelSet) -> Result<Photograph, String> {
     let name = file_name(path);
     let labels = set.find(&name).ok_or("no labels for it")?;
     if labels.lines.is_empty() {
@@ -377,13 +356,14 @@ fn photograph(path: &Path, set: &LabelSet) -> Result<Photograph, String> {
         )
     })?;
     let mut hasher = hash(path).map_err(|error| error.to_string())?;
-    let pixel_hash = hasher.finalize().to_hex().to_string();
+    let pixel_hash = hasher.finalize();
     hasher.update(&labels.fingerprint());
     Ok(Photograph {
-        path: path.to_owned(),
+        folder,
+        file: path.file_name().unwrap_or_default().into(),
         name,
         pixel_hash,
-        hash: hasher.finalize().to_hex().to_string(),
+        hash: hasher.finalize(),
         glance: Glance {
             size,
             features: environment_features(&pixels),
@@ -460,6 +440,7 @@ mod tests {
     use image::RgbImage;
 
     use super::*;
+    use crate::source::Truth;
 
     fn save(folder: &Path, name: &str, shade: u8) {
         RgbImage::from_pixel(100, 80, image::Rgb([shade; 3]))
@@ -511,7 +492,7 @@ mod tests {
             "{message}"
         );
         save(images.path(), "b.bmp", 20);
-        let before = source.content_hash(0).to_owned();
+        let before = source.content_hash(0);
         std::fs::write(labels.path().join("a_gt.txt"), "1 2 60 71\n").unwrap();
         let (changed, _) = FolderSource::open(&[pair]).unwrap();
         assert_ne!(changed.content_hash(0), before);

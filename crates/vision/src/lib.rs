@@ -23,4 +23,5 @@ pub mod region;
 pub mod scene;
 pub mod score;
 pub mod source;
+pub mod texts;
 pub mod train;

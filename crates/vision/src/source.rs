@@ -3,6 +3,7 @@
 //! [`ImageSource`] is the seam between images and everything else: generated scenes, folders of
 //! photographs and corrupted variants implement it. Nothing holds all images at once.
 
+use blake3::Hash;
 use image::RgbImage;
 
 use crate::feature::environment_features;
@@ -90,6 +91,17 @@ pub struct Glance {
     pub truth: Truth,
 }
 
+impl Glance {
+    /// Of an image that was loaded.
+    pub fn of(image: LabelledImage) -> Self {
+        Self {
+            size: image.pixels.dimensions(),
+            features: environment_features(&image.pixels),
+            truth: image.truth,
+        }
+    }
+}
+
 /// A finite, ordered collection of labelled images that are loaded one at a time.
 ///
 /// Loading index `i` twice gives the same image bit for bit.
@@ -106,26 +118,19 @@ pub trait ImageSource: Send + Sync {
     fn name(&self, index: usize) -> &str;
 
     /// Hash of what image `index` is made of (file content and labels, or generator version, seed
-    /// and number), hexadecimal. Equal hash means equal pixels and truth.
-    fn content_hash(&self, index: usize) -> &str;
+    /// and number). Equal hash means equal pixels and truth.
+    fn content_hash(&self, index: usize) -> Hash;
 
-    /// Hash of what the pixels of image `index` alone are made of, hexadecimal: other labels leave it as it is.
-    fn pixel_hash(&self, index: usize) -> &str {
+    /// Hash of what the pixels of image `index` alone are made of: other labels leave it as it is.
+    fn pixel_hash(&self, index: usize) -> Hash {
         self.content_hash(index)
     }
 
-    /// What is known of image `index` once it has been looked at; loads it unless the source has done so already.
+    /// What is known of image `index`. The first time it may have to be loaded; the source holds it from then on.
     ///
     /// # Errors
     /// As [`Self::load`].
-    fn glance(&self, index: usize) -> Result<Glance, SourceError> {
-        let image = self.load(index)?;
-        Ok(Glance {
-            size: image.pixels.dimensions(),
-            features: environment_features(&image.pixels),
-            truth: image.truth,
-        })
-    }
+    fn glance(&self, index: usize) -> Result<Glance, SourceError>;
 
     /// Decodes or generates image `index`.
     ///

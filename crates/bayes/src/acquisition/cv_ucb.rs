@@ -106,7 +106,7 @@ impl Bounds<'_> {
         let laces = |j: usize| lower[j] <= low && high <= upper[j];
         let free = |j: usize| self.s.is_free(x, j);
         greatest(masses, |j| laces(j) && free(j)).or_else(|| {
-            let widths = upper.iter().zip(&lower).zip(masses);
+            let widths = upper.iter().zip(&lower).zip(masses.iter());
             let widths: Vec<f64> = widths.map(|((u, l), mass)| mass * (u - l)).collect();
             greatest(&widths, free)
         })

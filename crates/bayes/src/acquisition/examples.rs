@@ -1,7 +1,7 @@
 //! Small situations that tests of several acquisitions share.
 
 use super::{Choice, Situation, Taken};
-use crate::environment::{Environment, EnvironmentSet};
+use crate::environment::{EnvironmentSet, Rows};
 use crate::gp::{Hyperparameters, Posterior, Warp};
 use crate::kernel::{KernelForm, KernelKind};
 use crate::risk::{RiskMeasure, TailMass};
@@ -11,25 +11,13 @@ use ndarray::Array2;
 
 /// `m` environments of one variable, of unequal masses.
 pub(super) fn weighted(m: usize, seed: u32) -> EnvironmentSet {
-    let encoded: Vec<Vec<f64>> = (0..m as u64)
-        .map(|k| vec![sobol::coordinate(k, 7, seed)])
-        .collect();
+    let encoded = Rows::new(1, (0..m as u64).map(|k| [sobol::coordinate(k, 7, seed)]));
     let raw: Vec<f64> = (0..m as u64)
         .map(|k| 0.1 + sobol::coordinate(k, 8, seed))
         .collect();
     let total: f64 = raw.iter().sum();
-    EnvironmentSet {
-        environments: encoded
-            .iter()
-            .map(|w| Environment {
-                index: None,
-                w: w.clone(),
-            })
-            .collect(),
-        encoded,
-        masses: raw.iter().map(|w| w / total).collect(),
-        effects: vec![0.0; m],
-    }
+    let masses = raw.iter().map(|w| w / total).collect();
+    EnvironmentSet::own(encoded.clone(), encoded, masses)
 }
 
 /// Two reals in the unit box (or a mixed space), one environment variable, a posterior on Sobol points.

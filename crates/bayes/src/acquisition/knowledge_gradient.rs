@@ -238,13 +238,13 @@ pub(crate) fn seen(
 /// Rows (x, w) for every x with every environment, x by x.
 pub(super) fn joint(xs: &[Vec<f64>], environments: &EnvironmentSet) -> Array2<f64> {
     let (dx, n) = (xs[0].len(), environments.len());
-    let dw = environments.encoded[0].len();
+    let dw = environments.encoded.width();
     let mut rows = Array2::zeros((xs.len() * n, dx + dw));
     for (i, x) in xs.iter().enumerate() {
         for (j, w) in environments.encoded.iter().enumerate() {
             let mut row = rows.row_mut(i * n + j);
             row.slice_mut(s![..dx]).assign(&ArrayView1::from(&x[..]));
-            row.slice_mut(s![dx..]).assign(&ArrayView1::from(&w[..]));
+            row.slice_mut(s![dx..]).assign(&ArrayView1::from(w));
         }
     }
     rows

@@ -113,7 +113,7 @@ impl<'a> Path<'a> {
     /// Values at `x` in each environment, their effects added.
     pub(super) fn over(&self, x: &[f64], environments: &EnvironmentSet) -> Vec<f64> {
         let rows = super::knowledge_gradient::joint(&[x.to_vec()], environments);
-        let pairs = rows.rows().into_iter().zip(&environments.effects);
+        let pairs = rows.rows().into_iter().zip(environments.effects.iter());
         pairs
             .map(|(p, effect)| self.value(&p.to_vec()) + effect)
             .collect()

@@ -146,7 +146,7 @@ impl Situation<'_> {
     /// Whether unit x with environment `j` of the decision's set may be chosen.
     pub fn is_free(&self, unit: &[f64], j: usize) -> bool {
         let x = self.space.from_unit(unit);
-        self.space.admits(&x) && !self.taken.contains(&x, &self.environments.environments[j])
+        self.space.admits(&x) && !self.taken.contains(&x, &self.environments.environment(j))
     }
 }
 

@@ -34,13 +34,13 @@ pub fn random(
             left -= m;
             left < 0.0
         });
-        let environment = &judging.environments[row.unwrap_or(judging.len() - 1)];
+        let environment = judging.environment(row.unwrap_or(judging.len() - 1));
         let x = space.from_unit(&unit);
         if !space.admits(&x) {
             continue;
         }
-        if !taken.contains(&x, environment) {
-            return Some((x, environment.clone()));
+        if !taken.contains(&x, &environment) {
+            return Some((x, environment));
         }
         tries += 1;
         if tries == TRIES {
@@ -65,7 +65,7 @@ pub fn farthest(
     for unit in pool::spread(space, 0, 64, sobol) {
         let x = space.from_unit(&unit);
         let encoded = space.encode(&x);
-        for (e, w) in decision.environments.iter().zip(&decision.encoded) {
+        for (e, w) in decision.environments().zip(decision.encoded.iter()) {
             let here = encoded.iter().chain(w);
             let distance = tried
                 .iter()
@@ -76,8 +76,8 @@ pub fn farthest(
                         .sum::<f64>()
                 })
                 .fold(f64::INFINITY, f64::min);
-            if best.as_ref().is_none_or(|(d, _)| distance > *d) && !taken.contains(&x, e) {
-                best = Some((distance, (x.clone(), e.clone())));
+            if best.as_ref().is_none_or(|(d, _)| distance > *d) && !taken.contains(&x, &e) {
+                best = Some((distance, (x.clone(), e)));
             }
         }
     }
@@ -101,9 +101,8 @@ pub fn first_free(space: &Space, environments: &EnvironmentSet, taken: &Taken) -
             return None;
         }
         let free = environments
-            .environments
-            .iter()
+            .environments()
             .find(|e| !taken.contains(&x, e))?;
-        Some((x, free.clone()))
+        Some((x, free))
     })
 }

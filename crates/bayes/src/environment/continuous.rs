@@ -1,6 +1,6 @@
 //! Independent continuous environment variables, represented by scrambled Sobol points.
 
-use super::{Environment, EnvironmentError, EnvironmentSet};
+use super::{EnvironmentError, EnvironmentSet, Rows};
 use crate::sobol;
 use statrs::distribution::{ContinuousCDF, Normal};
 
@@ -107,18 +107,11 @@ impl Continuous {
 
     /// `n` scrambled Sobol points of equal mass.
     pub(super) fn sobol(&self, n: usize, seed: u32) -> EnvironmentSet {
-        let points: Vec<Vec<f64>> = (0..n as u64)
-            .map(|k| self.quantile(&sobol::point(k, self.names.len(), seed)))
-            .collect();
-        EnvironmentSet {
-            encoded: points.iter().map(|w| self.encode(w)).collect(),
-            environments: points
-                .into_iter()
-                .map(|w| Environment { index: None, w })
-                .collect(),
-            masses: vec![1.0 / n as f64; n],
-            effects: vec![0.0; n],
-        }
+        let width = self.names.len();
+        let points = (0..n as u64).map(|k| self.quantile(&sobol::point(k, width, seed)));
+        let natural = Rows::new(width, points);
+        let encoded = Rows::new(width, natural.iter().map(|w| self.encode(w)));
+        EnvironmentSet::own(encoded, natural, vec![1.0 / n as f64; n])
     }
 }
 
@@ -162,16 +155,15 @@ mod tests {
         ])
         .unwrap();
         let set = law.sobol(1024, 1);
-        let mean = |d: usize| set.environments.iter().map(|e| e.w[d]).sum::<f64>() / 1024.0;
+        let mean = |d: usize| set.environments().map(|e| e.w[d]).sum::<f64>() / 1024.0;
         assert!((mean(0) - 1.0).abs() < 1e-2);
         assert!((mean(1) - 20.0).abs() < 5e-2);
         let var = set
-            .environments
-            .iter()
+            .environments()
             .map(|e| (e.w[1] - 20.0).powi(2))
             .sum::<f64>()
             / 1024.0;
         assert!((var - 25.0).abs() < 0.5, "{var}");
-        assert!((set.encoded[3][0] - (set.environments[3].w[0] + 1.0) / 4.0).abs() < 1e-15);
+        assert!((set.encoded[3][0] - (set.environment(3).w[0] + 1.0) / 4.0).abs() < 1e-15);
     }
 }

@@ -1,15 +1,19 @@
 //! A finite set of weighted environments, and the spread subset a decision looks at.
 
-use super::{Environment, EnvironmentError, EnvironmentSet};
+use super::{Environment, EnvironmentError, EnvironmentSet, Rows};
 use crate::sobol;
+use std::sync::Arc;
 
 /// Finite weighted environments (checked: equal lengths, finite values, weights that sum to 1).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Finite {
     names: Vec<String>,
-    points: Vec<Vec<f64>>,
-    weights: Vec<f64>,
-    labels: Vec<String>,
+    points: Rows,
+    /// Each variable scaled to [0, 1] over the set; the block of `points` where that changes nothing.
+    encoded: Rows,
+    weights: Arc<[f64]>,
+    /// None where they are the row numbers.
+    labels: Option<Arc<[String]>>,
     low: Vec<f64>,
     span: Vec<f64>,
 }
@@ -68,13 +72,13 @@ impl Finite {
             });
         }
         let weights = weights.into_iter().map(|w| w / sum).collect();
-        let labels = labels.unwrap_or_else(|| (0..n).map(|i| i.to_string()).collect());
-        if labels.len() != n {
+        if let Some(labels) = labels.as_ref().filter(|labels| labels.len() != n) {
             return Err(EnvironmentError::LabelCount {
                 expected: n,
                 found: labels.len(),
             });
         }
+        let labels = labels.map(Arc::from);
         let column = |d: usize| points.iter().map(move |p| p[d]);
         let low: Vec<f64> = (0..names.len())
             .map(|d| column(d).fold(f64::INFINITY, f64::min))
@@ -82,14 +86,21 @@ impl Finite {
         let span = (0..names.len())
             .map(|d| column(d).fold(f64::NEG_INFINITY, f64::max) - low[d])
             .collect();
-        Ok(Self {
+        let points = Rows::new(names.len(), points);
+        let mut set = Self {
             names,
+            encoded: points.clone(),
             points,
             weights,
             labels,
             low,
             span,
-        })
+        };
+        let encoded = Rows::new(set.names.len(), set.points.iter().map(|w| set.encode(w)));
+        if encoded != set.points {
+            set.encoded = encoded;
+        }
+        Ok(set)
     }
 
     /// Names of the variables.
@@ -98,18 +109,21 @@ impl Finite {
     }
 
     /// Natural values, one row per environment.
-    pub fn points(&self) -> &[Vec<f64>] {
+    pub fn points(&self) -> &Rows {
         &self.points
     }
 
     /// Masses, summing to 1.
-    pub fn weights(&self) -> &[f64] {
+    pub fn weights(&self) -> &Arc<[f64]> {
         &self.weights
     }
 
     /// Labels for reports (an image's name, say).
-    pub fn labels(&self) -> &[String] {
-        &self.labels
+    pub fn labels(&self) -> Vec<String> {
+        match &self.labels {
+            Some(labels) => labels.to_vec(),
+            None => (0..self.len()).map(|row| row.to_string()).collect(),
+        }
     }
 
     /// Number of environments.
@@ -139,22 +153,14 @@ impl Finite {
     pub fn environment(&self, row: usize) -> Environment {
         Environment {
             index: Some(row),
-            w: self.points[row].clone(),
+            w: self.points[row].to_vec(),
         }
     }
 
     /// Every environment with its exact mass.
     pub(super) fn all(&self) -> EnvironmentSet {
-        self.subset((0..self.len()).collect(), self.weights.clone())
-    }
-
-    fn subset(&self, rows: Vec<usize>, masses: Vec<f64>) -> EnvironmentSet {
-        EnvironmentSet {
-            encoded: rows.iter().map(|&r| self.encode(&self.points[r])).collect(),
-            environments: rows.iter().map(|&r| self.environment(r)).collect(),
-            effects: vec![0.0; rows.len()],
-            masses,
-        }
+        let (encoded, points) = (self.encoded.clone(), self.points.clone());
+        EnvironmentSet::all(encoded, points, Arc::clone(&self.weights))
     }
 
     /// `n` environments spread through the set: scrambled Sobol points in the scaled feature space,
@@ -162,17 +168,16 @@ impl Finite {
     /// of zero weight only when no other is left). Every environment then gives its weight to the
     /// nearest taken one, so that masses sum to 1 and a dense corner keeps its weight.
     pub fn spread(&self, n: usize, sobol_seed: u32) -> EnvironmentSet {
-        let encoded: Vec<Vec<f64>> = self.points.iter().map(|p| self.encode(p)).collect();
         let mut taken: Vec<usize> = Vec::with_capacity(n);
         for k in 0..n.min(self.len()) {
             let target = sobol::point(k as u64, self.names.len(), sobol_seed);
             taken.push(self.nearest_free(&target, &taken));
         }
         let mut masses = vec![0.0; taken.len()];
-        for (r, e) in encoded.iter().enumerate() {
-            masses[self.nearest_of(&taken, &encoded, e)] += self.weights[r];
+        for (r, e) in self.encoded.iter().enumerate() {
+            masses[self.nearest_of(&taken, e)] += self.weights[r];
         }
-        self.subset(taken, masses)
+        self.all().some(&taken, masses)
     }
 
     /// Row nearest to an encoded point among those not in `taken`: the lowest row of equals, rows of
@@ -181,7 +186,7 @@ impl Finite {
         let key = |r: usize| {
             (
                 self.weights[r] == 0.0,
-                squared_distance(&self.encode(&self.points[r]), encoded),
+                squared_distance(&self.encoded[r], encoded),
             )
         };
         (0..self.len())
@@ -191,8 +196,8 @@ impl Finite {
             .map_or(0, |(r, _)| r)
     }
 
-    fn nearest_of(&self, taken: &[usize], encoded: &[Vec<f64>], e: &[f64]) -> usize {
-        let distance = |k: usize| squared_distance(&encoded[taken[k]], e);
+    fn nearest_of(&self, taken: &[usize], e: &[f64]) -> usize {
+        let distance = |k: usize| squared_distance(&self.encoded[taken[k]], e);
         (0..taken.len())
             .min_by(|&a, &b| distance(a).total_cmp(&distance(b)))
             .unwrap_or(0)
@@ -221,7 +226,7 @@ mod tests {
         for n in 1..=12 {
             for seed in 0..5 {
                 let chosen = set.spread(n, seed);
-                let mut rows: Vec<_> = chosen.environments.iter().filter_map(|e| e.index).collect();
+                let mut rows: Vec<_> = chosen.environments().filter_map(|e| e.index).collect();
                 rows.sort_unstable();
                 rows.dedup();
                 assert_eq!(rows.len(), n);
@@ -236,7 +241,7 @@ mod tests {
         let points = vec![vec![0.0], vec![0.1], vec![1.0]];
         let set = Finite::new(names, points, Some(vec![0.2, 0.3, 0.5]), None).unwrap();
         let two = set.spread(2, 3);
-        for (e, m) in two.environments.iter().zip(&two.masses) {
+        for (e, m) in two.environments().zip(two.masses.iter()) {
             assert!((m - 0.5).abs() < 1e-12, "{e:?} carries {m}");
         }
     }
@@ -244,15 +249,9 @@ mod tests {
     #[test]
     fn taking_all_keeps_exact_weights() {
         let set = grid();
-        let mut pairs: Vec<_> = set
-            .spread(12, 9)
-            .environments
-            .into_iter()
-            .zip(set.spread(12, 9).masses)
-            .collect();
-        pairs.sort_by_key(|(e, _)| e.index);
-        for ((_, m), w) in pairs.iter().zip(set.weights()) {
-            assert_eq!(m, w);
+        let spread = set.spread(12, 9);
+        for (e, m) in spread.environments().zip(spread.masses.iter()) {
+            assert_eq!(*m, set.weights()[e.index.unwrap()]);
         }
     }
 

@@ -6,10 +6,14 @@
 mod continuous;
 mod effect;
 mod finite;
+mod rows;
+mod set;
 
 pub use continuous::{Continuous, Marginal};
 pub use effect::effects;
 pub use finite::Finite;
+pub use rows::Rows;
+pub use set::EnvironmentSet;
 
 use crate::stream::{Purpose, sobol_seed};
 use thiserror::Error;
@@ -119,43 +123,6 @@ pub struct Environment {
     pub w: Vec<f64>,
 }
 
-/// Environments with masses, ready for the model. `encoded[i]`, `environments[i]` and `masses[i]`
-/// belong together; masses sum to 1.
-#[derive(Clone, Debug, PartialEq)]
-pub struct EnvironmentSet {
-    /// As the Gaussian process sees them ([`Environments::encoded_dimension`] numbers each).
-    pub encoded: Vec<Vec<f64>>,
-    /// As a query carries them.
-    pub environments: Vec<Environment>,
-    /// Probability masses.
-    pub masses: Vec<f64>,
-    /// What is known of each beyond what the Gaussian process sees, in its units, added to every
-    /// posterior mean there; 0 until the optimiser has learned it ([`Self::with_effects`]).
-    pub effects: Vec<f64>,
-}
-
-impl EnvironmentSet {
-    /// Number of environments.
-    pub fn len(&self) -> usize {
-        self.masses.len()
-    }
-
-    /// The same environments with what was learned of each, by its number in the finite set.
-    #[must_use]
-    pub fn with_effects(mut self, effects: &[f64]) -> Self {
-        for (effect, environment) in self.effects.iter_mut().zip(&self.environments) {
-            let known = environment.index.and_then(|index| effects.get(index));
-            *effect = known.copied().unwrap_or(0.0);
-        }
-        self
-    }
-
-    /// Whether there is none (never true for a set made by [`Environments`]).
-    pub fn is_empty(&self) -> bool {
-        self.masses.is_empty()
-    }
-}
-
 impl Environments {
     /// Names of the variables, in the order of w.
     pub fn names(&self) -> &[String] {
@@ -194,15 +161,10 @@ impl Environments {
     /// scrambled Sobol points of a continuous law (the same for the whole run).
     pub fn judging(&self, seed: u64) -> EnvironmentSet {
         match self {
-            Self::None => EnvironmentSet {
-                encoded: vec![Vec::new()],
-                environments: vec![Environment {
-                    index: None,
-                    w: Vec::new(),
-                }],
-                masses: vec![1.0],
-                effects: vec![0.0],
-            },
+            Self::None => {
+                let nothing = Rows::new(0, [[0.0; 0]]);
+                EnvironmentSet::own(nothing.clone(), nothing, vec![1.0])
+            }
             Self::Finite(f) => f.all(),
             Self::Continuous(c) => {
                 c.sobol(JUDGING_POINTS, sobol_seed(seed, 0, Purpose::JudgingSet))

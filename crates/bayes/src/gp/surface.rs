@@ -2,10 +2,12 @@
 //!
 //! Inputs are (x, w). Scaled squared distances add up over their x and w parts, and the w part does not
 //! depend on x: it is computed once, so that the means in all environments cost one correlation for each
-//! (observation, environment) pair, in loops over contiguous memory, and no solve. In the product form the
+//! (observation, environment) pair, in loops over contiguous memory, and no solve. Of thousands of environments only the
+//! first ones' w parts are held. In the product form the
 //! w part is a correlation already, and one correlation for each observation is all.
 
 use super::{Hyperparameters, Posterior};
+use crate::environment::Rows;
 use crate::kernel::{
     KernelForm, KernelKind, Structure, add_weighted_differences, squared_distances,
 };
@@ -24,10 +26,20 @@ pub struct MeanSurface {
     inputs: Vec<f64>,
     /// `K^-1 (y - m)`, n.
     weights: Vec<f64>,
-    /// m x n: scaled squared w distances; in the product form the correlations of w.
+    /// w parts of the observed features over their lengthscales, dw x n.
+    observed: Vec<f64>,
+    /// 1 / lengthscale of each w input.
+    w_scales: Vec<f64>,
+    environments: Rows,
+    /// Scaled squared w distances of the first environments, n each; in the product form the correlations of w.
     apart: Vec<f64>,
-    environments: usize,
 }
+
+/// Environments whose w parts are always held.
+const HELD: usize = 64;
+/// Most numbers that are held of more environments; what is beyond is computed again for each x, so that memory does
+/// not grow with them.
+const HELD_NUMBERS: usize = 1 << 15;
 
 impl MeanSurface {
     /// Precomputes the w part: `dx` inputs are x, the others w, for which each of `environments` has
@@ -36,7 +48,7 @@ impl MeanSurface {
     /// # Panics
     /// If an environment has another number of values than there are inputs beyond x, or the kernel is a
     /// product over other inputs than x and w.
-    pub fn new(posterior: &Posterior, dx: usize, environments: &[Vec<f64>]) -> Self {
+    pub fn new(posterior: &Posterior, dx: usize, environments: &Rows) -> Self {
         let hyper = posterior.hyperparameters();
         let KernelForm { kind, structure } = posterior.kernel().form();
         let product = match structure {
@@ -57,34 +69,30 @@ impl MeanSurface {
         };
         let inputs = scaled(0..dx);
         let observed = scaled(dx..scales.len());
-        let mut apart = vec![0.0; environments.len() * n];
-        for (w, out) in environments.iter().zip(apart.chunks_exact_mut(n)) {
-            assert_eq!(
-                w.len(),
-                scales.len() - dx,
-                "one value for each input beyond x"
-            );
-            let features = hyper.features_from(dx, w);
-            let at: Vec<f64> = features
-                .iter()
-                .zip(&scales[dx..])
-                .map(|(w, s)| w * s)
-                .collect();
-            squared_distances(&observed, n, &at, 0, out);
-            if product {
-                kind.correlations(out);
-            }
-        }
-        Self {
+        assert_eq!(
+            environments.width(),
+            scales.len() - dx,
+            "one value for each input beyond x"
+        );
+        let mut surface = Self {
             kind,
             product,
             hyper: hyper.clone(),
             scales: scales[..dx].to_vec(),
             inputs,
             weights: posterior.weights().to_vec(),
-            apart,
-            environments: environments.len(),
+            observed,
+            w_scales: scales[dx..].to_vec(),
+            environments: environments.clone(),
+            apart: Vec::new(),
+        };
+        let held = environments.len().min(HELD.max(HELD_NUMBERS / n));
+        let mut apart = vec![0.0; held * n];
+        for (j, out) in apart.chunks_exact_mut(n).enumerate() {
+            surface.measure(j, out);
         }
+        surface.apart = apart;
+        surface
     }
 
     /// Posterior mean at `x` in each environment, m values.
@@ -101,13 +109,13 @@ impl MeanSurface {
             for (near, weight) in near.iter_mut().zip(&self.weights) {
                 *near *= weight;
             }
-            let environments = self.apart.chunks_exact(near.len());
-            return environments
-                .map(|apart| mean + outputscale * dot(&near, apart))
+            let mut fresh = vec![0.0; near.len()];
+            return (0..self.environments.len())
+                .map(|j| mean + outputscale * dot(&near, self.apart(j, &mut fresh)))
                 .collect();
         }
         let mut r2 = near.clone();
-        (0..self.environments)
+        (0..self.environments.len())
             .map(|j| {
                 self.add_apart(&near, j, &mut r2);
                 self.kind.correlations(&mut r2);
@@ -123,7 +131,7 @@ impl MeanSurface {
     pub fn gradient(&self, x: &[f64], shares: &[f64]) -> Vec<f64> {
         assert_eq!(
             shares.len(),
-            self.environments,
+            self.environments.len(),
             "one share for each environment"
         );
         let (at, mut near) = self.near(x);
@@ -136,7 +144,7 @@ impl MeanSurface {
             .filter(|(_, share)| **share != 0.0);
         for (j, share) in shares {
             if self.product {
-                for (fall, apart) in fall.iter_mut().zip(&self.apart[j * n..][..n]) {
+                for (fall, apart) in fall.iter_mut().zip(self.apart(j, &mut r2)) {
                     *fall += share * apart;
                 }
             } else {
@@ -181,11 +189,50 @@ impl MeanSurface {
         (at, near)
     }
 
+    /// Scaled squared distances to the observations, from their x parts.
     fn add_apart(&self, near: &[f64], environment: usize, r2: &mut [f64]) {
         let n = near.len();
-        let apart = &self.apart[environment * n..][..n];
-        for ((r2, near), apart) in r2.iter_mut().zip(near).zip(apart) {
-            *r2 = near + apart;
+        match self.apart.get(environment * n..(environment + 1) * n) {
+            Some(apart) => {
+                for ((r2, near), apart) in r2.iter_mut().zip(near).zip(apart) {
+                    *r2 = near + apart;
+                }
+            }
+            None => {
+                self.measure(environment, r2);
+                for (r2, near) in r2.iter_mut().zip(near) {
+                    *r2 += near;
+                }
+            }
+        }
+    }
+
+    /// The w part of an environment: held, or computed into `fresh`.
+    fn apart<'s>(&'s self, environment: usize, fresh: &'s mut [f64]) -> &'s [f64] {
+        let n = fresh.len();
+        match self.apart.get(environment * n..(environment + 1) * n) {
+            Some(apart) => apart,
+            None => {
+                self.measure(environment, fresh);
+                fresh
+            }
+        }
+    }
+
+    /// Computes the w part of an environment.
+    fn measure(&self, environment: usize, out: &mut [f64]) {
+        let dx = self.scales.len();
+        let features = self
+            .hyper
+            .features_from(dx, &self.environments[environment]);
+        let at: Vec<f64> = features
+            .iter()
+            .zip(&self.w_scales)
+            .map(|(w, s)| w * s)
+            .collect();
+        squared_distances(&self.observed, out.len(), &at, 0, out);
+        if self.product {
+            self.kind.correlations(out);
         }
     }
 }
@@ -206,8 +253,9 @@ mod tests {
             .into_iter()
             .map(|x| (4.0 * x[0]).sin() * x[3] + x[1])
             .collect();
-        let environments: Vec<Vec<f64>> =
-            (0..4).map(|i| vec![uniform(i, 7), uniform(i, 8)]).collect();
+        // the last ones' w parts are not held
+        let m = HELD_NUMBERS / 31 + 3;
+        let environments = Rows::new(2, (0..m).map(|i| [uniform(i, 7), uniform(i, 8)]));
         let warp = [(0.6, 1.4), (1.0, 1.0), (1.7, 0.8), (1.2, 2.0), (0.9, 0.7)];
         let warp = warp.map(|(a, b)| Warp { a, b }).to_vec();
         let forms = KernelKind::ALL.into_iter().flat_map(|kind| {
@@ -231,13 +279,14 @@ mod tests {
             let at = [0.3, 0.6, 0.9];
             let points =
                 Array2::from_shape_fn(
-                    (4, 5),
+                    (m, 5),
                     |(j, d)| if d < 3 { at[d] } else { environments[j][d - 3] },
                 );
             for (found, expected) in surface.means(&at).iter().zip(posterior.mean(points.view())) {
                 assert!((found - expected).abs() < 1e-10);
             }
-            let shares = [0.5, 0.0, 0.2, 0.3];
+            let share = |j: usize| (j % 3) as f64 / m as f64;
+            let shares: Vec<f64> = (0..m).map(share).collect();
             let gradient = surface.gradient(&at, &shares);
             let expected = points
                 .rows()

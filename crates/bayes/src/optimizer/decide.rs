@@ -150,7 +150,7 @@ impl<'o> Turn<'o> {
         }
         Some((
             space.from_unit(&x),
-            set.environments[environment].clone(),
+            set.environment(environment),
             value * model.scale.standardizer.scale,
         ))
     }

@@ -12,6 +12,7 @@ use crate::gp::{GpError, Hyperparameters, Posterior, Replicates, Standardizer};
 use crate::kernel::KernelForm;
 use crate::viability::Viability;
 use ndarray::{Array1, Array2, ArrayView1};
+use std::sync::Arc;
 
 /// Successful observations, encoded.
 #[derive(Clone, Debug)]
@@ -101,7 +102,7 @@ pub(super) struct Scale {
     /// Of the compressed values.
     pub standardizer: Standardizer,
     /// Of each environment of a finite set, standardised.
-    pub effects: Vec<f64>,
+    pub effects: Arc<[f64]>,
 }
 
 impl Scale {
@@ -131,7 +132,7 @@ impl Scale {
         Self {
             compression,
             standardizer,
-            effects: effects(&values, &data.environments[..first], count),
+            effects: effects(&values, &data.environments[..first], count).into(),
         }
     }
 

@@ -149,8 +149,7 @@ impl Synthetic {
     pub fn true_risk(&self, x: &[f64], risk: RiskMeasure) -> f64 {
         let values: Vec<f64> = self
             .truth
-            .environments
-            .iter()
+            .environments()
             .map(|e| self.value(x, &e.w))
             .collect();
         risk.evaluate(&values, &self.truth.masses)

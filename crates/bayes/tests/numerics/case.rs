@@ -256,7 +256,7 @@ fn query(bytes: &mut Bytes<'_>, problem: &Problem, x: Vec<f64>) -> Query {
             Query {
                 x,
                 environment: Some(row),
-                w: finite.points()[row].clone(),
+                w: finite.points()[row].to_vec(),
             }
         }
         Environments::Continuous(law) => {

@@ -22,6 +22,7 @@ use candle_core::Device;
 use image::RgbImage;
 
 use super::Surroundings;
+use super::clock::{Clock, Part, PartSeconds};
 use super::device::{Chosen, Reserve};
 use super::safe_batches::SafeBatches;
 use crate::exit::Failure;
@@ -30,8 +31,9 @@ use crate::run::StopFlag;
 use crate::settings::{Origin, Settings};
 use crate::supervise::device_failure;
 
-/// Most memory for what is kept; less where the budget is small. The rest is in files.
-const KEPT: u64 = 128 << 20;
+/// Most memory for what is kept; less where the budget is small. All of it is in files, which the system
+/// holds in its page cache as far as there is room.
+const KEPT: u64 = 16 << 20;
 
 /// A network, its device and what it once said.
 pub struct Eyes {
@@ -45,6 +47,7 @@ pub struct Eyes {
     remembered: Mutex<BTreeMap<Size, Safe>>,
     /// Steps of the ladder that nobody was told yet.
     steps: Arc<Mutex<Vec<String>>>,
+    pub(super) clock: Clock,
     pub(super) stop: StopFlag,
     pub(super) log: Arc<dyn Fn(&str) + Send + Sync>,
 }
@@ -144,6 +147,7 @@ impl Eyes {
             safe: (!surroundings.reads_only).then_some(safe),
             remembered: Mutex::new(remembered),
             steps,
+            clock: Clock::default(),
             stop: surroundings.stop.clone(),
             log: Arc::clone(&surroundings.log),
         })
@@ -163,8 +167,10 @@ impl Eyes {
         let key = self.key(hash, corruption);
         let mut elsewhere = None;
         let kept = self.store.get_or_compute(&key, || {
-            let pixels = corruption.apply(&load()?, &self.device.device)?;
-            let seen = pipeline::see(&pixels, &self.ladder, self.detectors)?;
+            let changed = || Ok::<_, SightError>(corruption.apply(&load()?, &self.device.device)?);
+            let pixels = self.clock.during(Part::Decode, changed)?;
+            let look = || pipeline::see(&pixels, &self.ladder, self.detectors);
+            let seen = self.clock.during(Part::Network, look)?;
             if self.place() == key.device {
                 return Ok(seen);
             }
@@ -228,6 +234,11 @@ impl Eyes {
     /// What was done since the last call to keep within memory, in words.
     pub fn memory_steps(&self) -> Vec<String> {
         std::mem::take(&mut *self.steps.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Where the time went so far.
+    pub fn seconds(&self) -> PartSeconds {
+        self.clock.seconds()
     }
 
     /// The network.

@@ -10,6 +10,7 @@ use bo_vision::pipeline::see_together;
 use image::RgbImage;
 use rayon::prelude::*;
 
+use super::clock::Part;
 use super::eyes::{Eyes, SightError};
 
 /// An image that will be asked for.
@@ -36,9 +37,12 @@ impl Eyes {
         waiting.dedup_by(|a, b| a.1 == b.1);
         waiting.sort_by_key(|(index, _)| *index);
         let pixels = |(index, key): &(usize, KeptKey)| {
-            let pixels = load(*index)?;
-            let changed = wanted[*index].corruption.apply(&pixels, self.device());
-            Some((key.clone(), changed.ok()?))
+            let changed = self.clock.during(Part::Decode, || {
+                let pixels = load(*index)?;
+                let changed = wanted[*index].corruption.apply(&pixels, self.device());
+                changed.ok()
+            });
+            Some((key.clone(), changed?))
         };
         let mut next = 0;
         let mut held: Vec<(KeptKey, RgbImage)> = Vec::new();
@@ -64,7 +68,8 @@ impl Eyes {
                 .partition(|(_, image)| image.dimensions() == size);
             held = later;
             let (keys, images): (Vec<KeptKey>, Vec<RgbImage>) = now.into_iter().unzip();
-            let Ok(seen) = see_together(images, &self.ladder, self.detectors) else {
+            let look = || see_together(images, &self.ladder, self.detectors);
+            let Ok(seen) = self.clock.during(Part::Network, look) else {
                 return;
             };
             for (key, seen) in keys.iter().zip(seen) {

@@ -3,7 +3,7 @@
 //!
 //! Central type: [`LineImages`]. Images are decoded one at a time; what the network says of an image is computed
 //! once and kept in a bounded store, in the form from which scores are always computed. Only the labels and
-//! the features of all images are held.
+//! the features of all images are held, by their source.
 
 use std::collections::BTreeMap;
 
@@ -18,6 +18,7 @@ use bo_vision::source::{Glance, ImageSource, SourceError, Truth};
 use image::RgbImage;
 use rayon::prelude::*;
 
+use super::clock::{Part, PartSeconds};
 use super::eyes::{Eyes, SightError, network};
 use super::foresight::Wanted;
 use super::sights::Sights;
@@ -34,19 +35,11 @@ pub struct LineImages {
     kind: &'static str,
     problem: Problem,
     source: Box<dyn ImageSource>,
-    /// Those of the source that can be used.
-    images: Vec<Image>,
+    /// Numbers in the source of those that can be used.
+    images: Vec<usize>,
     /// What is seen of them: the environments.
     sights: Sights,
     eyes: Eyes,
-}
-
-/// What is held of an image: everything but its pixels.
-pub(super) struct Image {
-    /// Index in the source.
-    pub index: usize,
-    pub name: String,
-    pub glance: Glance,
 }
 
 impl LineImages {
@@ -64,20 +57,17 @@ impl LineImages {
         let chosen = device::choose(settings)?;
         let mut notices = chosen.notices.clone();
         let network = network(settings, &chosen.device)?;
-        let looked: Vec<Result<Image, SourceError>> = (0..source.len())
+        let looked: Vec<Result<Glance, SourceError>> = (0..source.len())
             .into_par_iter()
-            .map(|index| {
-                Ok(Image {
-                    index,
-                    name: source.name(index).to_owned(),
-                    glance: source.glance(index)?,
-                })
-            })
+            .map(|index| source.glance(index))
             .collect();
-        let (mut images, mut unreadable) = (Vec::with_capacity(looked.len()), 0);
-        for image in looked {
-            match image {
-                Ok(image) => images.push(image),
+        let (mut images, mut glances, mut unreadable) = (Vec::new(), Vec::new(), 0);
+        for (index, glance) in looked.into_iter().enumerate() {
+            match glance {
+                Ok(glance) => {
+                    images.push(index);
+                    glances.push(glance);
+                }
                 Err(error) => {
                     unreadable += 1;
                     notices.push(format!("skipped: {error}"));
@@ -102,12 +92,12 @@ impl LineImages {
                 remedy: "give images that decode and have labels".into(),
             });
         }
-        let sights = Sights::new(settings.study().environment, &images);
-        let problem = problem(sights.environments(&images));
+        let sights = Sights::new(settings.study().environment, &glances);
+        let problem = problem(sights.environments(&glances));
         // Settings that do not fit these images are refused before anything is written.
         let fitted = settings.clone().fitted(&problem.environments);
         choices(fitted.study(), &problem)?;
-        let largest = images.iter().map(|image| image.glance.size);
+        let largest = glances.iter().map(|glance| glance.size);
         let largest = largest.max_by_key(|&(width, height)| u64::from(width) * u64::from(height));
         let eyes = Eyes::open(network, chosen, settings, &surroundings, largest)?;
         Ok((
@@ -130,7 +120,8 @@ impl LineImages {
 
     /// Names of the environments, in order.
     pub fn names(&self) -> Vec<String> {
-        self.sights.names(&self.images)
+        let name = |image: usize| self.source.name(self.images[image]);
+        self.sights.names(name)
     }
 
     /// What is detected in environment `number` at the eight parameters `x`, and how good it is.
@@ -146,29 +137,35 @@ impl LineImages {
         x: &[f64],
         scratch: &mut Scratch,
     ) -> Result<Examination, SightError> {
-        let (image, corruption) = self.sights.at(number, &self.images);
-        let hash = self.source.pixel_hash(image.index);
-        let load = || Ok(self.source.load(image.index)?.pixels);
-        let seen = self.eyes.see(hash, &corruption, load)?;
-        let truth = truth(image, &corruption);
-        Ok(pipeline::examine(&seen, &truth, &parameters(x), scratch))
+        let (image, corruption) = self.at(number);
+        let hash = self.source.pixel_hash(image);
+        let load = || Ok(self.source.load(image)?.pixels);
+        let seen = self.eyes.see(&hash.to_hex(), &corruption, load)?;
+        let truth = self.truth(image, &corruption)?;
+        let find = || pipeline::examine(&seen, &truth, &parameters(x), scratch);
+        Ok(self.eyes.clock.during(Part::Lines, find))
     }
 
     /// Sees what is not kept yet of these environments, together where that is of use.
     pub fn prepare(&self, numbers: &[usize]) {
-        let sights = |&number: &usize| self.sights.at(number, &self.images);
+        let sights = |&number: &usize| self.at(number);
         let wanted: Vec<Wanted> = numbers
             .iter()
             .map(sights)
             .map(|(image, corruption)| Wanted {
-                hash: self.source.pixel_hash(image.index).to_owned(),
+                hash: self.source.pixel_hash(image).to_hex().to_string(),
                 corruption,
             })
             .collect();
         self.eyes.foresee(&wanted, |index| {
             let (image, _) = sights(&numbers[index]);
-            Some(self.source.load(image.index).ok()?.pixels)
+            Some(self.source.load(image).ok()?.pixels)
         });
+    }
+
+    /// Where the time of looking at images went so far.
+    pub fn seconds(&self) -> PartSeconds {
+        self.eyes.seconds()
     }
 
     /// What was done since the last call to keep within memory, in words.
@@ -182,10 +179,10 @@ impl LineImages {
     /// # Errors
     /// The image no longer loads.
     pub fn picture(&self, number: usize, found: &Examination) -> Result<RgbImage, SightError> {
-        let (image, corruption) = self.sights.at(number, &self.images);
-        let pixels = self.source.load(image.index)?.pixels;
+        let (image, corruption) = self.at(number);
+        let pixels = self.source.load(image)?.pixels;
         let pixels = corruption.apply(&pixels, self.eyes.device())?;
-        let truth = truth(image, &corruption);
+        let truth = self.truth(image, &corruption)?;
         let regions = truth.regions();
         Ok(draw(
             &pixels,
@@ -196,6 +193,21 @@ impl LineImages {
         ))
     }
 
+    /// Image (its number in the source) and corruption of environment `number`.
+    fn at(&self, number: usize) -> (usize, Corruption) {
+        let seen = self.sights.at(number);
+        (self.images[seen.image], seen.corruption)
+    }
+
+    /// The true lines of an image under a corruption.
+    fn truth(&self, image: usize, corruption: &Corruption) -> Result<Truth, SourceError> {
+        let glance = self.source.glance(image)?;
+        let (width, height) = glance.size;
+        // a set of environments holds only corruptions that leave a label
+        let turned = corruption.turn(&glance.truth, width, height);
+        Ok(turned.unwrap_or(Truth::Segments(Vec::new())))
+    }
+
     /// As an objective.
     pub fn into_opened(self, notices: Vec<String>) -> Opened {
         Opened {
@@ -204,15 +216,6 @@ impl LineImages {
             notices,
         }
     }
-}
-
-/// The true lines of an image under a corruption.
-fn truth(image: &Image, corruption: &Corruption) -> Truth {
-    let (width, height) = image.glance.size;
-    // a set of environments holds only corruptions that leave a label
-    corruption
-        .turn(&image.glance.truth, width, height)
-        .unwrap_or(Truth::Segments(Vec::new()))
 }
 
 /// The eight parameters in the order of the space.
@@ -320,11 +323,12 @@ impl Objective for LineImages {
     fn stop(&mut self) {}
 
     fn describe(&self) -> Description {
-        let hash = |image: &Image| self.source.content_hash(image.index).to_owned();
+        let name = |image: usize| format!("image {}", self.source.name(image));
+        let hash = |image: usize| self.source.content_hash(image).to_hex().to_string();
         let mut hashes: BTreeMap<String, String> = self
             .images
             .iter()
-            .map(|image| (format!("image {}", image.name), hash(image)))
+            .map(|&image| (name(image), hash(image)))
             .collect();
         hashes.insert(
             format!("weights of {}", self.eyes.network().name()),

@@ -6,6 +6,7 @@
 //! returns a number or a failure with its reason.
 
 mod breaker;
+mod clock;
 mod command;
 mod device;
 mod eyes;
@@ -33,6 +34,7 @@ use crate::settings::{ImagePair, ObjectiveSettings, Settings, read_space_or};
 
 pub use bo_bayes::optimizer::Query;
 pub use breaker::Breaker;
+pub use clock::PartSeconds;
 #[cfg(any(test, fuzzing))]
 pub use command::answer_in;
 pub use command::end_orphans;

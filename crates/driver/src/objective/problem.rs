@@ -63,7 +63,7 @@ impl Objective for TestFunction {
 
     fn describe(&self) -> Description {
         let environments = match &self.0.problem().environments {
-            bo_bayes::environment::Environments::Finite(finite) => finite.labels().to_vec(),
+            bo_bayes::environment::Environments::Finite(finite) => finite.labels(),
             _ => Vec::new(),
         };
         let (best, at) = self.0.optimum();

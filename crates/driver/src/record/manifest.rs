@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::environments::Environments;
+use super::hashes::Hashes;
 use super::seal::Sealed;
 use crate::settings::Acquisition;
 
@@ -24,7 +26,7 @@ pub struct Manifest {
     /// Environment variables, in order.
     pub w: Vec<ParameterRecord>,
     /// The environments of a finite set, in order; empty for a continuous law or none.
-    pub environments: Vec<EnvironmentRecord>,
+    pub environments: Environments,
     /// `scenes`, `images`, `command` or `problem`.
     pub objective: String,
     /// Device in use.
@@ -34,7 +36,7 @@ pub struct Manifest {
     /// Settings that may change on resume, by name.
     pub free: BTreeMap<String, Value>,
     /// Content hashes by name: images, labels, weights, space.
-    pub hashes: BTreeMap<String, String>,
+    pub hashes: Hashes,
     /// What some of `hashes` are of, by the same names: the space file and its table, so that a run goes on where they
     /// have moved. Absent from runs begun before they were kept.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -97,17 +99,6 @@ pub enum RangeRecord {
     },
 }
 
-/// An environment of a finite set.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct EnvironmentRecord {
-    /// Its name: an image's file name, a row's number.
-    pub name: String,
-    /// Its variables, in order.
-    pub w: Vec<f64>,
-    /// Its probability; all sum to 1.
-    pub weight: f64,
-}
-
 /// On what two manifests differ, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Differences {
@@ -159,7 +150,7 @@ impl Manifest {
         for name in self.fixed.keys() {
             check(name, self.setting(name) == other.setting(name));
         }
-        let names = keys(&self.hashes, &other.hashes).into_iter();
+        let names = union(self.hashes.names(), other.hashes.names()).into_iter();
         let content = names.filter(|&name| self.hashes.get(name) != other.hashes.get(name));
         Differences {
             problem: found,
@@ -191,8 +182,8 @@ impl ParameterRecord {
     }
 }
 
-fn keys<'m, V>(a: &'m BTreeMap<String, V>, b: &'m BTreeMap<String, V>) -> Vec<&'m str> {
-    let mut all: Vec<&str> = a.keys().chain(b.keys()).map(String::as_str).collect();
+fn union<'m>(a: impl Iterator<Item = &'m str>, b: impl Iterator<Item = &'m str>) -> Vec<&'m str> {
+    let mut all: Vec<&str> = a.chain(b).collect();
     all.sort_unstable();
     all.dedup();
     all

@@ -11,8 +11,10 @@ mod checkpoint;
 mod cpu;
 mod decision;
 mod directory;
+mod environments;
 mod error;
 mod evaluation;
+mod hashes;
 mod heartbeat;
 mod history;
 mod journal;
@@ -36,13 +38,15 @@ pub use decision::{
     DecisionLine, HyperRecord, IncumbentRecord, Member, ModelRecord, StandardizerRecord,
 };
 pub use directory::{RunDirectory, holds_run, read_sealed, sources};
+pub use environments::Environments;
 pub use error::{RecordError, free_beside};
 pub use evaluation::{EvaluationLine, same_bits};
+pub use hashes::Hashes;
 pub use heartbeat::Heartbeat;
 pub use history::{Attempts, History, Program};
 pub use lock::{Holder, Lock, now};
 pub use log::Log;
-pub use manifest::{EnvironmentRecord, Manifest, ParameterRecord, RangeRecord};
+pub use manifest::{Manifest, ParameterRecord, RangeRecord};
 pub use memory::{MemoryLine, memory_damage, memory_lines, spent};
 pub use postmortem::Postmortem;
 pub use replace::replace;

@@ -211,15 +211,11 @@ impl Run {
                 .zip(order.iter().map(|&row| predicted[row])),
         ));
         page.figure("Environments at the recommendation, by the model", &plot);
+        let name = |row| manifest.environments.name(row).unwrap_or_default();
         let rows: Vec<Vec<String>> = order
             .iter()
             .take(LISTED)
-            .map(|&row| {
-                vec![
-                    manifest.environments[row].name.clone(),
-                    value(predicted[row]),
-                ]
-            })
+            .map(|&row| vec![name(row).to_owned(), value(predicted[row])])
             .collect();
         page.table(&["worst environments", "by the model"], &rows);
     }

@@ -1,6 +1,8 @@
 //! What a run needs before it touches the disk, and how it describes itself there.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bo_bayes::environment::{Environments, Marginal};
 use bo_bayes::optimizer::{self, Direction, Optimizer, Problem};
@@ -12,7 +14,7 @@ use super::provenance;
 use super::step::unanswered;
 use crate::exit::Failure;
 use crate::objective::{Description, Objective};
-use crate::record::{EnvironmentRecord, Manifest, ParameterRecord, RangeRecord, cpu};
+use crate::record::{self, Manifest, ParameterRecord, RangeRecord, cpu};
 use crate::settings::{Keep, Origin, RawSettings, Settings};
 
 /// When a run saves and cleans up.
@@ -137,7 +139,7 @@ pub fn manifest(
         device: settings.means().device.to_string(),
         fixed,
         free,
-        hashes: description.hashes.clone(),
+        hashes: description.hashes.clone().into(),
         texts: description.texts.clone(),
         notes,
     })
@@ -246,19 +248,18 @@ fn variables(environments: &Environments) -> Vec<ParameterRecord> {
     }
 }
 
-fn environments(environments: &Environments, names: &[String]) -> Vec<EnvironmentRecord> {
+/// The record shares the numbers of a finite set.
+fn environments(environments: &Environments, names: &[String]) -> record::Environments {
     let Environments::Finite(finite) = environments else {
-        return Vec::new();
+        return record::Environments::default();
     };
-    finite
-        .points()
-        .iter()
-        .zip(finite.weights())
-        .enumerate()
-        .map(|(row, (w, &weight))| EnvironmentRecord {
-            name: names.get(row).cloned().unwrap_or_else(|| row.to_string()),
-            w: w.clone(),
-            weight,
-        })
-        .collect()
+    let name = |row: usize| match names.get(row) {
+        Some(name) => Cow::Borrowed(name.as_str()),
+        None => Cow::Owned(row.to_string()),
+    };
+    record::Environments::new(
+        (0..finite.len()).map(name).collect(),
+        Arc::clone(finite.points().values()),
+        Arc::clone(finite.weights()),
+    )
 }

@@ -102,12 +102,6 @@ impl Session<'_> {
             out: self.directory.path().to_owned(),
             x_names: names(&self.manifest.x),
             w_names: names(&self.manifest.w),
-            environments: self
-                .manifest
-                .environments
-                .iter()
-                .map(|e| e.name.clone())
-                .collect(),
             risk_name: risk_words(&self.manifest).0.to_owned(),
             iterations: self.schedule.iterations,
             initial: self.optimizer.initial_design().len(),

@@ -273,8 +273,8 @@ impl Session<'_> {
             x: query.map_or_else(Vec::new, |query| query.x.clone()),
             w: query.map_or_else(Vec::new, |query| query.w.clone()),
             environment: row
-                .and_then(|row| self.manifest.environments.get(row))
-                .map(|environment| environment.name.clone()),
+                .and_then(|row| self.manifest.environments.name(row))
+                .map(str::to_owned),
             waits: self.manifest.objective == "command"
                 && (phase == Phase::Evaluate || self.objective.asks()),
             under_way: evaluation.map_or(0, |(.., under_way)| under_way),

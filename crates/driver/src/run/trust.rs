@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::setup::records;
 use crate::exit::Failure;
-use crate::record::{Checkpoint, History, Manifest, read_sealed, sources};
+use crate::record::{Checkpoint, Hashes, History, Manifest, read_sealed, sources};
 use crate::settings::{ObjectiveSettings, Origin, RawSettings, Settings, read_space_or};
 
 /// Whether a run or a checkpoint, or anything beside it of which a run may be made again, belongs to another user: where
@@ -111,7 +111,7 @@ fn constraints(
         );
     }
     let same_problem = records(&file.problem) == (manifest.x.clone(), manifest.w.clone());
-    if file.hashes != manifest.hashes && !(accept_changed && same_problem) {
+    if Hashes::from(file.hashes.clone()) != manifest.hashes && !(accept_changed && same_problem) {
         return refuse(
             "space",
             "not what it was when the run began, and it would start constraint programs".into(),

@@ -536,7 +536,7 @@ mod tests {
         let Environments::Finite(finite) = &file.problem.environments else {
             panic!()
         };
-        assert_eq!(finite.weights(), [0.5, 0.25, 0.25]);
+        assert_eq!(finite.weights()[..], [0.5, 0.25, 0.25]);
         assert_eq!(finite.points()[2], [5.0, 6.0]);
         assert_eq!(file.hashes.len(), 2);
         // the texts alone give the same where the files are gone

@@ -1,7 +1,11 @@
 //! Generated scenes as a source of labelled images.
 
+use std::sync::OnceLock;
+
+use blake3::Hash;
+
 use super::render::Scene;
-use crate::source::{ImageSource, LabelledImage, SourceError, Truth};
+use crate::source::{Glance, ImageSource, LabelledImage, SourceError, Truth};
 
 /// Changes whenever the generator draws other pixels for the same numbers.
 const GENERATOR: &str = "bo weld scenes 2";
@@ -11,19 +15,21 @@ const GENERATOR: &str = "bo weld scenes 2";
 pub struct SceneSource {
     seed: u64,
     names: Vec<String>,
-    hashes: Vec<String>,
+    hashes: Vec<Hash>,
+    glances: Vec<OnceLock<Glance>>,
 }
 
 impl SceneSource {
     /// `count` scenes of the collection `seed`. Scene i is the same whatever `count` is.
     pub fn new(count: usize, seed: u64) -> Self {
         let hash = |index: usize| {
-            blake3::hash(format!("{GENERATOR}, seed {seed}, scene {index}").as_bytes()).to_hex()
+            blake3::hash(format!("{GENERATOR}, seed {seed}, scene {index}").as_bytes())
         };
         Self {
             seed,
             names: (0..count).map(|index| format!("scene{index:03}")).collect(),
-            hashes: (0..count).map(|index| hash(index).to_string()).collect(),
+            hashes: (0..count).map(hash).collect(),
+            glances: vec![OnceLock::new(); count],
         }
     }
 
@@ -42,8 +48,17 @@ impl ImageSource for SceneSource {
         &self.names[index]
     }
 
-    fn content_hash(&self, index: usize) -> &str {
-        &self.hashes[index]
+    fn content_hash(&self, index: usize) -> Hash {
+        self.hashes[index]
+    }
+
+    fn glance(&self, index: usize) -> Result<Glance, SourceError> {
+        let known = &self.glances[index];
+        if known.get().is_none() {
+            // two threads that come first at once look twice and see the same
+            let _ = known.set(Glance::of(self.load(index)?));
+        }
+        Ok(known.get().cloned().expect("it was set just now"))
     }
 
     fn load(&self, index: usize) -> Result<LabelledImage, SourceError> {

@@ -242,7 +242,7 @@ impl Objective for Command {
 
     fn describe(&self) -> Description {
         let environments = match &self.file.problem.environments {
-            bo_bayes::environment::Environments::Finite(finite) => finite.labels().to_vec(),
+            bo_bayes::environment::Environments::Finite(finite) => finite.labels(),
             _ => Vec::new(),
         };
         Description {

@@ -155,7 +155,9 @@ fn out_of_memory_far_below_the_budget_an_image_is_tiled_until_it_fits() {
     // three quarters of the whole and a little; below, margins are most of each tile
     let most = 220_000;
     let (ladder, steps) = ladder(u64::MAX);
-    let ladder = ladder.with_failures(Box::new(move |attempt| (pixels(attempt.window) > most).then(full)));
+    let ladder = ladder.with_failures(Box::new(move |attempt| {
+        (pixels(attempt.window) > most).then(full)
+    }));
     assert_eq!(
         ladder.logits(&image).unwrap(),
         compact().logits(&image).unwrap()
