@@ -230,7 +230,8 @@ fn of_several_under_way_the_one_that_kills_its_worker_is_found_out() {
     succeed(&mut bench.run(Objective::Command, "run", &more));
     let failed: Vec<u64> = lines(&bench.path("run/evaluations.jsonl"))
         .iter()
-        .filter(|line| line["value"].is_null())
+        // some x fail by themselves
+        .filter(|line| line["value"].is_null() && line["status"] != "invalid")
         .map(|line| line["id"].as_u64().unwrap())
         .collect();
     assert_eq!(failed, [5]);
