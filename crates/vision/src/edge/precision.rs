@@ -132,6 +132,9 @@ impl Lowered {
             adapter.check(model, &plain)?;
         }
         let mut tensors = NetworkBody::tensors(model, weights, device)?;
+        if let Some(adapter) = adapter {
+            adapter.check_names(&tensors)?;
+        }
         let body = NetworkBody::new(model, |name, _, role| {
             let tensor = tensors.remove(name).expect("a tensor of the same network");
             let tensor = match adapter {
