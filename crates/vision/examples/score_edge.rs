@@ -36,7 +36,11 @@ fn best_canny(source: &dyn ExampleSource) -> Result<(f32, EdgeScore), Box<dyn st
         .expect("there are thresholds"))
 }
 
-#[expect(clippy::print_stdout, reason = "a program for the terminal")]
+#[expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a program for the terminal"
+)]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [model, weights, images, edges, which, rest @ ..] = &arguments[..] else {
@@ -64,7 +68,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "odd" => number(name) % 2 == 1,
         _ => true,
     };
-    let photos = FolderExamples::open(images.as_ref(), edges.as_ref(), keep)?;
+    let (photos, skipped) = FolderExamples::open(images.as_ref(), edges.as_ref(), keep)?;
+    for one in &skipped {
+        eprintln!("skipped {one}");
+    }
     let scenes = SceneExamples {
         count: rest.first().map_or(Ok(0), |n| n.parse::<usize>())?,
         seed: 0x7465_7374,

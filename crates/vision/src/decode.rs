@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
 
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
+use image::{DynamicImage, GrayImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
 
 /// Largest number of pixels that is decoded: 100 million, 300 MB as RGB.
 pub const PIXEL_LIMIT: u64 = 100_000_000;
@@ -56,6 +56,39 @@ pub enum DecodeError {
 /// # Errors
 /// See [`DecodeError`]; the size is checked before pixels are allocated.
 pub fn decode(path: &Path) -> Result<RgbImage, DecodeError> {
+    upright(path).map(DynamicImage::into_rgb8)
+}
+
+/// Decodes the file to 8-bit grey, upright by its EXIF orientation.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_grey(path: &Path) -> Result<GrayImage, DecodeError> {
+    upright(path).map(DynamicImage::into_luma8)
+}
+
+/// Number of pixels by the header; none is decoded.
+///
+/// # Errors
+/// As [`decode`], but for damage behind the header.
+pub fn pixel_count(path: &Path) -> Result<u64, DecodeError> {
+    opened(path).map(|(_, pixels)| pixels)
+}
+
+fn upright(path: &Path) -> Result<DynamicImage, DecodeError> {
+    let (mut decoder, pixels) = opened(path)?;
+    let mut limits = Limits::no_limits();
+    // up to four channels of 16 bits, once more for the decoder's own rows
+    limits.max_alloc = Some(pixels * 16 + (64 << 20));
+    decoder.set_limits(limits)?;
+    let orientation = decoder.orientation()?;
+    let mut image = DynamicImage::from_decoder(decoder)?;
+    image.apply_orientation(orientation);
+    Ok(image)
+}
+
+/// A decoder that has read the header, and the number of pixels, which is allowed.
+fn opened(path: &Path) -> Result<(impl ImageDecoder, u64), DecodeError> {
     let file = File::open(path)?;
     let bytes = file.metadata()?.len();
     if bytes > BYTE_LIMIT {
@@ -75,7 +108,7 @@ pub fn decode(path: &Path) -> Result<RgbImage, DecodeError> {
     let mut limits = Limits::no_limits();
     limits.max_alloc = Some(HEADER_LIMIT);
     reader.limits(limits);
-    let mut decoder = reader.into_decoder()?;
+    let decoder = reader.into_decoder()?;
     let (width, height) = decoder.dimensions();
     let pixels = u64::from(width) * u64::from(height);
     if pixels == 0 || pixels > PIXEL_LIMIT {
@@ -85,14 +118,7 @@ pub fn decode(path: &Path) -> Result<RgbImage, DecodeError> {
             limit: PIXEL_LIMIT,
         });
     }
-    let mut limits = Limits::no_limits();
-    // up to four channels of 16 bits, once more for the decoder's own rows
-    limits.max_alloc = Some(pixels * 16 + (64 << 20));
-    decoder.set_limits(limits)?;
-    let orientation = decoder.orientation()?;
-    let mut image = DynamicImage::from_decoder(decoder)?;
-    image.apply_orientation(orientation);
-    Ok(image.into_rgb8())
+    Ok((decoder, pixels))
 }
 
 #[cfg(test)]

@@ -122,11 +122,8 @@ impl FolderSource {
                 path: one.path,
                 reason: one.error.to_string(),
             }));
-            let (files, foreign) = image_files(images)?;
-            skipped.extend(foreign.into_iter().map(|path| Skipped {
-                path,
-                reason: "not jpg, png or bmp".to_owned(),
-            }));
+            let (files, foreign) = some_image_files(images)?;
+            skipped.extend(foreign);
             seen += files.len();
             if !files
                 .iter()
@@ -269,7 +266,7 @@ impl Photographs {
     /// # Errors
     /// A folder that cannot be read or holds no image.
     pub fn open(folder: &Path) -> Result<Self, OpenError> {
-        let (files, _) = image_files(folder)?;
+        let (files, _) = some_image_files(folder)?;
         let names = files.iter().map(|file| file_name(file)).collect();
         Ok(Self { files, names })
     }
@@ -380,15 +377,25 @@ fn hash(path: &Path) -> std::io::Result<blake3::Hasher> {
     Ok(hasher)
 }
 
-/// Images directly in the folder, sorted by name, and files of other image formats.
-fn image_files(folder: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>), OpenError> {
-    let wrap = |source| OpenError::Folder {
+/// As [`image_files`], of a folder that must hold images.
+fn some_image_files(folder: &Path) -> Result<(Vec<PathBuf>, Vec<Skipped>), OpenError> {
+    let (files, foreign) = image_files(folder).map_err(|source| OpenError::Folder {
         path: folder.to_owned(),
         source,
-    };
+    })?;
+    match files.is_empty() {
+        true => Err(OpenError::NoImages {
+            path: folder.to_owned(),
+        }),
+        false => Ok((files, foreign)),
+    }
+}
+
+/// Images directly in the folder, sorted by name, and files of other image formats, which are passed over.
+pub(crate) fn image_files(folder: &Path) -> std::io::Result<(Vec<PathBuf>, Vec<Skipped>)> {
     let (mut read, mut unread) = (Vec::new(), Vec::new());
-    for entry in std::fs::read_dir(folder).map_err(wrap)? {
-        let path = entry.map_err(wrap)?.path();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
         let extension = path
             .extension()
             .and_then(|extension| extension.to_str())
@@ -403,17 +410,23 @@ fn image_files(folder: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>), OpenError>
             unread.push(path);
         }
     }
-    if read.is_empty() {
-        return Err(OpenError::NoImages {
-            path: folder.to_owned(),
-        });
-    }
     read.sort();
     unread.sort();
-    Ok((read, unread))
+    let passed_over = |path| Skipped {
+        path,
+        reason: "not jpg, png or bmp".to_owned(),
+    };
+    Ok((read, unread.into_iter().map(passed_over).collect()))
 }
 
-fn file_name(path: &Path) -> String {
+/// An image's extension, read or not.
+pub(crate) fn is_image_extension(extension: &str) -> bool {
+    let extension = extension.to_lowercase();
+    READ.contains(&extension.as_str()) || UNREAD.contains(&extension.as_str())
+}
+
+/// The last part of a path, as text.
+pub(crate) fn file_name(path: &Path) -> String {
     path.file_name()
         .map(|name| name.to_string_lossy().into_owned())
         .unwrap_or_default()

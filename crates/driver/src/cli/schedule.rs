@@ -11,6 +11,7 @@ use super::loss_line::LossLine;
 use super::result::notify;
 use crate::exit::Failure;
 use crate::forecast::Demand;
+use crate::objective::skipped;
 use crate::quantity::{bytes, typed};
 use crate::run::{StopFlag, watch_signals_within};
 use crate::settings::Origin;
@@ -186,7 +187,7 @@ impl Schedule {
             Some(plan) => plan,
             None => Plan::read(out)?,
         };
-        let sources = plan.sources()?;
+        let (sources, passed_over) = plan.sources()?;
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
         let budget = budget::host(self.host_memory_mb.map(|mb| mb.saturating_mul(1 << 20)));
         let demand = Demand {
@@ -214,6 +215,7 @@ impl Schedule {
             course.parameters(),
             plan.model()
         )];
+        words.extend(skipped(&passed_over));
         if !changes.is_empty() {
             let changes: Vec<String> = changes.iter().map(ToString::to_string).collect();
             words.push(format!(

@@ -40,7 +40,7 @@ pub use command::answer_in;
 pub use command::end_orphans;
 pub use eyes::Eyes;
 pub use foresight::Wanted;
-pub use images::{LineImages, parameters, refused};
+pub use images::{LineImages, parameters, refused, skipped};
 
 /// One evaluation to be done.
 #[derive(Clone, Debug, PartialEq)]
@@ -235,8 +235,9 @@ pub fn open_images(
                 .iter()
                 .map(|pair| (pair.images.clone(), pair.labels.clone()))
                 .collect();
-            let (source, skipped) = FolderSource::open(&pairs).map_err(|error| refused(&error))?;
-            let mut notices = images::skipped(&skipped);
+            let (source, passed_over) =
+                FolderSource::open(&pairs).map_err(|error| refused(&error))?;
+            let mut notices = skipped(&passed_over);
             notices.extend(source.notes());
             let (images, more) =
                 LineImages::open("images", Box::new(source), settings, surroundings)?;

@@ -290,8 +290,13 @@ fn failed(folder: &Path, error: &TrainError) -> Failure {
             Failure::unusable(path, reason, "begin anew in another folder")
         }
         TrainError::Folder { path, source } => {
-            Failure::unusable(path, source, "make it readable, and room on its disk")
+            Failure::unusable(path, source, "make it readable")
         }
+        TrainError::Write { path, source } => Failure::unusable(
+            path,
+            format!("cannot be written: {source}"),
+            "make its folder writable, and room on its disk; then go on with --resume",
+        ),
         TrainError::Diverged { .. } => Failure::Setting {
             key: "learning-rate".to_owned(),
             origin: Origin::File {

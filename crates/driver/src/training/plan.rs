@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use bo_vision::edge::EdgeModel;
-use bo_vision::folder::FolderSource;
+use bo_vision::folder::{FolderSource, Skipped};
 use bo_vision::train::{
     ExampleSource, FolderExamples, LabelledExamples, SceneExamples, ShapeExamples, TrainSettings,
 };
@@ -154,34 +154,37 @@ impl Plan {
         folder.join("train.json")
     }
 
-    /// The data, each with its share of crops. No image is loaded yet.
+    /// The data, each with its share of crops, and what was passed over. No image is loaded yet.
     ///
     /// # Errors
     /// A folder that cannot be read or holds no pair.
-    pub fn sources(&self) -> Result<Vec<Weighted>, Failure> {
+    pub fn sources(&self) -> Result<(Vec<Weighted>, Vec<Skipped>), Failure> {
         let keep = |name: &str| {
             let digits: String = name.chars().take_while(char::is_ascii_digit).collect();
             !self.odd_only || digits.parse::<u64>().is_ok_and(|number| number % 2 == 1)
         };
-        let mut sources: Vec<(f64, Box<dyn ExampleSource>)> = Vec::new();
+        let mut sources: Vec<Weighted> = Vec::new();
+        let mut skipped = Vec::new();
         for pair in &self.pairs {
-            let examples =
-                FolderExamples::open(&pair.images, &pair.edges, keep).map_err(|error| {
-                    Failure::input(
-                        &pair.images,
-                        error,
-                        "give every --images DIR its --edges DIR with edge maps of the same names",
-                    )
-                })?;
+            let opened = FolderExamples::open(&pair.images, &pair.edges, keep);
+            let (examples, passed_over) = opened.map_err(|error| {
+                Failure::input(
+                    &pair.images,
+                    error,
+                    "give every --images DIR its --edges DIR with edge maps of the same names",
+                )
+            })?;
+            skipped.extend(passed_over);
             let pairs = self.pairs.len() + self.labelled.len();
             sources.push((SHARES[0] / pairs as f64, Box::new(examples)));
         }
         for Labelled { images, labels } in &self.labelled {
             let opened = FolderSource::open(&[(images.clone(), labels.clone())]);
-            let (examples, _) = opened.map_err(|error| {
+            let (examples, passed_over) = opened.map_err(|error| {
                 let remedy = "give every --images DIR its --labels PATH that names images in it";
                 Failure::input(images, error, remedy)
             })?;
+            skipped.extend(passed_over);
             let pairs = self.pairs.len() + self.labelled.len();
             sources.push((
                 SHARES[0] / pairs as f64,
@@ -200,6 +203,6 @@ impl Plan {
             };
             sources.push((SHARES[2], Box::new(shapes)));
         }
-        Ok(sources)
+        Ok((sources, skipped))
     }
 }

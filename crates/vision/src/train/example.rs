@@ -1,10 +1,13 @@
 //! Images with their edge maps, one at a time: from generated scenes and from folders.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use image::{GrayImage, RgbImage};
 
 use super::TrainError;
+use crate::decode::{DecodeError, decode, decode_grey, pixel_count};
+use crate::folder::{Skipped, file_name, image_files};
 use crate::scene::{HEIGHT, Scene, WIDTH};
 
 /// An image and where its edges are.
@@ -63,7 +66,7 @@ impl ExampleSource for SceneExamples {
     }
 }
 
-/// Photographs in one folder, edge maps of the same names in another.
+/// Photographs in one folder, edge maps of the same names in another; extensions may differ.
 #[derive(Clone, Debug)]
 pub struct FolderExamples {
     pairs: Vec<(PathBuf, PathBuf)>,
@@ -72,7 +75,8 @@ pub struct FolderExamples {
 }
 
 impl FolderExamples {
-    /// All images of `images` whose name passes `keep` and has an edge map in `edges`, by name.
+    /// All images of `images` whose name passes `keep` and has an edge map in `edges`, by name; and those that were
+    /// passed over, with reasons.
     ///
     /// # Errors
     /// A folder that cannot be read, or no pair in it.
@@ -80,47 +84,65 @@ impl FolderExamples {
         images: &Path,
         edges: &Path,
         keep: impl Fn(&str) -> bool,
-    ) -> Result<Self, TrainError> {
-        let unreadable = |source| TrainError::Folder {
-            path: images.into(),
-            source,
+    ) -> Result<(Self, Vec<Skipped>), TrainError> {
+        let listed = |folder: &Path| {
+            image_files(folder).map_err(|source| TrainError::Folder {
+                path: folder.into(),
+                source,
+            })
         };
-        let mut pairs = Vec::new();
-        for entry in std::fs::read_dir(images).map_err(unreadable)? {
-            let image = entry.map_err(unreadable)?.path();
-            let Some(name) = image.file_name().and_then(|n| n.to_str()) else {
+        let (found, mut skipped) = listed(images)?;
+        let (maps, foreign) = listed(edges)?;
+        skipped.extend(foreign);
+        let mut by_stem: BTreeMap<_, Vec<PathBuf>> = BTreeMap::new();
+        for map in maps {
+            let stem = map.file_stem().unwrap_or_default().to_owned();
+            by_stem.entry(stem).or_default().push(map);
+        }
+        let (mut pairs, mut pixels) = (Vec::new(), 0);
+        for image in found {
+            if !keep(&file_name(&image)) {
                 continue;
-            };
-            let map = edges.join(name);
-            if keep(name) && map.is_file() {
-                pairs.push((image, map));
+            }
+            let of_stem = by_stem.get(image.file_stem().unwrap_or_default());
+            let pair = map_of(&image, of_stem.map_or(&[][..], Vec::as_slice)).and_then(|map| {
+                let count = pixel_count(&image).map_err(|error| error.to_string())?;
+                Ok((map.clone(), count))
+            });
+            match pair {
+                Ok((map, count)) => {
+                    pixels = pixels.max(count);
+                    pairs.push((image, map));
+                }
+                Err(reason) => skipped.push(Skipped {
+                    path: image,
+                    reason,
+                }),
             }
         }
-        pairs.sort();
-        if pairs.is_empty() {
-            return Err(TrainError::NoExamples {
+        match pairs.is_empty() {
+            true => Err(TrainError::NoExamples {
                 path: images.into(),
-            });
+            }),
+            false => Ok((Self { pairs, pixels }, skipped)),
         }
-        let mut pixels = 0;
-        for (image, _) in &pairs {
-            let size = image::image_dimensions(image).map_err(|e| TrainError::Image {
-                path: image.clone(),
-                reason: e.to_string(),
-            })?;
-            pixels = pixels.max(u64::from(size.0) * u64::from(size.1));
-        }
-        Ok(Self { pairs, pixels })
     }
 
     /// Name of the image of example `index`.
     pub fn name(&self, index: usize) -> String {
-        self.pairs[index]
-            .0
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned()
+        file_name(&self.pairs[index].0)
+    }
+}
+
+/// The edge map of an image among those of its stem: the one of the same full name, else the only one.
+fn map_of<'m>(image: &Path, of_stem: &'m [PathBuf]) -> Result<&'m PathBuf, String> {
+    let same = of_stem
+        .iter()
+        .find(|map| map.file_name() == image.file_name());
+    match (same, of_stem) {
+        (Some(map), _) | (None, [map]) => Ok(map),
+        (None, []) => Err("no edge map of its name".to_owned()),
+        (None, maps) => Err(format!("{} edge maps of its name; keep one", maps.len())),
     }
 }
 
@@ -135,13 +157,15 @@ impl ExampleSource for FolderExamples {
 
     fn load(&self, index: usize) -> Result<Example, TrainError> {
         let (image, map) = &self.pairs[index];
-        let open = |path: &PathBuf| {
-            image::open(path).map_err(|e| TrainError::Image {
-                path: path.clone(),
-                reason: e.to_string(),
-            })
+        let unreadable = |path: &Path| {
+            let path = path.to_owned();
+            move |error: DecodeError| TrainError::Image {
+                path,
+                reason: error.to_string(),
+            }
         };
-        let (image, edges) = (open(image)?.into_rgb8(), open(map)?.into_luma8());
+        let edges = decode_grey(map).map_err(unreadable(map))?;
+        let image = decode(image).map_err(unreadable(image))?;
         if image.dimensions() != edges.dimensions() {
             let reason = format!(
                 "edge map is {:?}, image {:?}",
@@ -154,5 +178,47 @@ impl ExampleSource for FolderExamples {
             });
         }
         Ok(Example { image, edges })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use image::{Luma, Rgb};
+
+    use super::*;
+
+    #[test]
+    fn maps_are_found_by_the_name_without_extension_and_what_has_none_is_told() {
+        let (images, edges) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let image = RgbImage::from_pixel(30, 20, Rgb([9; 3]));
+        let map = GrayImage::from_pixel(30, 20, Luma([255]));
+        for name in ["a.bmp", "b.png", "c.png", "d.png"] {
+            image.save(images.path().join(name)).unwrap();
+        }
+        std::fs::write(images.path().join("e.png"), "broken").unwrap();
+        std::fs::write(images.path().join("notes.txt"), "no image").unwrap();
+        for name in ["a.png", "b.bmp", "b.png", "d.bmp", "d.jpg", "e.png"] {
+            map.save(edges.path().join(name)).unwrap();
+        }
+        let open = |keep: fn(&str) -> bool| FolderExamples::open(images.path(), edges.path(), keep);
+        let (examples, skipped) = open(|_| true).unwrap();
+        let names: Vec<String> = (0..examples.len()).map(|i| examples.name(i)).collect();
+        assert_eq!((names, examples.pixels()), (vec!["a.bmp".into(), "b.png".into()], 600));
+        assert_eq!(examples.pairs[1].1, edges.path().join("b.png"));
+        assert_eq!(examples.load(0).unwrap().edges, map);
+        let reasons = skipped
+            .iter()
+            .map(|one| format!("{}: {}", file_name(&one.path), one.reason));
+        assert_eq!(
+            reasons.collect::<Vec<_>>(),
+            [
+                "c.png: no edge map of its name",
+                "d.png: 2 edge maps of its name; keep one",
+                "e.png: recognise the content as jpg, png or bmp",
+            ]
+        );
+        // what was not asked for is not passed over
+        assert!(open(|name| name < "c").unwrap().1.is_empty());
+        assert!(matches!(open(|_| false), Err(TrainError::NoExamples { .. })));
     }
 }

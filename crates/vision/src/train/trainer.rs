@@ -99,6 +99,14 @@ pub enum TrainError {
         /// The system's reason.
         source: std::io::Error,
     },
+    /// A file of what was learned cannot be written.
+    #[error("write {path}: {source}")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        source: candle_core::Error,
+    },
     /// A folder holds no image with an edge map of the same name.
     #[error("examples in {path}: no image has an edge map of the same name")]
     NoExamples {
@@ -384,18 +392,17 @@ fn place(
     save: impl FnOnce(&Path) -> candle_core::Result<()>,
 ) -> Result<(), TrainError> {
     let beside = path.with_extension("tmp");
-    save(&beside)?;
-    let whole = std::fs::File::open(&beside).and_then(|file| file.sync_all());
-    whole
-        .and_then(|()| std::fs::rename(&beside, path))
-        .and_then(|()| {
-            let folder = path.parent().filter(|folder| *folder != Path::new(""));
-            std::fs::File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
-        })
-        .map_err(|source| TrainError::Folder {
-            path: path.into(),
-            source,
-        })
+    let moved = || -> candle_core::Result<()> {
+        save(&beside)?;
+        std::fs::File::open(&beside)?.sync_all()?;
+        std::fs::rename(&beside, path)?;
+        let folder = path.parent().filter(|folder| *folder != Path::new(""));
+        Ok(std::fs::File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?)
+    };
+    moved().map_err(|source| TrainError::Write {
+        path: path.into(),
+        source,
+    })
 }
 
 #[cfg(test)]
@@ -506,6 +513,10 @@ mod tests {
             all
         };
         assert!(bytes("a") == bytes("b"));
+        let nowhere = folder.path().join("absent").join("state.safetensors");
+        let said = whole.checkpoint(&nowhere).unwrap_err().to_string();
+        let told = format!("write {}: ", nowhere.display());
+        assert!(said.starts_with(&told), "{said}");
         std::fs::write(&path, "no tensors").unwrap();
         assert!(matches!(
             taken_up.restore(&path),
