@@ -1,7 +1,7 @@
 //! The original optimiser's `ground_truth.json`.
 //!
 //! An object by image name or stem; each entry has an object `coordinates` of up to 12 numbers. A point is
-//! absent when both of its numbers are 0 or missing. Lines: left longitudinal, right longitudinal, fillet (from foot
+//! absent when both of its numbers are 0 or missing; one number without the other is an error. Lines: left longitudinal, right longitudinal, fillet (from foot
 //! to foot, one line also where the collar stands on it), collar. Each line is looked for in a box around it.
 
 use serde_json::Value;
@@ -69,14 +69,20 @@ pub(super) fn read(value: &Value) -> Result<Entries, String> {
 /// The point `name`, `None` if absent.
 fn named(coordinates: &Value, name: &str) -> Result<Option<Point>, String> {
     let number = |axis: &str| match coordinates.get(format!("{name}_{axis}")) {
-        None | Some(Value::Null) => Ok(0.0),
+        None | Some(Value::Null) => Ok(None),
         Some(value) => value
             .as_f64()
             .ok_or_else(|| format!("{name}_{axis} is not a number"))
-            .and_then(coordinate),
+            .and_then(coordinate)
+            .map(Some),
     };
-    let (x, y) = (number("x")?, number("y")?);
-    Ok((x != 0.0 || y != 0.0).then(|| Point::new(x, y)))
+    let half = |there, missing| Err(format!("{name}_{there} stands without {name}_{missing}"));
+    match (number("x")?, number("y")?) {
+        (Some(x), Some(y)) => Ok((x != 0.0 || y != 0.0).then(|| Point::new(x, y))),
+        (Some(x), None) if x != 0.0 => half("x", "y"),
+        (None, Some(y)) if y != 0.0 => half("y", "x"),
+        _ => Ok(None),
+    }
 }
 
 #[cfg(test)]
@@ -105,6 +111,27 @@ mod tests {
         assert_eq!(
             labels.lines[2].segment,
             Segment::new(100.0, 400.0, 500.0, 410.0)
+        );
+    }
+
+    #[test]
+    fn half_a_point_is_an_error_unless_it_is_0() {
+        let of = |x: Value, y: Value| {
+            let one = serde_json::json!({"longi_left_lower_x": x, "longi_left_lower_y": y,
+                "longi_left_upper_x": 3, "longi_left_upper_y": 0});
+            read(&serde_json::json!({"a": {"coordinates": one}})).map(|all| all[0].1.lines.len())
+        };
+        let null = || Value::Null;
+        assert_eq!(of(null(), null()), Ok(0));
+        assert_eq!(of(0.into(), null()), Ok(0));
+        assert_eq!(of(0.into(), 7.into()), Ok(1));
+        assert_eq!(
+            of(12.into(), null()).unwrap_err(),
+            "a: longi_left_lower_x stands without longi_left_lower_y"
+        );
+        assert_eq!(
+            of(null(), 12.into()).unwrap_err(),
+            "a: longi_left_lower_y stands without longi_left_lower_x"
         );
     }
 

@@ -1,13 +1,13 @@
 //! All labels of a file or folder, by image.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::annotation::Annotation;
 use super::format::{Format, parse};
+use crate::folder::is_image_extension;
 
 /// Largest label file that is read, in bytes.
 const BYTE_LIMIT: u64 = 64 << 20;
@@ -68,13 +68,22 @@ pub enum LabelError {
         first: Box<LabelError>,
     },
     /// Two files, or two entries, label the same image.
-    #[error("labels {}: {name} is labelled twice; keep one of the two", path.display())]
+    #[error("labels {}: {name} is labelled twice{}; keep one of the two", path.display(), as_well(name, other))]
     Twice {
         /// The file that came second.
         path: PathBuf,
-        /// The image.
+        /// The image as it is called there.
         name: String,
+        /// As it was called before.
+        other: String,
     },
+}
+
+fn as_well(name: &str, other: &str) -> String {
+    match name == other {
+        true => String::new(),
+        false => format!(", before as {other}"),
+    }
 }
 
 /// A label file of a folder that was passed over, and why.
@@ -181,19 +190,29 @@ impl LabelSet {
             },
         })?;
         for (name, labels) in entries {
-            match self.entries.entry(name) {
-                Entry::Vacant(entry) => {
-                    entry.insert(labels);
-                }
-                Entry::Occupied(entry) => {
-                    return Err(LabelError::Twice {
-                        path: path.to_owned(),
-                        name: entry.key().clone(),
-                    });
-                }
+            if let Some(other) = self.same_image(&name) {
+                return Err(LabelError::Twice {
+                    path: path.to_owned(),
+                    other: other.to_owned(),
+                    name,
+                });
             }
+            self.entries.insert(name, labels);
         }
         Ok(())
+    }
+
+    /// The entry that names the same image: `a.jpg` is `a`, but is not `a.png`.
+    fn same_image(&self, name: &str) -> Option<&str> {
+        let known = |name: &str| self.entries.get_key_value(name).map(|(key, _)| key.as_str());
+        let begin = format!("{name}.");
+        let extended = || {
+            let keys = self.entries.range(begin.clone()..);
+            keys.map(|(key, _)| key.as_str())
+                .take_while(|key| key.starts_with(&begin))
+                .find(|key| stem(key) == name)
+        };
+        known(name).or_else(|| known(stem(name))).or_else(extended)
     }
 
     /// The labels of the image file `name`: by its full name, else by its name without extension.
@@ -219,9 +238,12 @@ impl LabelSet {
     }
 }
 
-/// The name without its last extension.
+/// The name of an image without its extension; a dot may stand in the name itself.
 fn stem(name: &str) -> &str {
-    name.rsplit_once('.').map_or(name, |(stem, _)| stem)
+    match name.rsplit_once('.') {
+        Some((stem, extension)) if is_image_extension(extension) => stem,
+        _ => name,
+    }
 }
 
 #[cfg(test)]
@@ -259,5 +281,31 @@ mod tests {
             LabelSet::open(folder.path()),
             Err(LabelError::Twice { .. })
         ));
+    }
+
+    #[test]
+    fn a_name_with_and_without_extension_is_one_image_with_two_extensions_two() {
+        let folder = tempfile::tempdir().unwrap();
+        let put = |file: &str, image: &str| {
+            let coordinates = serde_json::json!({"longi_left_lower_x": 1, "longi_left_lower_y": 2});
+            let text = serde_json::json!({image: {"coordinates": coordinates}}).to_string();
+            std::fs::write(folder.path().join(file), text).unwrap();
+        };
+        let open = || LabelSet::open(folder.path());
+        put("1.json", "a.jpg");
+        put("2.json", "a.png");
+        // a dot of the name is none of an extension
+        put("3.json", "b");
+        std::fs::write(folder.path().join("b.v2.txt"), "1 2 3 4\n").unwrap();
+        let (set, _) = open().unwrap();
+        assert_eq!(set.len(), 4);
+        assert!(set.find("b.v2.png").is_some_and(|found| !found.by_region));
+        std::fs::write(folder.path().join("a.txt"), "1 2 3 4\n").unwrap();
+        let said = open().unwrap_err().to_string();
+        assert!(said.contains("a is labelled twice, before as a.jpg"), "{said}");
+        std::fs::remove_file(folder.path().join("a.txt")).unwrap();
+        put("4.json", "b.bmp");
+        let said = open().unwrap_err().to_string();
+        assert!(said.contains("b.bmp is labelled twice, before as b;"), "{said}");
     }
 }
