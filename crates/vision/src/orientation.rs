@@ -252,6 +252,19 @@ impl Orientation {
         }
     }
 
+    /// A field of any features, one for each pixel (row-major). Growth wants unit length or 0; nothing is checked.
+    pub fn given(field: &[[f32; DIRECTIONS]]) -> Self {
+        let padded = |feature: &[f32; DIRECTIONS]| {
+            let mut out = [0.0; STRIDE];
+            out[..DIRECTIONS].copy_from_slice(feature);
+            out
+        };
+        Self {
+            features: field.iter().map(padded).collect(),
+            rows: Vec::new(),
+        }
+    }
+
     /// Bytes held.
     pub fn bytes(&self) -> usize {
         self.features.capacity() * size_of::<[f32; STRIDE]>()

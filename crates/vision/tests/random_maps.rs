@@ -8,7 +8,7 @@ use std::io::Write as _;
 
 use bo_vision::geometry::{Point, Rect, Segment};
 use bo_vision::line::{FitSettings, Votes, fit_line};
-use bo_vision::orientation::{BANK_WELD, LogitCrop, Orientation};
+use bo_vision::orientation::{BANK_WELD, DIRECTIONS, LogitCrop, Orientation};
 use bo_vision::pipeline::{LineParameters, PARAMETERS, Scratch, Seen, detect, evaluate};
 use bo_vision::region::{Growth, GrowthSettings};
 use bo_vision::source::Truth;
@@ -58,6 +58,26 @@ fn map(random: &mut ChaCha8Rng) -> (u32, u32, Vec<f32>) {
     (width, height, logits)
 }
 
+/// An orientation field that no map need have: directions by chance, in blocks, flat in places, or odd values.
+fn field(random: &mut ChaCha8Rng, width: u32, pixels: usize) -> Vec<[f32; DIRECTIONS]> {
+    let kind = random.random_range(0..4);
+    let mut one = |index: usize| {
+        if kind == 1 && (index as u32 % width / 6) % 2 == 0 {
+            return [0.0, 1.0, 0.0, 0.0, 0.0, 0.0];
+        }
+        let raw: [f32; DIRECTIONS] = std::array::from_fn(|_| random.random_range(-1.0..1.0));
+        let length = raw.iter().map(|v| v * v).sum::<f32>().sqrt();
+        match (kind, random.random_range(0..10)) {
+            (2, 0..3) => [0.0; DIRECTIONS],
+            (3, 0) => [f32::NAN; DIRECTIONS],
+            (3, 1) => [f32::INFINITY; DIRECTIONS],
+            (3, 2) => [-f32::MAX; DIRECTIONS],
+            _ => raw.map(|v| v / length),
+        }
+    };
+    (0..pixels).map(&mut one).collect()
+}
+
 fn parameters(random: &mut ChaCha8Rng) -> LineParameters {
     LineParameters::from_values(
         &PARAMETERS.map(|p| p.low + random.random::<f64>() * (p.high - p.low)),
@@ -89,7 +109,7 @@ fn bits(segments: impl Iterator<Item = Segment>) -> Vec<[u32; 4]> {
 }
 
 #[test]
-fn growing_survives_any_map_and_does_bounded_work() {
+fn growing_survives_any_map_and_field_and_does_bounded_work() {
     let (mut crop, mut orientation, mut used) = (
         LogitCrop::default(),
         Orientation::default(),
@@ -99,12 +119,17 @@ fn growing_survives_any_map_and_does_bounded_work() {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         let (width, height, logits) = map(&mut random);
         crop.read_f32(&logits, width, Rect::whole(width, height));
-        orientation.compute(&crop, &BANK_WELD);
         let settings = GrowthSettings {
             threshold: random.random_range(-23.0..7.0),
             similarity: random.random_range(-0.5..0.99),
             least_pixels: random.random_range(0..20),
         };
+        // every second map keeps its own field, the others get one that does not go with it
+        if seed % 2 == 0 {
+            orientation.compute(&crop, &BANK_WELD);
+        } else {
+            orientation = Orientation::given(&field(&mut random, width, logits.len()));
+        }
         let first = used.segments(&crop, &orientation, &settings);
         let work = used.expanded();
         let second = Growth::default().segments(&crop, &orientation, &settings);
