@@ -16,7 +16,7 @@ pub const FEATURE_NAMES: [&str; 6] = [
     "noise_level",
 ];
 
-/// Thresholds of the gradient for Canny's hysteresis, in grey levels (Sobel, so up to 1442).
+/// Thresholds of the gradient for Canny's hysteresis (Sobel, after a blur), of a possible 1,140.
 const CANNY: (f32, f32) = (60.0, 150.0);
 /// Edges are counted on an image reduced by a whole factor until its longer side is at most this.
 const CANNY_SIDE: u32 = 1280;
@@ -29,7 +29,7 @@ const BLUR_HALF: f64 = 200.0;
 ///
 /// With grey g in 0 ..= 255, v the variance of its 4-neighbour Laplacian, and h = g minus its 3 x 3 binomial mean:
 /// mean(g) / 255; std(g) / 128; share of Canny pixels; v / (v + 2000); 1 - v / (v + 200); std(h) / 255.
-/// All lie in [0, 1] but contrast and noise, which lie in [0, 1.0] for any natural image.
+/// All lie in [0, 1]: the standard deviation of values in 0 ..= 255 is at most 127.5, that of h below 255.
 pub fn environment_features(rgb: &RgbImage) -> [f64; 6] {
     let grey = image::imageops::grayscale(rgb);
     let (mean, deviation) = moments(grey.as_raw().iter().map(|&value| i64::from(value)));

@@ -1,6 +1,6 @@
-//! What lies on the steel and is not a joint: scratches, chalk marks, spatter, glare.
+//! What lies on the steel and is not a joint: scratches, chalk marks, spatter, glare, rows of chisel marks.
 //!
-//! None of it is a physical edge, so none of it enters the edge map. Clutter is drawn more often
+//! Only chisel marks are cuts with physical edges; nothing else enters the edge map. Clutter is drawn more often
 //! near the true lines, roughly along them, where it can be mistaken for them.
 
 use super::draw::Draw;

@@ -18,7 +18,7 @@ pub struct Scene {
     pub image: RgbImage,
     /// The true lines, each in the region of interest where it is to be found.
     pub regions: Vec<Region>,
-    /// Physical edges (joints, rims of plates, toes of beads), 255 on an edge, antialiased, about 1.5 px
+    /// Physical edges (joints, rims of plates, toes of beads, chisel marks), 255 on an edge, antialiased, about 1.5 px
     /// wide. Shadows, scratches, marks and glare are not edges. For training an edge network.
     pub edges: GrayImage,
     /// 0 (easy) .. 1 (hard).
