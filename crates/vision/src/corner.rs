@@ -48,7 +48,9 @@ pub struct CornerError {
 }
 
 impl Corners {
-    /// From detected lines, the first of each kind. A foot is the intersection with the fillet; where there is no
+    /// From detected lines, the first of each kind, as far as they were seen
+    /// ([`DetectedLine::supported`](crate::pipeline::DetectedLine::supported)): a head is where votes end, not the border
+    /// of a region. A foot is the intersection with the fillet; where there is no
     /// fillet, or it is met nowhere near the line's lower end, that end.
     pub fn from_lines(lines: &[(LineKind, Segment)]) -> Self {
         Self::of(lines, true)

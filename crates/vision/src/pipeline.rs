@@ -141,8 +141,10 @@ impl Seen {
 /// A line found in an image.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DetectedLine {
-    /// Where it runs, clipped to its region, in image pixels.
+    /// Where it runs, in image pixels; in a region from border to border.
     pub segment: Segment,
+    /// The part of it that something was seen of, as [`FittedLine::supported`]; all of it where there is no region.
+    pub supported: Option<Segment>,
     /// Index of the region it was fitted in; `None` where all segments of the image are returned.
     pub region: Option<usize>,
 }
@@ -215,7 +217,8 @@ impl Scratch {
 }
 
 /// Finds at most one line in each of `regions`, in their order; a region without support yields
-/// none. With no regions, all segments of the whole image.
+/// none. With no regions, all segments of the whole image as both presets grow them: no line is fitted there, so that
+/// neither [`Seen::voters`] nor [`LineParameters::ransac_weight`] plays a part.
 ///
 /// Regions are cut to the image. The result depends on the arguments alone.
 pub fn detect(
@@ -230,14 +233,16 @@ pub fn detect(
             .into_iter()
             .map(|segment| DetectedLine {
                 segment,
+                supported: Some(segment),
                 region: None,
             })
             .collect();
     }
     let lines = regions.iter().enumerate().filter_map(|(index, bounds)| {
-        let segment = region_line(seen, *bounds, parameters, scratch)?;
+        let line = region_line(seen, *bounds, parameters, scratch)?;
         Some(DetectedLine {
-            segment,
+            segment: line.segment,
+            supported: line.supported,
             region: Some(index),
         })
     });
@@ -267,7 +272,7 @@ pub fn examine(
     let lines = detect(seen, &truth.regions(), parameters, scratch);
     let detected: Vec<Segment> = lines.iter().map(|line| line.segment).collect();
     let kinds = truth.kinds();
-    let of_kind = |line: &DetectedLine| Some((kinds[line.region?], line.segment));
+    let of_kind = |line: &DetectedLine| Some((kinds[line.region?], line.supported?));
     let corners = Corners::from_lines(&lines.iter().filter_map(of_kind).collect::<Vec<_>>());
     Examination {
         score: score(&detected, &truth.lines(), seen.width, seen.height),
@@ -293,7 +298,7 @@ fn region_line(
     bounds: Rect,
     parameters: &LineParameters,
     scratch: &mut Scratch,
-) -> Option<Segment> {
+) -> Option<FittedLine> {
     let bounds = Rect {
         left: bounds.left,
         top: bounds.top,
@@ -338,7 +343,7 @@ fn central_line(
     (segments, by): (&[Segment], &[Voter]),
     parameters: &LineParameters,
     ballot: &mut Ballot,
-) -> Option<Segment> {
+) -> Option<FittedLine> {
     let settings = FitSettings::for_image(seen.width, seen.height);
     let mut best: Option<FittedLine> = None;
     let mut passed = 0;
@@ -364,7 +369,7 @@ fn central_line(
             break;
         }
     }
-    best.map(|line| line.segment)
+    best
 }
 
 /// Segments of both presets over the whole image, those of QG that repeat one of Q left out.

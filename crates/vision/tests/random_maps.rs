@@ -229,7 +229,9 @@ fn fitting_survives_any_votes() {
         let line =
             |found: &Option<bo_vision::line::FittedLine>| bits(found.iter().map(|f| f.segment));
         assert_eq!(line(&found), line(&again), "seed {seed}");
-        for end in found.iter().flat_map(|f| [f.segment.p0, f.segment.p1]) {
+        let ends = |s: Segment| [s.p0, s.p1];
+        let supported = found.iter().filter_map(|f| f.supported).flat_map(ends);
+        for end in found.iter().flat_map(|f| ends(f.segment)).chain(supported) {
             let inside = (bounds.left as f32 - 0.01..bounds.right as f32).contains(&end.x)
                 && (bounds.top as f32 - 0.01..bounds.bottom as f32).contains(&end.y);
             assert!(inside, "seed {seed}: {end:?} outside {bounds:?}");

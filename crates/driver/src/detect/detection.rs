@@ -54,11 +54,14 @@ struct Detected {
     error: Option<String>,
 }
 
-/// A line, from `p0` to `p1`, `[x, y]` in pixels, x to the right, y down.
+/// A line, from `p0` to `p1`, `[x, y]` in pixels, x to the right, y down; in a region from border to border.
 #[derive(Clone, Copy, Debug, Serialize)]
 struct Line {
     p0: [f32; 2],
     p1: [f32; 2],
+    /// The ends of what was seen of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seen: Option<[[f32; 2]; 2]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     region: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -177,7 +180,7 @@ impl Detected {
         let lines = detect(&seen, &regions, parameters, scratch);
         let kind = |region: Option<usize>| region.map(|region| rois[region].kind);
         let of_kind =
-            |line: &bo_vision::pipeline::DetectedLine| Some((kind(line.region)?, line.segment));
+            |line: &bo_vision::pipeline::DetectedLine| Some((kind(line.region)?, line.supported?));
         let corners = Corners::from_lines(&lines.iter().filter_map(of_kind).collect::<Vec<_>>());
         let picture = draw(&pixels, None, &regions, &lines, &corners);
         detected.overlay = Some(save(&picture, overlays, file)?);
@@ -194,6 +197,7 @@ impl Detected {
             .map(|line| Line {
                 p0: at(line.segment.p0),
                 p1: at(line.segment.p1),
+                seen: line.supported.map(|part| [at(part.p0), at(part.p1)]),
                 region: line.region,
                 kind: kind(line.region),
             })

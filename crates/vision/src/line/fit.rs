@@ -43,8 +43,10 @@ impl FitSettings {
 /// A region's line.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FittedLine {
-    /// Where it runs, from border to border of the region.
+    /// Where it runs, from border to border of the region: how far anything was seen is `supported`.
     pub segment: Segment,
+    /// The stretch of it that has most votes near it in excess of gaps; `None` where no vote lies near it.
+    pub supported: Option<Segment>,
     /// On how much of the region's longer side votes lie near it, 0 .. 1 (a little more for lines
     /// along the diagonal); weights do not count.
     pub coverage: f32,
@@ -94,13 +96,21 @@ pub fn fit_line(
         (support_so_far, line) = (refitted_support, refitted);
     }
     let segment = line.clip(bounds)?;
-    let coverage =
-        coverage(votes, &line, settings.tolerance) / bounds.width().max(bounds.height()) as f32;
-    Some(FittedLine { segment, coverage })
+    let covered = covered(votes, &line, settings.tolerance);
+    let (low, high) = (line.position(segment.p0), line.position(segment.p1));
+    let end = |position: i32| line.at((position as f32).clamp(low, high));
+    Some(FittedLine {
+        segment,
+        supported: stretch(&covered).map(|(first, last)| Segment {
+            p0: end(first),
+            p1: end(last),
+        }),
+        coverage: covered.len() as f32 / bounds.width().max(bounds.height()) as f32,
+    })
 }
 
-/// Number of whole pixels along `line` at which a vote lies near it.
-fn coverage(votes: &Votes, line: &StraightLine, tolerance: f32) -> f32 {
+/// Whole pixels along `line`, in order, at which a vote lies near it.
+fn covered(votes: &Votes, line: &StraightLine, tolerance: f32) -> Vec<i32> {
     let near = votes
         .iter()
         .filter(|vote| line.distance(vote.0) < tolerance);
@@ -109,7 +119,28 @@ fn coverage(votes: &Votes, line: &StraightLine, tolerance: f32) -> f32 {
         .collect();
     positions.sort_unstable();
     positions.dedup();
-    positions.len() as f32
+    positions
+}
+
+/// First and last of the stretch of `positions` (in order, each once) that exceed the gaps between them by most: what
+/// lies beyond a gap longer than itself is left out.
+fn stretch(positions: &[i32]) -> Option<(i32, i32)> {
+    let mut first = *positions.first()?;
+    let (mut last, mut excess) = (i64::from(first) - 1, 0);
+    let (mut best, mut most) = ((first, first), 0);
+    for &position in positions {
+        let at = i64::from(position);
+        excess -= at - last - 1;
+        if excess <= 0 {
+            (first, excess) = (position, 0);
+        }
+        excess += 1;
+        if excess >= most {
+            (best, most) = ((first, position), excess);
+        }
+        last = at;
+    }
+    Some(best)
 }
 
 /// Sum over votes of weight x max(0, 1 - (distance / tolerance)^2), in eight sums side by side so
@@ -245,6 +276,24 @@ mod tests {
         let twice: Vec<_> = votes.iter().chain(votes).copied().collect();
         let found = fit_line(&twice.iter().copied().collect(), &[], BOUNDS, &SETTINGS).unwrap();
         assert!((found.coverage - 0.25).abs() < 0.01, "{found:?}");
+    }
+
+    #[test]
+    fn what_supports_a_line_ends_where_votes_do() {
+        let mut votes = line_of_votes(80.0, 0.0, 1.0)[60..140].to_vec();
+        // a gap within is crossed, a speck by the border is not the line's end
+        votes.drain(30..45);
+        votes.extend((290..294).map(|x| (Point::new(x as f32, 80.0), 1.0)));
+        let found = fit_line(&votes.into_iter().collect(), &[], BOUNDS, &SETTINGS).unwrap();
+        assert!((found.segment.length() - 199.0).abs() < 1.0, "{found:?}");
+        let Segment { p0, p1 } = found.supported.unwrap();
+        let (low, high) = (p0.x.min(p1.x), p0.x.max(p1.x));
+        assert!(
+            (low - 160.0).abs() <= 1.0 && (high - 239.0).abs() <= 1.0,
+            "{found:?}"
+        );
+        assert_eq!(stretch(&[]), None);
+        assert_eq!(stretch(&[i32::MIN, 5, 6, 8, 20, i32::MAX]), Some((5, 8)));
     }
 
     #[test]
