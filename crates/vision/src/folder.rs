@@ -189,9 +189,29 @@ impl FolderSource {
         self.album.size(index)
     }
 
-    /// Remarks on labels: those without an image, and on usable images such as a curved line taken as straight.
+    /// Remarks on labels: those without an image, those without regions, and on usable images such as a curved line
+    /// taken as straight.
     pub fn notes(&self) -> Vec<String> {
-        [self.unused.as_slice(), self.album.notes()].concat()
+        let without = self.without_regions();
+        [
+            self.unused.as_slice(),
+            without.as_slice(),
+            self.album.notes(),
+        ]
+        .concat()
+    }
+
+    /// What is said of images whose labels name no regions, if there are such: see
+    /// [`detect`](crate::pipeline::detect).
+    fn without_regions(&self) -> Option<String> {
+        let count = self.album.without_regions();
+        (count > 0).then(|| {
+            format!(
+                "{count} of {} images have labels without regions: their score is that of all segments grown, on which \
+                 voters, ransac_weight_q and ransac_weight_qg have no influence",
+                self.album.len()
+            )
+        })
     }
 
     /// The file of image `index`.
@@ -494,6 +514,11 @@ mod tests {
                 "d.png no labels for it",
                 "e.png all labelled lines lie outside its 100 x 80 pixels",
             ]
+        );
+        let notes = source.notes();
+        assert!(
+            notes[1].starts_with("2 of 2 images have labels without regions"),
+            "{notes:?}"
         );
         let image = source.load(1).unwrap();
         assert_eq!(image.pixels.get_pixel(5, 5).0, [20; 3]);

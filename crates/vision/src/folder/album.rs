@@ -147,6 +147,12 @@ impl Album {
         }
     }
 
+    /// How many have labels that name no regions.
+    pub fn without_regions(&self) -> usize {
+        let dense = |page: &&Page| matches!(page.lines, Lines::Segments(..));
+        self.pages.iter().filter(dense).count()
+    }
+
     pub fn glance(&self, index: usize) -> Glance {
         Glance {
             size: self.size(index),
