@@ -187,7 +187,7 @@ impl Eyes {
             }
             (kept, _) => kept?,
         };
-        if let Some(warning) = &kept.warning {
+        for warning in &kept.warnings {
             (self.log)(&warning.to_string());
         }
         Ok(kept.seen)

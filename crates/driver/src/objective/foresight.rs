@@ -77,7 +77,7 @@ impl Eyes {
                 if key.device == self.place() {
                     let kept = self.store.get_or_compute(key, || Ok::<_, SightError>(seen));
                     kept.into_iter()
-                        .filter_map(|kept| kept.warning)
+                        .flat_map(|kept| kept.warnings)
                         .for_each(|warning| (self.log)(&warning.to_string()));
                 }
             }

@@ -8,8 +8,12 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::KeptKey;
+
+/// After so long nobody is writing a file any more: it takes seconds.
+const ABANDONED: Duration = Duration::from_secs(24 * 3600);
 
 /// The files of a store.
 #[derive(Debug)]
@@ -54,7 +58,10 @@ impl Files {
         for (_, path, bytes) in found {
             known.add(path, bytes);
         }
-        known.shrink(limit)?;
+        known.shrink(limit).map_err(|(path, error)| {
+            let said = format!("{} cannot be removed: {error}", path.display());
+            std::io::Error::new(error.kind(), said)
+        })?;
         Ok(Self {
             folder: folder.into(),
             limit,
@@ -88,7 +95,7 @@ impl Files {
         }
     }
 
-    /// Writes a file beside its place and moves it there; then removes the oldest above the limit.
+    /// Writes a file beside its place and moves it there. The folder is then to be trimmed.
     pub fn write(&self, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
         if bytes.len() as u64 > self.limit {
             return Err(std::io::Error::other(format!(
@@ -98,7 +105,8 @@ impl Files {
             )));
         }
         let turn = self.writes.fetch_add(1, Ordering::Relaxed);
-        let beside = path.with_extension(format!("{}-{turn}.tmp", std::process::id()));
+        let (place, process) = (place(), std::process::id());
+        let beside = path.with_extension(format!("{place}-{process}-{turn}.tmp"));
         // the whole folder may have been deleted since it was opened
         let written = std::fs::create_dir_all(&self.folder)
             .and_then(|()| std::fs::File::create(&beside))
@@ -108,9 +116,16 @@ impl Files {
             let _ = std::fs::remove_file(&beside); // the first error is the one to tell
             return Err(error);
         }
-        let mut known = self.known();
-        known.add(path.to_owned(), bytes.len() as u64);
-        known.shrink(self.limit)
+        self.known().add(path.to_owned(), bytes.len() as u64);
+        Ok(())
+    }
+
+    /// Removes the oldest files above the limit.
+    ///
+    /// # Errors
+    /// The file that cannot be removed, and why; it counts no more.
+    pub fn trim(&self) -> Result<(), (PathBuf, std::io::Error)> {
+        self.known().shrink(self.limit)
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -132,15 +147,18 @@ impl Known {
         self.bytes += bytes;
     }
 
-    fn shrink(&mut self, limit: u64) -> std::io::Result<()> {
+    /// All that is above `limit` is tried; the first that cannot be removed is answered.
+    fn shrink(&mut self, limit: u64) -> Result<(), (PathBuf, std::io::Error)> {
+        let mut first = Ok(());
         while self.bytes > limit
             && let Some((_, (path, bytes))) = self.by_turn.pop_first()
         {
             self.turns.remove(&path);
             self.bytes -= bytes;
-            remove(&path)?;
+            let removed = remove(&path).map_err(|error| (path, error));
+            first = first.and(removed);
         }
-        Ok(())
+        first
     }
 }
 
@@ -152,16 +170,46 @@ fn remove(path: &Path) -> std::io::Result<()> {
     }
 }
 
-/// True for `KEY.PID-N.tmp` whose process is no more. Where processes cannot be looked up, none is taken for gone.
+/// A name of where this program's process numbers mean something: this start of this machine, and the container.
+fn place() -> String {
+    let start = std::fs::read("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let container = std::fs::read_link("/proc/self/ns/pid").unwrap_or_default();
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&start);
+    hasher.update(container.as_os_str().as_encoded_bytes());
+    hasher.finalize().to_hex()[..12].to_owned()
+}
+
+/// True for `KEY.PLACE-PID-N.tmp` whose process is no more. Where a process cannot be looked up, because it runs on another
+/// machine or there is no list, it is gone once the file is [`ABANDONED`] old.
 fn is_leftover(path: &Path) -> bool {
-    let writer = path
+    let Some(writer) = path
         .file_name()
         .and_then(|name| name.to_str()?.strip_suffix(".tmp")?.rsplit_once('.'))
-        .and_then(|(_, writer)| writer.split_once('-')?.0.parse::<u32>().ok());
-    let processes = Path::new("/proc");
-    writer.is_some_and(|id| {
-        processes.join("self").exists() && !processes.join(id.to_string()).exists()
-    })
+        .map(|(_, writer)| writer)
+    else {
+        return false;
+    };
+    let numbered = |text: &str| text.parse::<u32>().is_ok();
+    let parts: Vec<&str> = writer.split('-').collect();
+    let here = place();
+    match parts[..] {
+        [place, process, turn] if numbered(process) && numbered(turn) => {
+            let processes = Path::new("/proc");
+            match place == here && processes.join("self").exists() {
+                true => !processes.join(process).exists(),
+                false => is_abandoned(path),
+            }
+        }
+        // as earlier versions named them
+        [process, turn] if numbered(process) && numbered(turn) => is_abandoned(path),
+        _ => false,
+    }
+}
+
+fn is_abandoned(path: &Path) -> bool {
+    let written = path.metadata().and_then(|about| about.modified());
+    written.is_ok_and(|then| then.elapsed().is_ok_and(|age| age > ABANDONED))
 }
 
 #[cfg(test)]
@@ -177,20 +225,37 @@ mod tests {
         names
     }
 
+    /// Makes a file so much older.
+    fn age(path: &Path, by: Duration) {
+        let file = std::fs::File::options().write(true).open(path).unwrap();
+        file.set_modified(std::time::SystemTime::now() - by)
+            .unwrap();
+    }
+
     #[test]
     fn what_dead_writers_left_is_removed_and_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
         let mut child = std::process::Command::new("true").spawn().unwrap();
         let dead = child.id();
         child.wait().unwrap();
-        let own = std::process::id();
+        let (own, here) = (std::process::id(), place());
         let kept = [
-            format!("a.{own}-0.tmp"),
+            format!("a.{here}-{own}-0.tmp"),
             "b.kept".to_owned(),
+            // of another machine, which may be writing it now
+            format!("c.0123456789ab-{dead}-7.tmp"),
             "notes.tmp".to_owned(),
         ];
-        for name in kept.iter().chain([&format!("c.{dead}-7.tmp")]) {
+        let gone = [
+            format!("d.{here}-{dead}-7.tmp"),
+            format!("e.0123456789ab-{own}-7.tmp"),
+            format!("f.{own}-7.tmp"),
+        ];
+        for name in kept.iter().chain(&gone) {
             std::fs::write(folder.path().join(name), "x").unwrap();
+        }
+        for name in &gone[1..] {
+            age(&folder.path().join(name), ABANDONED * 2);
         }
         Files::open(folder.path(), 100).unwrap();
         assert_eq!(names(folder.path()), kept);
@@ -201,23 +266,19 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(format!("{name}.kept"));
         let files = Files::open(folder.path(), 30).unwrap();
-        for name in ["d", "c", "b", "a"] {
-            files.write(&path(name), &[0; 10]).unwrap();
-        }
+        let write = |name: &str| {
+            files.write(&path(name), &[1; 10]).unwrap();
+            files.trim().unwrap();
+        };
+        ["d", "c", "b", "a"].into_iter().for_each(write);
         assert_eq!(names(folder.path()), ["a.kept", "b.kept", "c.kept"]);
         // the same file again takes no more room
-        files.write(&path("c"), &[1; 10]).unwrap();
+        write("c");
         assert_eq!(names(folder.path()).len(), 3);
-        files.write(&path("e"), &[1; 10]).unwrap();
+        write("e");
         assert_eq!(names(folder.path()), ["a.kept", "c.kept", "e.kept"]);
         assert!(files.write(&path("f"), &[1; 31]).is_err());
-        let old = std::time::SystemTime::now() - std::time::Duration::from_secs(60);
-        std::fs::File::options()
-            .write(true)
-            .open(path("e"))
-            .unwrap()
-            .set_modified(old)
-            .unwrap();
+        age(&path("e"), Duration::from_secs(60));
         Files::open(folder.path(), 20).unwrap();
         assert_eq!(names(folder.path()), ["a.kept", "c.kept"]);
     }

@@ -1,4 +1,4 @@
-//! What was computed once for an image, kept: a bounded share in memory, the rest in the files of a bounded folder.
+//! What was computed once for an image, kept: all of it in the files of a folder, a share of it in memory, both bounded.
 
 mod files;
 mod form;

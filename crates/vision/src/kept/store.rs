@@ -1,4 +1,4 @@
-//! What was computed once for an image, kept: a bounded share in memory, all of it in files.
+//! A store of what was computed once: memory before files, files before computing.
 //!
 //! Central type [`KeptStore`]: [`KeptStore::get_or_compute`] answers from memory, else from the file
 //! of the key, else by computing. An entry is what [`Seen`] is, half-precision logits and voters, so
@@ -41,9 +41,8 @@ pub struct Kept {
     pub seen: Arc<Seen>,
     /// Where it came from.
     pub origin: Origin,
-    /// A damaged file that was computed anew, or a file that could not be written; the entry itself
-    /// is sound in either case.
-    pub warning: Option<KeptWarning>,
+    /// What went wrong with files on the way; the entry itself is sound.
+    pub warnings: Vec<KeptWarning>,
 }
 
 /// What went wrong beside an entry.
@@ -57,12 +56,30 @@ pub enum KeptWarning {
         /// What does not fit.
         reason: String,
     },
+    /// The file could not be read; the entry was computed anew.
+    #[error("kept file {path} could not be read ({reason}); computed anew")]
+    Unread {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        reason: String,
+    },
     /// The file could not be written; the entry will be computed anew when memory has dropped it.
     #[error(
         "kept file {path} could not be written ({reason}); it will be computed again when needed"
     )]
     Unwritten {
         /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        reason: String,
+    },
+    /// An older file could not be removed to make room: the folder holds more than it is meant to.
+    #[error(
+        "old kept file {path} could not be removed ({reason}); the folder holds more than its bound"
+    )]
+    Unremoved {
+        /// The older file.
         path: PathBuf,
         /// The system's reason.
         reason: String,
@@ -118,25 +135,17 @@ impl KeptStore {
             return Ok(Kept {
                 seen,
                 origin: Origin::Memory,
-                warning: None,
+                warnings: Vec::new(),
             });
         }
         let path = self.files.path(key);
-        let read = self.read(&path, key);
-        let (seen, origin, warning) = match read {
-            Ok(Some(seen)) => (seen, Origin::File, None),
+        let (seen, origin, warnings) = match self.read(&path, key) {
+            Ok(Some(seen)) => (seen, Origin::File, Vec::new()),
             other => {
                 let seen = compute()?;
-                let damaged = other.err().map(|reason| KeptWarning::Damaged {
-                    path: path.clone(),
-                    reason,
-                });
-                let unwritten = self.files.write(&path, &encode(&seen, key)).err();
-                let unwritten = unwritten.map(|e| KeptWarning::Unwritten {
-                    path,
-                    reason: e.to_string(),
-                });
-                (seen, Origin::Computed, damaged.or(unwritten))
+                let mut warnings: Vec<KeptWarning> = other.err().into_iter().collect();
+                warnings.extend(self.write(&path, &encode(&seen, key)));
+                (seen, Origin::Computed, warnings)
             }
         };
         let seen = Arc::new(seen);
@@ -144,8 +153,21 @@ impl KeptStore {
         Ok(Kept {
             seen,
             origin,
-            warning,
+            warnings,
         })
+    }
+
+    /// Writes a file and makes room for it; what went wrong.
+    fn write(&self, path: &Path, bytes: &[u8]) -> Option<KeptWarning> {
+        if let Err(error) = self.files.write(path, bytes) {
+            return Some(KeptWarning::Unwritten {
+                path: path.into(),
+                reason: error.to_string(),
+            });
+        }
+        let (path, error) = self.files.trim().err()?;
+        let reason = error.to_string();
+        Some(KeptWarning::Unremoved { path, reason })
     }
 
     /// Bytes now held in memory, at most the budget.
@@ -163,10 +185,17 @@ impl KeptStore {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The entry of a file; none if there is no file, an error in words if it is damaged.
-    fn read(&self, path: &Path, key: &KeptKey) -> Result<Option<Seen>, String> {
-        let bytes = self.files.read(path).map_err(|error| error.to_string())?;
-        bytes.map(|bytes| decode(&bytes, key)).transpose()
+    /// The entry of a file; none if there is no file.
+    fn read(&self, path: &Path, key: &KeptKey) -> Result<Option<Seen>, KeptWarning> {
+        let bytes = self.files.read(path).map_err(|error| KeptWarning::Unread {
+            path: path.into(),
+            reason: error.to_string(),
+        })?;
+        let seen = bytes.map(|bytes| decode(&bytes, key)).transpose();
+        seen.map_err(|reason| KeptWarning::Damaged {
+            path: path.into(),
+            reason,
+        })
     }
 }
 
@@ -265,12 +294,44 @@ mod tests {
             std::fs::write(&path, &bad).unwrap();
             let kept = get(&store, 1);
             assert!(
-                matches!(kept.warning, Some(KeptWarning::Damaged { .. })),
+                matches!(kept.warnings[..], [KeptWarning::Damaged { .. }]),
                 "{at} {length}"
             );
             assert_eq!((kept.origin, &*kept.seen), (Origin::Computed, &seen(1)));
             assert_eq!(std::fs::read(&path).unwrap(), good);
         }
+    }
+
+    #[test]
+    fn each_trouble_with_files_is_told_as_what_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let size = encode(&seen(1), &key(1)).len() as u64;
+        let bounds = KeptBounds {
+            memory: 0,
+            files: size,
+        };
+        let store = KeptStore::open(folder.path(), bounds).unwrap();
+        // a folder in the place of a file can be neither read nor written
+        let path = |number| store.files.path(&key(number));
+        std::fs::create_dir_all(path(1).join("within")).unwrap();
+        let told = get(&store, 1).warnings;
+        assert!(
+            matches!(
+                told[..],
+                [KeptWarning::Unread { .. }, KeptWarning::Unwritten { .. }]
+            ),
+            "{told:?}"
+        );
+        // what was written stays, what cannot be removed is another file
+        assert_eq!(get(&store, 2).warnings, []);
+        std::fs::remove_file(path(2)).unwrap();
+        std::fs::create_dir(path(2)).unwrap();
+        let told = get(&store, 3).warnings;
+        assert!(
+            matches!(&told[..], [KeptWarning::Unremoved { path: old, .. }] if *old == path(2)),
+            "{told:?}"
+        );
+        assert_eq!(get(&store, 3).origin, Origin::File);
     }
 
     #[test]
