@@ -4,6 +4,7 @@
 //! length, at least 8 px and at most 5 % of the image's diagonal across the line, a third of that along it.
 
 use crate::geometry::{Point, Rect, Segment};
+use crate::line::inside;
 use crate::source::{LineKind, Region, Truth};
 
 /// Largest absolute coordinate that is believed, in pixels.
@@ -51,7 +52,7 @@ impl Annotation {
     /// Lines are cut at the image's border. In a dense annotation (not by region) segments shorter than
     /// 18 px at 640 x 480 (in proportion to the diagonal) are dropped unless all are.
     pub fn truth(&self, width: u32, height: u32) -> Option<Truth> {
-        let inside: Vec<AnnotatedLine> = self
+        let visible: Vec<AnnotatedLine> = self
             .lines
             .iter()
             .filter_map(|line| {
@@ -61,13 +62,13 @@ impl Annotation {
                 })
             })
             .collect();
-        if inside.is_empty() {
+        if visible.is_empty() {
             return None;
         }
         let whole = Rect::whole(width, height);
         if !self.by_region {
             let shortest = SHORTEST_DENSE * whole.diagonal();
-            let all: Vec<Segment> = inside.iter().map(|line| line.segment).collect();
+            let all: Vec<Segment> = visible.iter().map(|line| line.segment).collect();
             let long: Vec<Segment> = all
                 .iter()
                 .copied()
@@ -82,7 +83,7 @@ impl Annotation {
             kind: line.kind,
             line: line.segment,
         };
-        Some(Truth::Regions(inside.iter().map(region).collect()))
+        Some(Truth::Regions(visible.iter().map(region).collect()))
     }
 
     /// The smallest labelled box that holds the line, with one pixel of tolerance.
@@ -162,39 +163,19 @@ fn pixels(left: f32, top: f32, right: f32, bottom: f32, width: u32, height: u32)
     }
 }
 
-/// The part of the segment inside the image (Liang and Barsky, ACM Transactions on Graphics 3, 1984).
+/// The part of the segment inside the image; an end that lies there stays as it was given, and a line that the image
+/// touches in one point alone is none of it.
 fn clipped(segment: &Segment, width: u32, height: u32) -> Option<Segment> {
-    let (a, b) = (segment.p0, segment.p1);
-    let (dx, dy) = (b.x - a.x, b.y - a.y);
-    let (mut from, mut to) = (0.0f32, 1.0f32);
-    for (step, room) in [
-        (-dx, a.x),
-        (dx, width as f32 - 1.0 - a.x),
-        (-dy, a.y),
-        (dy, height as f32 - 1.0 - a.y),
-    ] {
-        if step == 0.0 {
-            if room < 0.0 {
-                return None;
-            }
-        } else if step < 0.0 {
-            from = from.max(room / step);
-        } else {
-            to = to.min(room / step);
-        }
-    }
-    let at = |t: f32| {
-        if t == 0.0 {
-            a
-        } else if t == 1.0 {
-            b
-        } else {
-            Point::new(a.x + t * dx, a.y + t * dy)
-        }
+    let cut = inside(segment, Rect::whole(width, height))?;
+    let within = |point: Point| {
+        (0.0..=width as f32 - 1.0).contains(&point.x)
+            && (0.0..=height as f32 - 1.0).contains(&point.y)
     };
-    (from < to).then(|| Segment {
-        p0: at(from),
-        p1: at(to),
+    let end = |given: Point, cut: Point| if within(given) { given } else { cut };
+    let touched = cut.p0 == cut.p1 && segment.p0 != segment.p1;
+    (!touched).then(|| Segment {
+        p0: end(segment.p0, cut.p0),
+        p1: end(segment.p1, cut.p1),
     })
 }
 
@@ -218,6 +199,10 @@ mod tests {
         let cut = clipped(&Segment::new(-10.0, 5.0, 30.0, 5.0), 21, 11).unwrap();
         assert_eq!(cut, Segment::new(0.0, 5.0, 20.0, 5.0));
         assert!(clipped(&Segment::new(-10.0, 5.0, -1.0, 5.0), 21, 11).is_none());
+        assert!(clipped(&Segment::new(-9.0, 5.0, 0.0, 5.0), 21, 11).is_none());
+        // an end inside keeps its bits, whatever the arithmetic of the other one
+        let kept = Segment::new(-1.7, 3.3, 7.1, 4.9);
+        assert_eq!(clipped(&kept, 21, 11).unwrap().p1, kept.p1);
         assert!(
             annotation(Segment::new(500.0, 0.0, 600.0, 9.0), true)
                 .truth(100, 100)

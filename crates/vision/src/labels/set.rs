@@ -204,7 +204,11 @@ impl LabelSet {
 
     /// The entry that names the same image: `a.jpg` is `a`, but is not `a.png`.
     fn same_image(&self, name: &str) -> Option<&str> {
-        let known = |name: &str| self.entries.get_key_value(name).map(|(key, _)| key.as_str());
+        let known = |name: &str| {
+            self.entries
+                .get_key_value(name)
+                .map(|(key, _)| key.as_str())
+        };
         let begin = format!("{name}.");
         let extended = || {
             let keys = self.entries.range(begin.clone()..);
@@ -302,10 +306,16 @@ mod tests {
         assert!(set.find("b.v2.png").is_some_and(|found| !found.by_region));
         std::fs::write(folder.path().join("a.txt"), "1 2 3 4\n").unwrap();
         let said = open().unwrap_err().to_string();
-        assert!(said.contains("a is labelled twice, before as a.jpg"), "{said}");
+        assert!(
+            said.contains("a is labelled twice, before as a.jpg"),
+            "{said}"
+        );
         std::fs::remove_file(folder.path().join("a.txt")).unwrap();
         put("4.json", "b.bmp");
         let said = open().unwrap_err().to_string();
-        assert!(said.contains("b.bmp is labelled twice, before as b;"), "{said}");
+        assert!(
+            said.contains("b.bmp is labelled twice, before as b;"),
+            "{said}"
+        );
     }
 }

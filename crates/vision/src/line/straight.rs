@@ -95,7 +95,8 @@ impl StraightLine {
     }
 }
 
-/// The part of `segment` over the pixel centres of `bounds`; `None` if there is none.
+/// The part of `segment` over the pixel centres of `bounds`; `None` if there is none. Source: Liang and Barsky, "A new
+/// concept and method for line clipping", ACM Transactions on Graphics 3, 1984.
 pub fn inside(segment: &Segment, bounds: Rect) -> Option<Segment> {
     let delta = (segment.p1.x - segment.p0.x, segment.p1.y - segment.p0.y);
     if !(delta.0 + delta.1).is_finite() {
