@@ -289,9 +289,7 @@ fn failed(folder: &Path, error: &TrainError) -> Failure {
         TrainError::Checkpoint { path, reason } => {
             Failure::unusable(path, reason, "begin anew in another folder")
         }
-        TrainError::Folder { path, source } => {
-            Failure::unusable(path, source, "make it readable")
-        }
+        TrainError::Folder { path, source } => Failure::unusable(path, source, "make it readable"),
         TrainError::Write { path, source } => Failure::unusable(
             path,
             format!("cannot be written: {source}"),

@@ -203,7 +203,10 @@ mod tests {
         let open = |keep: fn(&str) -> bool| FolderExamples::open(images.path(), edges.path(), keep);
         let (examples, skipped) = open(|_| true).unwrap();
         let names: Vec<String> = (0..examples.len()).map(|i| examples.name(i)).collect();
-        assert_eq!((names, examples.pixels()), (vec!["a.bmp".into(), "b.png".into()], 600));
+        assert_eq!(
+            (names, examples.pixels()),
+            (vec!["a.bmp".into(), "b.png".into()], 600)
+        );
         assert_eq!(examples.pairs[1].1, edges.path().join("b.png"));
         assert_eq!(examples.load(0).unwrap().edges, map);
         let reasons = skipped
@@ -219,6 +222,9 @@ mod tests {
         );
         // what was not asked for is not passed over
         assert!(open(|name| name < "c").unwrap().1.is_empty());
-        assert!(matches!(open(|_| false), Err(TrainError::NoExamples { .. })));
+        assert!(matches!(
+            open(|_| false),
+            Err(TrainError::NoExamples { .. })
+        ));
     }
 }
