@@ -105,7 +105,7 @@ pub enum TrainError {
         /// The file.
         path: PathBuf,
         /// The reason.
-        source: candle_core::Error,
+        source: Box<candle_core::Error>,
     },
     /// A folder holds no image with an edge map of the same name.
     #[error("examples in {path}: no image has an edge map of the same name")]
@@ -401,7 +401,7 @@ fn place(
     };
     moved().map_err(|source| TrainError::Write {
         path: path.into(),
-        source,
+        source: source.into(),
     })
 }
 
