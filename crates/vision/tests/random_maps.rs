@@ -62,7 +62,7 @@ fn map(random: &mut ChaCha8Rng) -> (u32, u32, Vec<f32>) {
 fn field(random: &mut ChaCha8Rng, width: u32, pixels: usize) -> Vec<[f32; DIRECTIONS]> {
     let kind = random.random_range(0..4);
     let mut one = |index: usize| {
-        if kind == 1 && (index as u32 % width / 6) % 2 == 0 {
+        if kind == 1 && (index as u32 % width / 6).is_multiple_of(2) {
             return [0.0, 1.0, 0.0, 0.0, 0.0, 0.0];
         }
         let raw: [f32; DIRECTIONS] = std::array::from_fn(|_| random.random_range(-1.0..1.0));
@@ -125,7 +125,7 @@ fn growing_survives_any_map_and_field_and_does_bounded_work() {
             least_pixels: random.random_range(0..20),
         };
         // every second map keeps its own field, the others get one that does not go with it
-        if seed % 2 == 0 {
+        if seed.is_multiple_of(2) {
             orientation.compute(&crop, &BANK_WELD);
         } else {
             orientation = Orientation::given(&field(&mut random, width, logits.len()));
