@@ -7,13 +7,13 @@ use std::collections::BTreeMap;
 use bo_memory::{Counting, Ledger};
 use bo_vision::edge::convolution::Convolution;
 use bo_vision::edge::dexined::{Body, Doubling, Layer, LayerSource};
-use bo_vision::edge::pidinet::{PiDiNetBody, PiDiNetSize};
+use bo_vision::edge::pidinet::{Parameter, PiDiNetBody, PiDiNetSize};
 use bo_vision::edge::weights::Plain;
 use bo_vision::edge::{
-    Compact, DexiNed, EdgeModel, EdgeNetwork, NetworkBody, PiDiNet, Purpose, View, Weights, Work,
-    gradients,
+    AdapterHead, Compact, DexiNed, EdgeModel, EdgeNetwork, NetworkBody, PiDiNet, Purpose, Training,
+    View, Weights, Work, gradients,
 };
-use bo_vision::train::Balance;
+use bo_vision::train::{Balance, EdgeTrainer, ShapeExamples, Subject, TrainSettings, crops};
 use candle_core::{DType, Device, Tensor, Var};
 use candle_nn::{AdamW, Optimizer, ParamsAdamW};
 use image::RgbImage;
@@ -91,20 +91,26 @@ impl LayerSource<Tensor> for Source {
     }
 }
 
-fn network(model: EdgeModel) -> Box<dyn EdgeNetwork> {
-    let cpu = &Device::Cpu;
+/// The weights that ship, or small ones.
+fn weights(model: EdgeModel) -> Weights {
     let source = Source::default();
-    let weights = || Weights::from_tensors(source.0.take());
     match model {
-        EdgeModel::Compact => Box::new(Compact::shipped(cpu).unwrap()),
-        EdgeModel::DexiNed => {
-            Body::new(&source).unwrap();
-            Box::new(DexiNed::new(weights(), cpu).unwrap())
-        }
+        EdgeModel::Compact => return Compact::weights().unwrap(),
+        EdgeModel::DexiNed => drop(Body::new(&source).unwrap()),
         _ => {
-            PiDiNetBody::new(PiDiNetSize::Full, |p| source.tensor(&p.name, &p.shape)).unwrap();
-            Box::new(PiDiNet::new(PiDiNetSize::Full, weights(), cpu).unwrap())
+            let get = |p: &Parameter| source.tensor(&p.name, &p.shape);
+            drop(PiDiNetBody::new(PiDiNetSize::Full, get).unwrap());
         }
+    }
+    Weights::from_tensors(source.0.take())
+}
+
+fn network(model: EdgeModel) -> Box<dyn EdgeNetwork> {
+    let (weights, cpu) = (weights(model), &Device::Cpu);
+    match model {
+        EdgeModel::Compact => Box::new(Compact::new(&weights, cpu).unwrap()),
+        EdgeModel::DexiNed => Box::new(DexiNed::new(weights, cpu).unwrap()),
+        _ => Box::new(PiDiNet::new(PiDiNetSize::Full, weights, cpu).unwrap()),
     }
 }
 
@@ -126,7 +132,8 @@ fn inference(model: EdgeModel, height: u32, width: u32) -> u64 {
     measured(|| network.logits(&image).unwrap())
 }
 
-/// Peak of one training step beside model and optimiser.
+/// Peak of the gradients of all weights and a step of candle's AdamW beside model and optimiser, for networks of which the
+/// trainer learns low-rank changes alone as well.
 fn training(model: EdgeModel, batch: usize, side: usize, checkpointed: bool) -> u64 {
     let (body, variables) = trained(model);
     let mut optimiser = AdamW::new(variables, ParamsAdamW::default()).unwrap();
@@ -141,6 +148,35 @@ fn training(model: EdgeModel, batch: usize, side: usize, checkpointed: bool) -> 
         let (gradients, _) = gradients(&body, &input, whole, checkpointed, loss).unwrap();
         optimiser.step(&gradients).unwrap();
     })
+}
+
+/// Peak of one step of the trainer beside model and optimiser.
+fn stepping(work: &Work, how: Training) -> u64 {
+    let settings = TrainSettings {
+        batch: work.batch,
+        accumulate: how.micro_batches,
+        side: work.height,
+        checkpoint_gradients: work.purpose == Purpose::CheckpointedTraining,
+        ..TrainSettings::default()
+    };
+    let weights = weights(work.model);
+    let subject = match how.rank {
+        None => Subject::Whole(Some(&weights)),
+        Some(rank) => Subject::Changes {
+            head: AdapterHead {
+                model: work.model,
+                base: String::new(),
+                weights: String::new(),
+                rank,
+                scale: 1.0,
+            },
+            weights: &weights,
+        },
+    };
+    let shapes = ShapeExamples { count: 2, seed: 1 };
+    let crops = crops(&settings, &[(1.0, &shapes)], 0).unwrap();
+    let mut trainer = EdgeTrainer::new(settings, subject, &Device::Cpu).unwrap();
+    measured(|| trainer.step(crops, &|| false).unwrap())
 }
 
 /// What is run: a network, images, crops.
@@ -178,25 +214,49 @@ const LONG: [Case; 3] = [
     ),
 ];
 
+/// In words, for the table.
+fn doing(work: &Work, how: Option<Training>) -> String {
+    let Some(Training {
+        micro_batches,
+        rank,
+    }) = how
+    else {
+        return format!("{:?}", work.purpose);
+    };
+    let subject = rank.map_or("all".to_owned(), |rank| format!("rank {rank}"));
+    format!("{:?} of {subject}, {micro_batches} added up", work.purpose)
+}
+
 #[test]
 #[expect(clippy::print_stderr, reason = "the table, for --nocapture")]
 fn predictions_lie_within_a_tenth_of_the_measured_peak() {
     // what threads make once and keep is not the network's; after this it is there
     inference(EdgeModel::Compact, 64, 64);
     training(EdgeModel::Compact, 1, 64, false);
+    let small = Work {
+        model: EdgeModel::Compact,
+        purpose: Purpose::Training,
+        batch: 1,
+        height: 64,
+        width: 64,
+    };
+    let changes = Training {
+        micro_batches: 1,
+        rank: Some(4),
+    };
+    stepping(&small, changes);
     let left = Counting::in_use();
     inference(EdgeModel::Compact, 240, 320);
     let left = Counting::in_use().saturating_sub(left);
     assert!(left < bo_memory::TOLERANCE, "{left} bytes left behind");
 
     let mut worst = 0.0f64;
-    let mut compare = |work: Work, measured: u64, extra: u64| {
-        let predicted = work.footprint().unwrap().beside_model() + extra;
+    let mut compare = |work: Work, how: Option<Training>, predicted: u64, measured: u64| {
         let off = predicted as f64 / measured as f64 - 1.0;
         eprintln!(
-            "| {} | {:?} | {} x {} x {} | {:.2} | {:.2} | {:+.1} % |",
+            "| {} | {} | {} x {} x {} | {:.2} | {:.2} | {:+.1} % |",
             work.model,
-            work.purpose,
+            doing(&work, how),
             work.batch,
             work.height,
             work.width,
@@ -218,7 +278,8 @@ fn predictions_lie_within_a_tenth_of_the_measured_peak() {
                 width: columns,
             };
             let answer = u64::from(height) * u64::from(width) * 4;
-            compare(work, inference(model, height, width), answer);
+            let predicted = work.footprint().unwrap().beside_model() + answer;
+            compare(work, None, predicted, inference(model, height, width));
         }
         for &(batch, side) in crops {
             for purpose in [Purpose::Training, Purpose::CheckpointedTraining] {
@@ -230,7 +291,21 @@ fn predictions_lie_within_a_tenth_of_the_measured_peak() {
                     width: side,
                 };
                 let checkpointed = purpose == Purpose::CheckpointedTraining;
-                compare(work, training(model, batch, side, checkpointed), 0);
+                let predicted = work.footprint().unwrap().beside_model();
+                let measured = training(model, batch, side, checkpointed);
+                compare(work, None, predicted, measured);
+                // the trainer itself: of the compact network all weights, of any network low-rank changes
+                let whole = (model == EdgeModel::Compact).then_some(None);
+                for rank in whole.into_iter().chain([Some(4)]) {
+                    for micro_batches in [1, 4] {
+                        let how = Training {
+                            micro_batches,
+                            rank,
+                        };
+                        let predicted = work.step(how).unwrap().beside_model();
+                        compare(work, Some(how), predicted, stepping(&work, how));
+                    }
+                }
             }
         }
     }

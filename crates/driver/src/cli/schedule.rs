@@ -192,6 +192,7 @@ impl Schedule {
         let budget = budget::host(self.host_memory_mb.map(|mb| mb.saturating_mul(1 << 20)));
         let demand = Demand {
             model: plan.model(),
+            rank: plan.adapt.as_ref().map(|adapt| adapt.rank),
             settings: plan.settings.clone(),
             loaders: self.loaders.unwrap_or(cores.div_ceil(3)).clamp(1, 64),
             judging: JUDGING,

@@ -13,7 +13,7 @@ pub use cards::Cards;
 pub use training::Demand;
 pub use work::Forecast;
 
-use bo_vision::edge::{Footprint, Work};
+use bo_vision::edge::{Footprint, Training, Work};
 
 use crate::exit::Failure;
 
@@ -23,6 +23,11 @@ const LARGEST: usize = 1024;
 fn footprint(work: &Work) -> Result<Footprint, Failure> {
     work.footprint()
         .map_err(|error| Failure::unexpected("planning the network", error))
+}
+
+fn step(work: &Work, how: Training) -> Result<Footprint, Failure> {
+    work.step(how)
+        .map_err(|error| Failure::unexpected("planning a step of training", error))
 }
 
 /// The largest batch of this work that takes at most `bytes`; 0 if not even one image fits.

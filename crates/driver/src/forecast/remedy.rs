@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use bo_vision::edge::{EdgeModel, Purpose, Work};
+use bo_vision::edge::{EdgeModel, Purpose, Training, Work};
 use serde::Serialize;
 
-use super::{footprint, largest_batch};
+use super::{footprint, largest_batch, step};
 use crate::exit::Failure;
 use crate::quantity::bytes;
 
@@ -60,7 +60,16 @@ impl fmt::Display for Remedy {
 pub fn remedies(work: &Work, room: u64) -> Result<Vec<Remedy>, Failure> {
     let mut found = Vec::new();
     let mut add = |change: Change, work: Work| -> Result<(), Failure> {
-        let peak = footprint(&work)?.peak;
+        let peak = match change {
+            Change::Batch { accumulate, .. } if accumulate > 1 => {
+                let how = Training {
+                    micro_batches: accumulate,
+                    rank: None,
+                };
+                step(&work, how)?.peak
+            }
+            _ => footprint(&work)?.peak,
+        };
         found.push(Remedy {
             change,
             peak,

@@ -6,10 +6,10 @@
 
 use std::fmt;
 
-use bo_vision::edge::{EdgeModel, Purpose, Work};
+use bo_vision::edge::{EdgeModel, Purpose, Training, Work};
 use bo_vision::train::{TrainSettings, steps_held};
 
-use super::footprint;
+use super::step;
 use crate::exit::Failure;
 use crate::quantity::bytes;
 use crate::settings::Origin;
@@ -29,6 +29,8 @@ const OVERHEAD: f64 = 1.1;
 pub struct Demand {
     /// The network.
     pub model: EdgeModel,
+    /// Rank of the low-rank changes that are trained; none where the whole network is.
+    pub rank: Option<usize>,
     /// Batch, accumulation, crop, checkpointing.
     pub settings: TrainSettings,
     /// Threads that load.
@@ -66,7 +68,7 @@ impl fmt::Display for Change {
 }
 
 impl Demand {
-    /// Bytes at the peak, the program itself included. What is adapted takes at most what training all of it would.
+    /// Bytes at the peak, the program itself included.
     ///
     /// # Errors
     /// A size that the network does not take.
@@ -78,7 +80,7 @@ impl Demand {
             checkpoint_gradients,
             ..
         } = self.settings;
-        let network = footprint(&Work {
+        let work = Work {
             model: self.model,
             purpose: match checkpoint_gradients {
                 true => Purpose::CheckpointedTraining,
@@ -87,7 +89,12 @@ impl Demand {
             batch,
             height: side,
             width: side,
-        })?;
+        };
+        let how = Training {
+            micro_batches: accumulate,
+            rank: self.rank,
+        };
+        let network = step(&work, how)?;
         let loading = self.loaders as u64 * LOADING * self.pixels;
         let crops = steps_held(self.loaders) * batch * accumulate + self.judging;
         let crops = crops as u64 * CROP * (side * side) as u64;
@@ -227,6 +234,7 @@ mod tests {
     fn demand() -> Demand {
         Demand {
             model: EdgeModel::Compact,
+            rank: None,
             settings: TrainSettings {
                 batch: 8,
                 side: 96,

@@ -10,12 +10,16 @@ use candle_core::Result;
 use serde::Serialize;
 
 use super::activation::Activation;
+use super::adapter::pair_shapes;
 use super::body::NetworkBody;
-use super::checkpoint::gradients;
+use super::checkpoint::{Differentiable as _, gradients};
 use super::network::EdgeModel;
 use super::outline::{Books, Kind, Outline};
 use super::stage::Staged;
 use super::view::View;
+
+/// Copies of a variable that AdamW holds at once while it moves it.
+const ADAMW: u64 = 5;
 
 /// What a network is run for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -27,6 +31,24 @@ pub enum Purpose {
     Training,
     /// The same with gradient checkpointing.
     CheckpointedTraining,
+}
+
+/// What a step of training is made of beside its images.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Training {
+    /// Micro-batches whose gradients are added up, at least 1.
+    pub micro_batches: usize,
+    /// Rank of the low-rank changes that are trained; `None` where all weights are.
+    pub rank: Option<usize>,
+}
+
+impl Default for Training {
+    fn default() -> Self {
+        Self {
+            micro_batches: 1,
+            rank: None,
+        }
+    }
 }
 
 /// Something that a network is going to do.
@@ -49,7 +71,7 @@ pub struct Work {
 pub struct Footprint {
     /// Weights and biases.
     pub model: u64,
-    /// What AdamW remembers: two numbers for each weight.
+    /// What AdamW remembers: two numbers for each trained value.
     pub optimiser: u64,
     /// Gradients of maps and of weights.
     pub gradients: u64,
@@ -73,36 +95,116 @@ impl Footprint {
 }
 
 impl Work {
-    /// The memory it takes.
+    /// The memory it takes; training is of all weights, on one micro-batch.
     ///
     /// # Errors
     /// A size that the network does not take.
     pub fn footprint(&self) -> Result<Footprint> {
-        let books = Books::default();
-        let training = self.purpose != Purpose::Inference;
-        let body = outlines(self.model, &books, training);
-        let remembered = training.then(|| books.take(Kind::Optimiser, "AdamW", 2 * books.peak()));
-        let shape = [self.batch, 3, self.height, self.width];
-        let x = Outline::input(&books, shape);
-        let view = View::whole(self.height, self.width);
-        if training {
-            // one number each for target and weight of every pixel
-            let targets = books.take(Kind::Input, "targets", 2 * x.bytes() / 3);
-            let checkpointed = self.purpose == Purpose::CheckpointedTraining;
-            let loss = |sides: Vec<Outline>, fused: Outline| {
-                let mut all = fused.loss();
-                for side in &sides {
-                    all = all.plus(&side.loss())?;
-                }
-                Ok((all, ()))
-            };
-            drop(gradients(&body, &x, view, checkpointed, loss)?);
-            drop(targets);
-        } else {
-            drop(body.pass(&x, view)?);
+        if self.purpose != Purpose::Inference {
+            return self.step(Training::default());
         }
-        drop((x, remembered));
+        let books = Books::default();
+        let body = outlines(self.model, &books, false);
+        let x = Outline::input(&books, [self.batch, 3, self.height, self.width]);
+        drop(body.pass(&x, View::whole(self.height, self.width))?);
         Ok(read(&books))
+    }
+
+    /// The memory of a step of training, [`EdgeTrainer::step`](crate::train::EdgeTrainer::step), on micro-batches of this
+    /// size.
+    ///
+    /// # Errors
+    /// As [`Work::footprint`].
+    pub fn step(&self, how: Training) -> Result<Footprint> {
+        let books = Books::default();
+        let (learner, body) = Learner::new(self.model, &books, how.rank)?;
+        let trained: u64 = learner.variables.iter().map(Outline::bytes).sum();
+        let remembered = books.take(Kind::Optimiser, "AdamW", 2 * trained);
+        let mut total: Option<Vec<Option<Outline>>> = None;
+        // the third and later ones find what the second found
+        for _ in 0..how.micro_batches.clamp(1, 2) {
+            let own = self.gradient(&books, &body, &learner.variables)?;
+            total = Some(match total {
+                None => own,
+                Some(sum) => added(sum, own)?,
+            });
+        }
+        drop(body);
+        for variable in &learner.variables {
+            books.pass("AdamW", ADAMW * variable.bytes());
+        }
+        drop((total, remembered));
+        Ok(read(&books))
+    }
+
+    /// Gradients by the variables from one micro-batch.
+    fn gradient(
+        &self,
+        books: &Books,
+        body: &NetworkBody<Outline>,
+        variables: &[Outline],
+    ) -> Result<Vec<Option<Outline>>> {
+        let x = Outline::input(books, [self.batch, 3, self.height, self.width]);
+        // one number each for target and weight of every pixel
+        let targets = books.take(Kind::Input, "targets", 2 * x.bytes() / 3);
+        let checkpointed = self.purpose == Purpose::CheckpointedTraining;
+        let loss = |sides: Vec<Outline>, fused: Outline| {
+            let mut all = fused.loss();
+            for side in &sides {
+                all = all.plus(&side.loss())?;
+            }
+            Ok((all, ()))
+        };
+        let view = View::whole(self.height, self.width);
+        let (mut found, ()) = gradients(body, &x, view, checkpointed, loss)?;
+        let own = variables.iter().map(|of| Outline::taken(&mut found, of));
+        let own = own.collect();
+        drop(targets);
+        Ok(own)
+    }
+}
+
+/// Sums of gradients, made one after the other; each pair is let go once its sum is there.
+fn added(sum: Vec<Option<Outline>>, more: Vec<Option<Outline>>) -> Result<Vec<Option<Outline>>> {
+    let pairs = sum.into_iter().zip(more);
+    pairs
+        .map(|(a, b)| a.zip(b).map(|(a, b)| a.plus(&b)).transpose())
+        .collect()
+}
+
+/// Weights and variables of a network that is trained; they are in the books as long as this lives.
+struct Learner {
+    variables: Vec<Outline>,
+    #[expect(
+        dead_code,
+        reason = "held: the weights that low-rank changes leave as they are"
+    )]
+    fixed: Vec<Outline>,
+}
+
+impl Learner {
+    /// The variables, and the network made of them.
+    fn new(
+        model: EdgeModel,
+        books: &Books,
+        rank: Option<usize>,
+    ) -> Result<(Self, NetworkBody<Outline>)> {
+        let (mut variables, mut fixed) = (Vec::new(), Vec::new());
+        let body = NetworkBody::new(model, |name, shape, role| {
+            let weight = Outline::parameter(books, name, shape, rank.is_none());
+            let Some(rank) = rank else {
+                variables.push(weight.clone());
+                return Ok(weight);
+            };
+            fixed.push(weight.clone());
+            let Some(pair) = pair_shapes(shape, role, rank) else {
+                return Ok(weight);
+            };
+            let [down, up] = pair.map(|shape| Outline::parameter(books, name, &shape, true));
+            variables.extend([down.clone(), up.clone()]);
+            weight.merged(&down, &up)
+        })?;
+        Ok((Self { variables, fixed }, body))
     }
 }
 

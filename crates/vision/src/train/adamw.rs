@@ -4,8 +4,9 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::backprop::GradStore;
 use candle_core::{Result, Tensor, Var};
+
+use super::trainer::Gradients;
 
 /// Decay of the mean gradient.
 const BETA1: f64 = 0.9;
@@ -41,19 +42,18 @@ impl AdamW {
     pub fn step(
         &mut self,
         variables: &BTreeMap<String, Var>,
-        gradients: &GradStore,
+        gradients: &Gradients,
         rate: f64,
     ) -> Result<()> {
         self.step += 1;
         let share = |beta: f64| 1.0 / (1.0 - beta.powi(self.step as i32));
         let (first, second) = (share(BETA1), share(BETA2));
         for (name, var) in variables {
-            let Some(gradient) = gradients.get(var) else {
+            let Some(gradient) = gradients.get(name) else {
                 continue;
             };
-            let gradient = gradient.detach();
             let (m, v) = &self.means[name];
-            let m = ((m * BETA1)? + (&gradient * (1.0 - BETA1))?)?;
+            let m = ((m * BETA1)? + (gradient * (1.0 - BETA1))?)?;
             let v = ((v * BETA2)? + (gradient.sqr()? * (1.0 - BETA2))?)?;
             let root = ((&v * second)?.sqrt()? + EPSILON)?;
             let move_by = ((&m * (first * rate))? / root)?;
@@ -81,7 +81,8 @@ mod tests {
         for t in 1..=2 {
             let loss = (var.as_tensor().sqr().unwrap() * 0.5).unwrap();
             let grads = loss.sum_all().unwrap().backward().unwrap();
-            adam.step(&variables, &grads, 0.1).unwrap();
+            let gradients = [("x".to_owned(), grads.get(&var).unwrap().detach())].into();
+            adam.step(&variables, &gradients, 0.1).unwrap();
             m = 0.9 * m + 0.1 * x;
             v = 0.99 * v + 0.01 * x * x;
             let (mh, vh) = (m / (1.0 - 0.9f64.powi(t)), v / (1.0 - 0.99f64.powi(t)));

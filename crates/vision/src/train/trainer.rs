@@ -3,10 +3,9 @@
 //! Central type [`EdgeTrainer`]. Optimiser: AdamW under a cosine schedule with a short rise. What a step does depends
 //! on its crops and the state before it alone.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
-use candle_core::backprop::GradStore;
 use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
@@ -145,6 +144,9 @@ pub enum TrainError {
     Tensor(#[from] candle_core::Error),
 }
 
+/// Gradients by the names of variables, which hold nothing of what they were computed from.
+pub(super) type Gradients = BTreeMap<String, Tensor>;
+
 /// Trains a network, or low-rank changes of one.
 pub struct EdgeTrainer {
     settings: TrainSettings,
@@ -204,7 +206,7 @@ impl EdgeTrainer {
         if !loss.is_finite() {
             return Err(TrainError::Diverged { step, loss });
         }
-        self.clip(&mut grads)?;
+        clip(&mut grads)?;
         self.optimiser
             .step(&self.learner.variables, &grads, learning_rate)?;
         Ok(Some(StepReport {
@@ -234,7 +236,7 @@ impl EdgeTrainer {
         &self,
         crops: Vec<Crop>,
         stop: &dyn Fn() -> bool,
-    ) -> Result<Option<(GradStore, f32)>, TrainError> {
+    ) -> Result<Option<(Gradients, f32)>, TrainError> {
         let body = self.learner.body(true)?;
         let (mut total, mut loss) = (None, 0.0);
         for part in crops.chunks(self.settings.batch.max(1)) {
@@ -250,11 +252,17 @@ impl EdgeTrainer {
                 Ok(((all * share)?, fused.to_scalar::<f32>()?))
             };
             let checkpointed = self.settings.checkpoint_gradients;
-            let (grads, fused) = gradients(&body, &input, view, checkpointed, losses)?;
+            let (found, fused) = gradients(&body, &input, view, checkpointed, losses)?;
             loss += fused * share as f32;
+            let own = self.learner.variables.iter().filter_map(|(name, var)| {
+                let gradient = found.get(var)?.detach();
+                Some((name.clone(), gradient))
+            });
+            let own: Gradients = own.collect();
+            drop(found);
             total = Some(match total {
-                None => grads,
-                Some(sum) => self.sum(sum, &grads)?,
+                None => own,
+                Some(sum) => added(sum, own)?,
             });
         }
         Ok(Some((total.expect("a step has crops"), loss)))
@@ -271,44 +279,14 @@ impl EdgeTrainer {
     /// Crops as the network reads them, and what its logits are compared with.
     fn read(&self, crops: &[Crop]) -> Result<(Tensor, View, Balance), TrainError> {
         let (n, side) = (crops.len(), self.settings.side);
-        let (mut inputs, mut targets) = (Vec::new(), Vec::new());
+        let area = n * side * side;
+        let (mut inputs, mut targets) = (Vec::with_capacity(3 * area), Vec::with_capacity(area));
         for crop in crops {
             crop.read(self.learner.model(), &mut inputs);
             targets.extend_from_slice(&crop.target);
         }
         let inputs = Tensor::from_vec(inputs, (n, 3, side, side), &self.device)?;
         Ok((inputs, View::whole(side, side), Balance::new(targets, n)))
-    }
-
-    fn sum(&self, mut sum: GradStore, more: &GradStore) -> Result<GradStore, TrainError> {
-        for var in self.learner.variables.values() {
-            if let (Some(a), Some(b)) = (sum.get(var), more.get(var)) {
-                let both = (a + b)?;
-                sum.insert(var, both);
-            }
-        }
-        Ok(sum)
-    }
-
-    /// Bounds the length of the whole gradient by 1.
-    fn clip(&self, grads: &mut GradStore) -> Result<(), TrainError> {
-        let mut squared = 0.0f64;
-        for var in self.learner.variables.values() {
-            if let Some(grad) = grads.get(var) {
-                squared += f64::from(grad.sqr()?.sum_all()?.to_scalar::<f32>()?);
-            }
-        }
-        let length = squared.sqrt();
-        if length <= 1.0 {
-            return Ok(());
-        }
-        for var in self.learner.variables.values() {
-            if let Some(grad) = grads.get(var) {
-                let scaled = (grad * (1.0 / length))?;
-                grads.insert(var, scaled);
-            }
-        }
-        Ok(())
     }
 
     /// Steps done, weights and means of the optimiser, in one file that [`Self::restore`] reads.
@@ -379,6 +357,31 @@ impl EdgeTrainer {
     }
 }
 
+/// The sums; each pair is let go once its sum is there.
+fn added(mut sum: Gradients, more: Gradients) -> Result<Gradients, TrainError> {
+    for (name, b) in more {
+        if let Some(a) = sum.get_mut(&name) {
+            *a = (&*a + b)?;
+        }
+    }
+    Ok(sum)
+}
+
+/// Bounds the length of the whole gradient by 1.
+fn clip(gradients: &mut Gradients) -> Result<(), TrainError> {
+    let mut squared = 0.0f64;
+    for gradient in gradients.values() {
+        squared += f64::from(gradient.sqr()?.sum_all()?.to_scalar::<f32>()?);
+    }
+    let length = squared.sqrt();
+    if length > 1.0 {
+        for gradient in gradients.values_mut() {
+            *gradient = (&*gradient * (1.0 / length))?;
+        }
+    }
+    Ok(())
+}
+
 /// Writes tensors to a file.
 fn write(tensors: &HashMap<String, Tensor>, path: &Path) -> Result<(), TrainError> {
     place(path, |beside| {
@@ -443,19 +446,8 @@ mod tests {
                 EdgeTrainer::new(settings.clone(), Subject::Whole(None), &Device::Cpu).unwrap();
             let crops = crops(&settings, &[(1.0, &shapes)], 0).unwrap();
             let (grads, loss) = trainer.mean_gradient(crops, &|| false).unwrap().unwrap();
-            let one = |var: &candle_core::Var| {
-                let grad = grads.get(var).unwrap().flatten_all().unwrap();
-                grad.to_vec1::<f32>().unwrap()
-            };
-            (
-                trainer
-                    .learner
-                    .variables
-                    .values()
-                    .flat_map(one)
-                    .collect::<Vec<f32>>(),
-                loss,
-            )
+            let one = |grad: &Tensor| grad.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            (grads.values().flat_map(one).collect::<Vec<f32>>(), loss)
         };
         let (large, loss) = gradient(4, 1);
         let (micro, other) = gradient(1, 4);

@@ -61,7 +61,7 @@ fn visit(outline: &Outline, seen: &mut HashSet<*const Node>, order: &mut Vec<Out
                 visit(arg, seen, order);
             }
         }
-        Origin::Sum(a, b) | Origin::Gated(a, b) => {
+        Origin::Sum(a, b) | Origin::Gated(a, b) | Origin::Product(a, b) => {
             visit(a, seen, order);
             visit(b, seen, order);
         }
@@ -94,6 +94,14 @@ fn one(outline: &Outline, value: &Rc<Entry>, gradients: &mut Gradients) -> Resul
         Origin::Sum(a, b) => {
             gradients.add(a, Vec::new());
             gradients.add(b, Vec::new());
+        }
+        // a factor is a variable in another shape: on the way to the variable candle forgets what its gradient came from
+        Origin::Product(a, b) => {
+            for factor in [a, b] {
+                let gradient = term(factor, factor.bytes());
+                gradients.add(factor, Vec::new());
+                drop(gradient);
+            }
         }
         Origin::Rectified(a) => {
             gradients.enter(a);

@@ -43,6 +43,8 @@ enum Origin {
     Stacked(Vec<Outline>),
     /// A loss: a number for each batch, with targets and weights of the map's size.
     Loss(Outline),
+    /// A product of matrices.
+    Product(Outline, Outline),
     /// The number whose gradient by the first is the second, which it holds.
     Pulled(Outline, #[expect(dead_code, reason = "held")] Outline),
 }
@@ -154,6 +156,17 @@ impl Outline {
         // what the loss holds of its own, target and weight of every logit, lives as long as it
         loss.0.entry.enlarge(2 * self.bytes());
         loss
+    }
+
+    /// This weight with the low-rank change of two factors, as [`merged`](crate::edge::adapter::merged) makes it.
+    ///
+    /// # Errors
+    /// None: the shape is the weight's own.
+    pub fn merged(&self, down: &Self, up: &Self) -> Result<Self> {
+        let origin = Origin::Product(up.clone(), down.clone());
+        let shape = self.0.shape.clone();
+        let product = Self::made(self, shape, self.0.sight, &[down, up], origin);
+        self.plus(&product.scaled(1.0)?)
     }
 
     /// Bytes of its values.
