@@ -1,9 +1,11 @@
-//! Predictions on held-out rows of real runs, against those of BoTorch (tests only).
+//! Predictions on held-out rows of real runs, against those of BoTorch (tests only): by the surrogate that an
+//! optimiser has by default, its kernel and its priors where there are environments.
 
 use ndarray::{Array1, Array2, Axis};
 use serde_json::Value;
 
 use super::{FitSettings, Posterior, Replicates, Standardizer, fit};
+use crate::optimizer::Surrogate;
 use crate::reference::{data, data_names, golden, matrix, vector};
 
 /// Rows of one run of `weld_runs`, inputs scaled to [0, 1]: of its checkpoint that has so many. `None`
@@ -56,6 +58,16 @@ fn score(
     ((squares / n).sqrt(), density / n)
 }
 
+/// What [`Surrogate::default`] fits with.
+fn shipped(inputs: usize) -> FitSettings {
+    let surrogate = Surrogate::default();
+    FitSettings {
+        form: surrogate.kernel.into(),
+        priors: Some(surrogate.priors(inputs, true, false)),
+        ..FitSettings::default()
+    }
+}
+
 type Split = (Value, Array2<f64>, Array1<f64>);
 
 fn splits() -> Option<Vec<Split>> {
@@ -87,7 +99,7 @@ fn golden_prediction_splits() {
             indices(&split["train_index"]),
             indices(&split["test_index"]),
         );
-        let (rmse, nlpd) = score(x, y, &train, &test, &FitSettings::default());
+        let (rmse, nlpd) = score(x, y, &train, &test, &shipped(x.ncols()));
         assert!(rmse.is_finite());
         gaps.push(nlpd - split["botorch_nlpd"].as_f64().unwrap());
     }

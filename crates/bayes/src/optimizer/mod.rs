@@ -27,6 +27,7 @@ pub use state::{Decision, FitReport, Incumbent, ModelState};
 pub use surrogate::Surrogate;
 
 /// Version of what is decided: raised whenever the same observations lead to other decisions than before, by more than
-/// their last bits. 2: the narrower prior on lengthscales of [`Surrogate`]. 3: integers climb by strides, interpolated risks by
-/// their own slope, what is all but known is sampled.
+/// their last bits. 2: the narrower prior on lengthscales of [`Surrogate`]. 3: a narrower prior
+/// on the noise where there are environments, integers climb by strides, interpolated risks by their own slope, what is
+/// all but known is sampled.
 pub const VERSION: u32 = 3;

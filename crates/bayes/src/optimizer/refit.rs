@@ -153,6 +153,7 @@ impl Optimizer {
         let warm = self.state.as_ref().map(|s| &s.hyper);
         let surrogate = self.settings.surrogate;
         let inputs = data.inputs.ncols();
+        let environments = !matches!(self.problem.environments, Environments::None);
         let hyper = match data.replicates(data.len(), &scale) {
             Ok(rows) => {
                 let settings = FitSettings {
@@ -164,7 +165,7 @@ impl Optimizer {
                     },
                     seed: self.settings.seed,
                     iteration,
-                    priors: Some(surrogate.priors(inputs, rows.any_rough())),
+                    priors: Some(surrogate.priors(inputs, environments, rows.any_rough())),
                     ..FitSettings::default()
                 };
                 let fit = gp::fit(&rows, warm, &settings);

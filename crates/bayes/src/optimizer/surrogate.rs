@@ -6,6 +6,9 @@ use crate::kernel::{KernelForm, KernelKind};
 /// Standard deviation of the logarithm of a lengthscale (the default's: the root of 3).
 const LENGTHSCALE_SPREAD: f64 = 0.7;
 
+/// Spread of the prior on the noise where there are no environments.
+const LONE_NOISE_SPREAD: f64 = 2.0;
+
 /// Options of the surrogate. The default is what the recorded experiments favour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Surrogate {
@@ -29,17 +32,23 @@ impl Surrogate {
         }
     }
 
-    /// Priors of the fit: the default ones with a wider prior on the noise and a narrower one on lengthscales, decided by
-    /// regret on the synthetic problems (`experiments/regret`). Objectives are mostly deterministic, and values near the
-    /// optimum differ by far less than a hundredth of their spread: the default's least plausible noise would drown
-    /// that. And a decision that believes a long lengthscale learned from few values never looks where the data
-    /// would contradict it; the most probable lengthscale stays, the doubt about longer ones is what helps.
-    pub(super) fn priors(self, inputs: usize, any_rough: bool) -> Priors {
-        let noise = LogNormal {
-            location: -4.0,
-            spread: 2.0,
-        };
+    /// Priors of the fit: the default ones with a narrower prior on lengthscales and, where there are no environments, a
+    /// wider one on the noise, both decided by regret on the synthetic problems (`experiments/regret`).
+    ///
+    /// A decision that believes a long lengthscale learned from few values never looks where the data would contradict it;
+    /// the most probable lengthscale stays, the doubt about longer ones is what helps. Without environments objectives
+    /// are mostly deterministic, and values near the optimum differ by far less than a hundredth of their spread: the
+    /// default's least plausible noise would drown that. What environments do beyond their variables looks like noise,
+    /// and a model that may believe in none predicts worse.
+    pub(crate) fn priors(self, inputs: usize, environments: bool, any_rough: bool) -> Priors {
         let default = Priors::for_dimension(inputs);
+        let noise = match environments {
+            true => default.noise,
+            false => LogNormal {
+                spread: LONE_NOISE_SPREAD,
+                ..default.noise
+            },
+        };
         Priors {
             noise,
             lengthscale: default.lengthscale.with_spread(LENGTHSCALE_SPREAD),
