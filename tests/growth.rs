@@ -41,6 +41,7 @@ fn what_an_iteration_keeps_is_named_to_the_byte() {
         eprintln!("SKIPPED: this system does not tell what is resident");
         return;
     }
+    // asked are 5 %: a development build once rose by more, unexplained so far (experiments/torture)
     for line in &lines[30..] {
         let rule = resident(first) + named(line) - named(first);
         assert!(
