@@ -140,9 +140,12 @@ pub fn search(
         None => surface.clone(),
     };
     let quick = |unit: &[f64]| screen.value(&encode(unit));
-    let centres: Vec<Vec<f64>> = pool::best(observed.to_vec(), 2, quick)
-        .into_iter()
-        .map(|(u, _)| u)
+    let observed = pool::distinct(observed.iter().cloned());
+    let all = observed.len();
+    let observed = pool::best(observed, all, quick);
+    let centres: Vec<Vec<f64>> = observed[..all.min(2)]
+        .iter()
+        .map(|(u, _)| u.clone())
         .chain(previous.map(<[f64]>::to_vec))
         .collect();
     let around = centres.iter().flat_map(|c| {
@@ -150,16 +153,23 @@ pub fn search(
             .into_iter()
             .chain([c.clone()])
     });
-    let first_look = pool::distinct(
-        observed
-            .iter()
-            .cloned()
+    let known = observed.iter().map(|(u, _)| u.clone());
+    let looked = pool::distinct(
+        known
             .chain(around)
-            .chain(pool::spread(space, 0, SOBOL, sobol_seed))
-            .filter(|unit| space.admits_unit(unit)),
+            .chain(pool::spread(space, 0, SOBOL, sobol_seed)),
     );
-    let starts = pool::best(first_look, 4 * CLIMBED, quick);
-    let starts = apart(starts.into_iter().map(|(u, _)| u), CLIMBED);
+    let others = looked.into_iter().skip(all);
+    let others: Vec<_> = others.filter(|unit| space.admits_unit(unit)).collect();
+    let count = others.len();
+    let mut looked: Vec<_> = observed
+        .into_iter()
+        .filter(|(unit, _)| space.admits_unit(unit))
+        .chain(pool::best(others, count, quick))
+        .collect();
+    pool::rank(&mut looked);
+    let starts = looked.into_iter().take(4 * CLIMBED).map(|(u, _)| u);
+    let starts = apart(starts, CLIMBED);
     let mut starts = pool::distinct(previous.map(<[f64]>::to_vec).into_iter().chain(starts));
     if starts.is_empty() {
         starts.extend(shelter());

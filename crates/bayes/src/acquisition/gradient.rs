@@ -14,7 +14,7 @@ use super::normal::moments;
 use crate::gp::Whitened;
 use crate::maximize::Slope;
 use crate::risk::RiskMeasure;
-use ndarray::{Array1, ArrayView1, s};
+use ndarray::{Array1, Array2, ArrayView1};
 
 /// Derivatives of the expected gain with respect to what it is made of.
 struct Sensitivity {
@@ -55,6 +55,17 @@ fn knots(nodes: &[f64], gain: &Gain) -> Vec<Knot> {
         .into()
 }
 
+/// Columns times weights, summed: most weights are 0, outside of the tails.
+fn weighted_columns(columns: &Array2<f64>, weights: &[f64]) -> Array1<f64> {
+    let mut sum = Array1::zeros(columns.nrows());
+    for (column, weight) in columns.columns().into_iter().zip(weights) {
+        if *weight != 0.0 {
+            sum.scaled_add(*weight, &column);
+        }
+    }
+    sum
+}
+
 impl KnowledgeGradient<'_> {
     /// KG at encoded `x` with environment `j` of the decision, and its gradient with respect to `x`.
     ///
@@ -62,12 +73,7 @@ impl KnowledgeGradient<'_> {
     /// If `j` is not one of the decision's environments.
     pub fn slope(&self, x: &[f64], j: usize) -> Slope {
         let own = self.own(x);
-        let at = Whitened {
-            points: own.points.slice(s![j..=j, ..]).to_owned(),
-            solved: own.solved.slice(s![.., j..=j]).to_owned(),
-            mean: Array1::from_elem(1, own.mean[j]),
-            variance: Array1::from_elem(1, own.variance[j]),
-        };
+        let at = own.block(j..j + 1);
         let noise = self.posterior.hyperparameters().noise;
         let deviation = (own.variance[j] + noise).sqrt();
         let there = self
@@ -163,11 +169,8 @@ impl KnowledgeGradient<'_> {
         let solved_at: Vec<f64> = own.solved.column(j).to_vec();
         let gamma = factor.back_solve_one(ArrayView1::from(&solved_at[..]));
         // sum over points of sensitivity x whitened column, then one back substitution.
-        let half = self
-            .comparison
-            .solved
-            .dot(&ArrayView1::from(&to.comparison[..]))
-            + own.solved.dot(&ArrayView1::from(&to.own[..]));
+        let half = weighted_columns(&self.comparison.solved, &to.comparison)
+            + weighted_columns(&own.solved, &to.own);
         let beta = factor.back_solve_one(half.view());
         let pairs = to
             .comparison
@@ -185,6 +188,9 @@ impl KnowledgeGradient<'_> {
             }
         };
         for (k, point) in own.points.rows().into_iter().enumerate() {
+            if k != j && to.own_mean[k] == 0.0 && to.own[k] == 0.0 {
+                continue;
+            }
             let coefficients: Vec<f64> = weights
                 .iter()
                 .zip(&gamma)

@@ -106,6 +106,9 @@ pub(super) fn nodes() -> Vec<f64> {
         .collect()
 }
 
+/// Candidates x in one product against the comparison set, which is packed anew for each.
+const BLOCK: usize = 8;
+
 /// The knowledge gradient of one decision: model, environments and comparison set fixed.
 #[derive(Debug)]
 pub struct KnowledgeGradient<'a> {
@@ -155,23 +158,36 @@ impl<'a> KnowledgeGradient<'a> {
 
     /// KG at encoded `x` with each of the decision's environments, in their order.
     pub fn at(&self, x: &[f64]) -> Vec<f64> {
-        let own = self.own(x);
-        let own_curve = Curve::new(self.risk, &own.mean.to_vec(), &self.environments.masses);
-        let to_comparison = self.posterior.fantasy_directions(&self.comparison, &own);
-        let to_own = self.posterior.fantasy_directions(&own, &own);
-        let mut work = Workspace::default();
-        (0..self.environments.len())
-            .map(|j| {
-                let (there, here) = (to_comparison.column(j), to_own.column(j));
-                self.gain(&there.to_vec(), (&own_curve, &here.to_vec()), &mut work)
-            })
+        self.at_block(&[x.to_vec()]).remove(0)
+    }
+
+    /// KG at each encoded x with each of the decision's environments, in their order: blocks of x in parallel, each
+    /// one solve and one product against the comparison set; the same bits for any number of threads.
+    pub fn at_all(&self, xs: &[Vec<f64>]) -> Vec<Vec<f64>> {
+        xs.par_chunks(BLOCK)
+            .flat_map(|block| self.at_block(block))
             .collect()
     }
 
-    /// [`Self::at`] for many x, in parallel over single x; results in order, the same bits for any
-    /// number of threads.
-    pub fn at_all(&self, xs: &[Vec<f64>]) -> Vec<Vec<f64>> {
-        xs.par_iter().map(|x| self.at(x)).collect()
+    fn at_block(&self, xs: &[Vec<f64>]) -> Vec<Vec<f64>> {
+        let n = self.environments.len();
+        let all = seen(self.posterior, xs, self.environments);
+        let to_comparison = self.posterior.fantasy_directions(&self.comparison, &all);
+        let mut work = Workspace::default();
+        (0..xs.len())
+            .map(|i| {
+                let own = all.block(i * n..(i + 1) * n);
+                let own_curve =
+                    Curve::new(self.risk, &own.mean.to_vec(), &self.environments.masses);
+                let to_own = self.posterior.fantasy_directions(&own, &own);
+                (0..n)
+                    .map(|j| {
+                        let (there, here) = (to_comparison.column(i * n + j), to_own.column(j));
+                        self.gain(&there.to_vec(), (&own_curve, &here.to_vec()), &mut work)
+                    })
+                    .collect()
+            })
+            .collect()
     }
 
     /// Expected gain for directions `b` on A x W and on the candidate's own x; leaves the envelope in

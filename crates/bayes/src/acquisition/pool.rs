@@ -75,9 +75,14 @@ pub fn best(
         .zip(values)
         .map(|(p, v)| (p, if v.is_nan() { f64::NEG_INFINITY } else { v }))
         .collect();
-    ranked.sort_by(|a, b| b.1.total_cmp(&a.1));
+    rank(&mut ranked);
     ranked.truncate(n);
     ranked
+}
+
+/// Points with values, best first, ties in order.
+pub fn rank(points: &mut [(Vec<f64>, f64)]) {
+    points.sort_by(|a, b| b.1.total_cmp(&a.1));
 }
 
 /// Climbs from a unit point: gradient ascent over the real parameters, then the best single step of

@@ -42,6 +42,19 @@ pub struct Whitened {
     pub variance: Array1<f64>,
 }
 
+impl Whitened {
+    /// The points of `rows` alone.
+    pub fn block(&self, rows: std::ops::Range<usize>) -> Self {
+        let rows = ndarray::Slice::from(rows);
+        Self {
+            points: self.points.slice_axis(Axis(0), rows).to_owned(),
+            solved: self.solved.slice_axis(Axis(1), rows).to_owned(),
+            mean: self.mean.slice_axis(Axis(0), rows).to_owned(),
+            variance: self.variance.slice_axis(Axis(0), rows).to_owned(),
+        }
+    }
+}
+
 impl Posterior {
     /// Conditions on `y` (n standardised values) at `x` (n x d), every row by itself.
     ///

@@ -26,8 +26,8 @@ pub use settings::{AcquisitionKind, HighDimension, Looks, Settings};
 pub use state::{Decision, FitReport, Incumbent, ModelState};
 pub use surrogate::Surrogate;
 
-/// Version of what is decided: raised whenever the same observations lead to other decisions than before, by more than
-/// their last bits. 2: the narrower prior on lengthscales of [`Surrogate`]. 3: a narrower prior
+/// Version of what is decided: raised whenever the same observations lead to other decisions than before, if only in
+/// their last bits, as a replay compares those. 2: the narrower prior on lengthscales of [`Surrogate`]. 3: a narrower prior
 /// on the noise where there are environments, integers climb by strides, interpolated risks by their own slope, what is
-/// all but known is sampled.
-pub const VERSION: u32 = 3;
+/// all but known is sampled. 4: candidates in blocks.
+pub const VERSION: u32 = 4;
