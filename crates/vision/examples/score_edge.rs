@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use bo_vision::edge::{EdgeMap, EdgeModel};
+use bo_vision::edge::{EdgeMap, EdgeModel, Precision};
 use bo_vision::train::benchmark::{EdgeBenchmark, EdgeScore};
 use bo_vision::train::{ExampleSource, FolderExamples, SceneExamples};
 use candle_core::Device;
@@ -57,7 +57,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     } else {
         model.parse()?
     };
-    let network = model.load_adapted(weights, adapter, &Device::Cpu)?;
+    let network = model.load_in(Precision::Float32, weights, adapter, &Device::Cpu)?;
     let number = |name: &str| {
         name.get(..2)
             .and_then(|n| n.parse::<u32>().ok())

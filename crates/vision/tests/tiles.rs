@@ -50,6 +50,10 @@ impl Windowed for Drawn {
         self.model
     }
 
+    fn identity(&self) -> &str {
+        "drawn"
+    }
+
     fn device(&self) -> &Device {
         &Device::Cpu
     }

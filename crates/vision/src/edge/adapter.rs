@@ -10,16 +10,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
-use candle_core::{Device, Tensor};
-use image::RgbImage;
+use candle_core::Tensor;
 use safetensors::SafeTensors;
 use safetensors::tensor::TensorView;
 
-use super::body::{NetworkBody, Role};
-use super::stage::Staged as _;
-use super::tile::{Windowed, logits};
+use super::body::Role;
 use super::weights::{Plain, WeightError};
-use super::{EdgeError, EdgeMap, EdgeModel, EdgeNetwork, LogitScale, View, Weights};
+use super::{EdgeError, EdgeModel, Weights};
 
 /// What the metadata of a file call it.
 const FORMAT: &str = "bo/adapter";
@@ -397,83 +394,25 @@ fn number<N: std::str::FromStr>(text: &str) -> Option<N> {
     text.parse().ok()
 }
 
-/// A network with an adapter merged into its weights.
-pub struct Adapted {
-    model: EdgeModel,
-    body: NetworkBody,
-    fingerprint: String,
-    device: Device,
-}
+#[cfg(test)]
+mod tests {
+    use candle_core::Device;
+    use image::RgbImage;
 
-impl Adapted {
-    /// The network with these weights, changed.
-    ///
-    /// # Errors
-    /// Weights that do not fit the network, an adapter that was learned beside others or does not change exactly what
-    /// is adapted, or a failure of the device.
-    pub fn new(
+    use super::*;
+    use crate::edge::convolution::Convolution;
+    use crate::edge::{
+        Activation as _, Altered, Compact, EdgeNetwork as _, NetworkBody, Precision,
+    };
+
+    fn altered(
         model: EdgeModel,
         weights: &Weights,
         adapter: &Adapter,
-        device: &Device,
-    ) -> Result<Self, EdgeError> {
-        adapter.check(model, &NetworkBody::fingerprint(model, weights))?;
-        let mut tensors = NetworkBody::tensors(model, weights, device)?;
-        adapter.check_names(&tensors)?;
-        let body = NetworkBody::new(model, |name, _, role| {
-            let tensor = tensors.remove(name).expect("a tensor of the same network");
-            adapter.change(name, role, tensor)
-        })?;
-        Ok(Self {
-            model,
-            body,
-            fingerprint: adapter.fingerprint(),
-            device: device.clone(),
-        })
+    ) -> Result<Altered, EdgeError> {
+        let float = Precision::Float32;
+        Altered::new(model, weights, Some(adapter), float, &Device::Cpu)
     }
-}
-
-impl Windowed for Adapted {
-    fn model(&self) -> EdgeModel {
-        self.model
-    }
-
-    fn device(&self) -> &Device {
-        &self.device
-    }
-
-    fn forward(&self, x: &Tensor, view: View) -> candle_core::Result<Tensor> {
-        Ok(self.body.pass(x, view)?.1)
-    }
-}
-
-impl EdgeNetwork for Adapted {
-    fn logits(&self, rgb: &RgbImage) -> Result<EdgeMap, EdgeError> {
-        logits(self, rgb)
-    }
-
-    fn name(&self) -> &str {
-        self.model.name()
-    }
-
-    fn scale(&self) -> LogitScale {
-        self.model.scale()
-    }
-
-    fn fingerprint(&self) -> &str {
-        &self.fingerprint
-    }
-
-    fn windowed(&self) -> Option<&dyn Windowed> {
-        Some(self)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::edge::convolution::Convolution;
-    use crate::edge::{Activation as _, Compact};
 
     fn plain(shape: &[usize], seed: usize) -> Plain {
         let value = |i: usize| ((i * 37 + seed * 11) % 19) as f32 / 40.0 - 0.2;
@@ -549,9 +488,7 @@ mod tests {
             (adapter.head(), &adapter.pairs)
         );
         let weights = Compact::weights().unwrap();
-        let load = |adapter: &Adapter| {
-            Adapted::new(EdgeModel::Compact, &weights, adapter, &Device::Cpu).unwrap()
-        };
+        let load = |adapter: &Adapter| altered(EdgeModel::Compact, &weights, adapter).unwrap();
         let base = Compact::shipped(&Device::Cpu).unwrap();
         let image = RgbImage::from_fn(40, 24, |x, y| {
             image::Rgb([(x * 6) as u8, (y * 9) as u8, 80])
@@ -571,7 +508,7 @@ mod tests {
     fn a_wrong_base_network_or_file_is_refused_in_clear_words() {
         let weights = Compact::weights().unwrap();
         let refused = |adapter: &Adapter, model| {
-            let made = Adapted::new(model, &weights, adapter, &Device::Cpu);
+            let made = altered(model, &weights, adapter);
             made.map(|_| ()).unwrap_err().to_string()
         };
         let mut other = adapter(1.0);
@@ -602,7 +539,7 @@ mod tests {
     fn an_adapter_that_is_not_whole_is_refused_by_the_name_of_what_is_wrong() {
         let weights = Compact::weights().unwrap();
         let refused = |adapter: &Adapter| {
-            let made = Adapted::new(EdgeModel::Compact, &weights, adapter, &Device::Cpu);
+            let made = altered(EdgeModel::Compact, &weights, adapter);
             made.map(|_| ()).unwrap_err().to_string()
         };
         let mut short = adapter(1.0);

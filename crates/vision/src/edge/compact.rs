@@ -11,14 +11,13 @@
 //! span. `weights/compact.md` says how the weights that ship were trained and how they score.
 
 use candle_core::{Device, Tensor};
-use image::RgbImage;
 
 use super::activation::Activation;
 use super::convolution::Convolution;
-use super::network::{EdgeError, EdgeMap, EdgeModel, EdgeNetwork, LogitScale};
+use super::network::{EdgeError, EdgeModel};
 use super::pixels::Reading;
 use super::stage::{Passage, Staged};
-use super::tile::{Windowed, logits};
+use super::tile::Windowed;
 use super::view::View;
 use super::weights::Weights;
 
@@ -272,6 +271,10 @@ impl Windowed for Compact {
         EdgeModel::Compact
     }
 
+    fn identity(&self) -> &str {
+        &self.fingerprint
+    }
+
     fn device(&self) -> &Device {
         &self.device
     }
@@ -281,31 +284,12 @@ impl Windowed for Compact {
     }
 }
 
-impl EdgeNetwork for Compact {
-    fn logits(&self, rgb: &RgbImage) -> Result<EdgeMap, EdgeError> {
-        logits(self, rgb)
-    }
-
-    fn name(&self) -> &str {
-        "compact"
-    }
-
-    fn scale(&self) -> LogitScale {
-        EdgeModel::Compact.scale()
-    }
-
-    fn fingerprint(&self) -> &str {
-        &self.fingerprint
-    }
-
-    fn windowed(&self) -> Option<&dyn Windowed> {
-        Some(self)
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use image::RgbImage;
+
     use super::*;
+    use crate::edge::EdgeNetwork as _;
 
     #[test]
     fn small_enough_to_ship() {

@@ -6,6 +6,7 @@
 
 mod activation;
 pub mod adapter;
+mod altered;
 mod body;
 mod checkpoint;
 pub mod compact;
@@ -28,7 +29,8 @@ mod view;
 pub mod weights;
 
 pub use activation::Activation;
-pub use adapter::{Adapted, Adapter, AdapterError, AdapterHead};
+pub use adapter::{Adapter, AdapterError, AdapterHead};
+pub use altered::Altered;
 pub use body::{NetworkBody, Role};
 pub use checkpoint::{Differentiable, gradients};
 pub use compact::Compact;
@@ -40,7 +42,7 @@ pub use network::{
 };
 pub use pickle::PickleError;
 pub use pidinet::{PiDiNet, PiDiNetSize};
-pub use precision::{Lowered, Precision, round_products};
+pub use precision::{Precision, round_products};
 pub use stage::{Passage, Staged};
 pub use tile::{Tiles, Windowed, logits_within};
 pub use view::View;

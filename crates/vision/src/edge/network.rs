@@ -10,12 +10,12 @@ use bo_memory::device::DeviceFault;
 use candle_core::Device;
 use image::RgbImage;
 
-use super::adapter::{Adapted, Adapter, AdapterError};
+use super::adapter::AdapterError;
 use super::compact::{self, Compact};
 use super::dexined::{self, DexiNed};
 use super::pidinet::{self, PiDiNet, PiDiNetSize};
 use super::pixels::Reading;
-use super::tile::Windowed;
+use super::tile::{Windowed, logits};
 use super::weights::{WeightError, Weights};
 
 /// Edge logits of one image: log-odds that a pixel lies on an edge, so that the probability is
@@ -87,6 +87,29 @@ pub trait EdgeNetwork: Send + Sync {
 
     /// Hash of the architecture's version and all weights, hexadecimal: equal means equal logits on one machine.
     fn fingerprint(&self) -> &str;
+}
+
+/// Any network of the register: its logits are those of one window, the whole image.
+impl<N: Windowed> EdgeNetwork for N {
+    fn logits(&self, rgb: &RgbImage) -> Result<EdgeMap, EdgeError> {
+        logits(self, rgb)
+    }
+
+    fn name(&self) -> &str {
+        self.model().name()
+    }
+
+    fn scale(&self) -> LogitScale {
+        self.model().scale()
+    }
+
+    fn windowed(&self) -> Option<&dyn Windowed> {
+        Some(self)
+    }
+
+    fn fingerprint(&self) -> &str {
+        self.identity()
+    }
 }
 
 /// Why there is no network or no output.
@@ -266,23 +289,6 @@ impl EdgeModel {
             (None, Self::Compact) => Compact::weights(),
             (None, _) => Err(EdgeError::NoWeights { model: self }),
         }
-    }
-
-    /// As [`EdgeModel::load`], with an adapter merged into the weights where a file of one is named.
-    ///
-    /// # Errors
-    /// As [`EdgeModel::load`]; an adapter that cannot be read or was learned beside other weights.
-    pub fn load_adapted(
-        self,
-        weights: Option<&Path>,
-        adapter: Option<&Path>,
-        device: &Device,
-    ) -> Result<Box<dyn EdgeNetwork>, EdgeError> {
-        let Some(adapter) = adapter else {
-            return self.load(weights, device);
-        };
-        let (weights, adapter) = (self.weights(weights)?, Adapter::open(adapter)?);
-        Ok(Box::new(Adapted::new(self, &weights, &adapter, device)?))
     }
 
     /// How its logits are laid over the range of the thresholds.

@@ -10,10 +10,10 @@ use image::RgbImage;
 use super::activation::Activation;
 use super::convolution::Convolution;
 use super::difference::Difference;
-use super::network::{EdgeError, EdgeMap, EdgeModel, EdgeNetwork, LogitScale};
+use super::network::{EdgeError, EdgeModel};
 use super::pixels::{self, Reading};
 use super::stage::{Passage, Staged};
-use super::tile::{Windowed, logits};
+use super::tile::Windowed;
 use super::view::View;
 use super::weights::{Plain, Weights};
 
@@ -417,34 +417,16 @@ impl Windowed for PiDiNet {
         self.size.model()
     }
 
+    fn identity(&self) -> &str {
+        &self.fingerprint
+    }
+
     fn device(&self) -> &Device {
         &self.device
     }
 
     fn forward(&self, x: &Tensor, view: View) -> candle_core::Result<Tensor> {
         Ok(self.body.pass(x, view)?.1)
-    }
-}
-
-impl EdgeNetwork for PiDiNet {
-    fn logits(&self, rgb: &RgbImage) -> Result<EdgeMap, EdgeError> {
-        logits(self, rgb)
-    }
-
-    fn name(&self) -> &str {
-        self.size.model().name()
-    }
-
-    fn scale(&self) -> LogitScale {
-        self.model().scale()
-    }
-
-    fn fingerprint(&self) -> &str {
-        &self.fingerprint
-    }
-
-    fn windowed(&self) -> Option<&dyn Windowed> {
-        Some(self)
     }
 }
 

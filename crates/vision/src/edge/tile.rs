@@ -27,6 +27,9 @@ pub trait Windowed: Send + Sync {
     /// Which it is.
     fn model(&self) -> EdgeModel;
 
+    /// Hash of the architecture's version and all weights, hexadecimal: [`EdgeNetwork::fingerprint`](super::EdgeNetwork::fingerprint).
+    fn identity(&self) -> &str;
+
     /// Where its weights are.
     fn device(&self) -> &Device;
 

@@ -413,7 +413,9 @@ mod tests {
     use super::super::ShapeExamples;
     use super::super::batch::crops;
     use super::*;
-    use crate::edge::{Adapted, Adapter, AdapterHead, Compact, EdgeModel, Windowed as _};
+    use crate::edge::{
+        Adapter, AdapterHead, Altered, Compact, EdgeModel, Precision, Windowed as _,
+    };
 
     fn step(trainer: &mut EdgeTrainer, shapes: &ShapeExamples) -> f32 {
         let crops = crops(&trainer.settings, &[(1.0, shapes)], trainer.steps_done()).unwrap();
@@ -560,7 +562,8 @@ mod tests {
         trainer.save(&path).unwrap();
         let adapter = Adapter::open(&path).unwrap();
         assert_eq!(adapter.parameters(), trainer.parameters());
-        let loaded = Adapted::new(EdgeModel::Compact, &weights, &adapter, &Device::Cpu).unwrap();
+        let (model, float) = (EdgeModel::Compact, Precision::Float32);
+        let loaded = Altered::new(model, &weights, Some(&adapter), float, &Device::Cpu).unwrap();
         let crops = crops(&trainer.settings, &[(1.0, &shapes)], 9).unwrap();
         let (input, view, balance) = trainer.read(&crops).unwrap();
         let logits = loaded.forward(&input, view).unwrap();

@@ -3,15 +3,11 @@
 //! Central type [`DexiNed`].
 
 use candle_core::{Device, Tensor};
-use image::RgbImage;
 
 use super::body::Body;
 use super::layer::Reader;
 use crate::edge::pixels::Reading;
-use crate::edge::tile::logits;
-use crate::edge::{
-    EdgeError, EdgeMap, EdgeModel, EdgeNetwork, LogitScale, Staged as _, View, Weights, Windowed,
-};
+use crate::edge::{EdgeError, EdgeModel, Staged as _, View, Weights, Windowed};
 
 /// Name of the architecture, part of the fingerprint.
 pub(in crate::edge) const ARCHITECTURE: &str = "dexined 1";
@@ -58,33 +54,15 @@ impl Windowed for DexiNed {
         EdgeModel::DexiNed
     }
 
+    fn identity(&self) -> &str {
+        &self.fingerprint
+    }
+
     fn device(&self) -> &Device {
         &self.device
     }
 
     fn forward(&self, x: &Tensor, view: View) -> candle_core::Result<Tensor> {
         Ok(self.body.pass(x, view)?.1)
-    }
-}
-
-impl EdgeNetwork for DexiNed {
-    fn logits(&self, rgb: &RgbImage) -> Result<EdgeMap, EdgeError> {
-        logits(self, rgb)
-    }
-
-    fn name(&self) -> &str {
-        "dexined"
-    }
-
-    fn scale(&self) -> LogitScale {
-        EdgeModel::DexiNed.scale()
-    }
-
-    fn fingerprint(&self) -> &str {
-        &self.fingerprint
-    }
-
-    fn windowed(&self) -> Option<&dyn Windowed> {
-        Some(self)
     }
 }
