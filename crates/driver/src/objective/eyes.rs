@@ -94,7 +94,7 @@ impl Eyes {
     /// is known.
     ///
     /// # Errors
-    /// A cache folder that cannot be written; a budget that was asked for and leaves no sensible tile.
+    /// A cache folder that cannot be written; a budget that was asked for and leaves no tile.
     pub fn open(
         network: Box<dyn EdgeNetwork>,
         device: Chosen,
@@ -310,7 +310,7 @@ fn within(
     })
 }
 
-/// Whether a budget that was asked for leaves room for tiles that are no smaller than their margins.
+/// Whether a budget that was asked for leaves room for the smallest tiles.
 fn sensible(
     network: &dyn EdgeNetwork,
     (width, height): (u32, u32),
@@ -320,7 +320,9 @@ fn sensible(
         return Ok(());
     };
     let model = windowed.model();
-    let tile = Tiles::least(model, model.padded(height, width))
+    let size = model.padded(height, width);
+    let tile = Tiles::smallest(model, size)
+        .and_then(|tiles| tiles.bytes(model, 1, size))
         .map_err(|error| Failure::unexpected("planning the network", error))?;
     let least = Counting::in_use() + tile;
     if host.bytes >= least {
@@ -331,7 +333,7 @@ fn sensible(
         key: "host-memory-mb".into(),
         origin: Origin::Flag("--host-memory-mb".into()),
         reason: format!(
-            "{} MiB: the network {model} takes {} MiB for the smallest sensible tile of these images, and {} MiB are in use",
+            "{} MiB: the network {model} takes {} MiB for the smallest tile of these images, and {} MiB are in use",
             host.bytes >> 20,
             mb(tile),
             mb(least - tile)

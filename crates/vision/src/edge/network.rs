@@ -162,6 +162,18 @@ pub enum EdgeError {
         /// In the device's own words.
         reason: String,
     },
+    /// Memory ran out at one image in the smallest tiles that are used.
+    #[error(
+        "out of memory with one window of {columns} x {rows} pixels, and no smaller tiles are used: {error}"
+    )]
+    NothingSmaller {
+        /// Rows of the window.
+        rows: usize,
+        /// Columns of it.
+        columns: usize,
+        /// What failed there.
+        error: Box<EdgeError>,
+    },
     /// A batch of images that differ in size.
     #[error(
         "images of a batch must have one size: {} x {} and {} x {}",
@@ -192,7 +204,7 @@ impl EdgeError {
     /// Memory ran out, or is planned to: less of it may do.
     pub fn is_out_of_memory(&self) -> bool {
         match self {
-            Self::OutOfMemory { .. } | Self::Budget { .. } => true,
+            Self::OutOfMemory { .. } | Self::Budget { .. } | Self::NothingSmaller { .. } => true,
             Self::Tensor(error) => out_of_memory(error),
             _ => false,
         }

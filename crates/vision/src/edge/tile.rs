@@ -63,35 +63,16 @@ impl Tiles {
         }
     }
 
-    /// The fewest tiles for `batch` images of this size, as the network reads them, of which each
-    /// takes at most `budget` bytes beside the model. The longer side of a tile is cut first.
-    ///
-    /// # Errors
-    /// [`EdgeError::Budget`]: even the smallest tile takes more.
-    pub fn fit(
-        model: EdgeModel,
-        batch: usize,
-        (height, width): (usize, usize),
-        budget: u64,
-    ) -> Result<Self, EdgeError> {
-        let needed = |tiles: Self| -> Result<u64, EdgeError> {
-            let (height, width) = tiles.window(height, width);
-            let work = Work {
-                model,
-                purpose: Purpose::Inference,
-                batch,
-                height,
-                width,
-            };
-            Ok(work.footprint()?.beside_model())
+    /// The ways in which images of this size, as the network reads them, are cut: whole, then the longer side of a tile
+    /// cut first, down to tiles as large as their margins. Nine pixels are computed there for each that is kept, below
+    /// they would be many more for hardly less memory.
+    fn ladder(model: EdgeModel, (height, width): (usize, usize)) -> Result<Vec<Self>, EdgeError> {
+        let halo = model.reach()?.next_multiple_of(aligned(model));
+        let inner = |side: usize, cuts: usize| {
+            let inner = side.div_ceil(cuts).next_multiple_of(aligned(model));
+            inner.max(halo)
         };
-        let whole = Self::whole(height, width);
-        if needed(whole)? <= budget {
-            return Ok(whole);
-        }
-        let aligned = aligned(model);
-        let halo = model.reach()?.next_multiple_of(aligned);
-        let inner = |side: usize, cuts: usize| side.div_ceil(cuts).next_multiple_of(aligned);
+        let mut all = vec![Self::whole(height, width)];
         let (mut down, mut across) = (1, 1);
         loop {
             let tiles = Self {
@@ -99,55 +80,77 @@ impl Tiles {
                 width: inner(width, across),
                 halo,
             };
-            let needed = needed(tiles)?;
-            if needed <= budget {
-                return Ok(tiles);
+            if tiles.count(height, width) > 1 {
+                all.push(tiles);
             }
-            if tiles.height.max(tiles.width) <= aligned {
-                return Err(EdgeError::Budget {
-                    model,
-                    needed,
-                    budget,
-                });
+            if (tiles.height, tiles.width) == (halo, halo) {
+                return Ok(all);
             }
-            let cuts = if tiles.height >= tiles.width {
-                &mut down
+            if tiles.height >= tiles.width {
+                down += 1;
             } else {
-                &mut across
-            };
-            *cuts += 1;
+                across += 1;
+            }
         }
     }
 
-    /// The smallest tiles that are used.
+    /// The fewest tiles for `batch` images of this size, as the network reads them, of which each
+    /// takes at most `budget` bytes beside the model.
     ///
     /// # Errors
-    /// As [`EdgeModel::reach`].
-    pub fn smallest(model: EdgeModel) -> Result<Self, EdgeError> {
-        Ok(Self {
-            height: aligned(model),
-            width: aligned(model),
-            halo: model.reach()?.next_multiple_of(aligned(model)),
+    /// [`EdgeError::Budget`]: even the [smallest](Self::smallest) take more.
+    pub fn fit(
+        model: EdgeModel,
+        batch: usize,
+        size: (usize, usize),
+        budget: u64,
+    ) -> Result<Self, EdgeError> {
+        let mut needed = u64::MAX;
+        for tiles in Self::ladder(model, size)? {
+            let bytes = tiles.bytes(model, batch, size)?;
+            if bytes <= budget {
+                return Ok(tiles);
+            }
+            needed = needed.min(bytes);
+        }
+        Err(EdgeError::Budget {
+            model,
+            needed,
+            budget,
         })
     }
 
-    /// Bytes beside the model that images of `size`, as the network reads them, take at least where their tiles are to be
-    /// no smaller than their margins: below, nine pixels and more are computed for each that is kept.
+    /// The tiles that are used for images of this size, as the network reads them, if memory is shortest: those whose
+    /// window takes least.
     ///
     /// # Errors
     /// As [`EdgeModel::reach`].
-    pub fn least(model: EdgeModel, (height, width): (usize, usize)) -> Result<u64, EdgeError> {
-        let halo = model.reach()?.next_multiple_of(aligned(model));
-        let tiles = Self {
-            height: halo,
-            width: halo,
-            halo,
-        };
-        let (height, width) = tiles.window(height, width);
+    pub fn smallest(model: EdgeModel, size: (usize, usize)) -> Result<Self, EdgeError> {
+        let mut least = (u64::MAX, Self::whole(size.0, size.1));
+        for tiles in Self::ladder(model, size)? {
+            let bytes = tiles.bytes(model, 1, size)?;
+            if bytes < least.0 {
+                least = (bytes, tiles);
+            }
+        }
+        Ok(least.1)
+    }
+
+    /// Bytes beside the model that the largest window of `batch` images of `size`, as the network reads them, takes.
+    ///
+    /// # Errors
+    /// A window that the network does not take.
+    pub fn bytes(
+        &self,
+        model: EdgeModel,
+        batch: usize,
+        (height, width): (usize, usize),
+    ) -> Result<u64, EdgeError> {
+        let (height, width) = self.window(height, width);
         let work = Work {
             model,
             purpose: Purpose::Inference,
-            batch: 1,
+            batch,
             height,
             width,
         };
@@ -342,22 +345,19 @@ mod tests {
         let mut last = usize::MAX;
         for budget in [60 << 20, 200 << 20, 1000 << 20] {
             let tiles = Tiles::fit(EdgeModel::Compact, 1, (8000, 12_000), budget).unwrap();
-            let (height, width) = tiles.window(8000, 12_000);
-            let work = Work {
-                model: EdgeModel::Compact,
-                purpose: Purpose::Inference,
-                batch: 1,
-                height,
-                width,
-            };
-            assert!(work.footprint().unwrap().beside_model() <= budget);
+            assert!(tiles.bytes(EdgeModel::Compact, 1, (8000, 12_000)).unwrap() <= budget);
             let count = tiles.count(8000, 12_000);
             assert!(count < last, "{count} tiles for {budget}");
             last = count;
         }
-        let least = Tiles::least(EdgeModel::Compact, (8000, 12_000)).unwrap();
+        let smallest = Tiles::smallest(EdgeModel::Compact, (8000, 12_000)).unwrap();
+        let least = smallest
+            .bytes(EdgeModel::Compact, 1, (8000, 12_000))
+            .unwrap();
         let tiles = Tiles::fit(EdgeModel::Compact, 1, (8000, 12_000), least).unwrap();
         assert!(tiles.height.max(tiles.width) >= tiles.halo, "{tiles:?}");
+        let none = Tiles::fit(EdgeModel::Compact, 1, (8000, 12_000), least - 1);
+        assert!(matches!(none, Err(EdgeError::Budget { needed, .. }) if needed == least));
         let none = Tiles::fit(EdgeModel::Compact, 1, (480, 640), 1 << 20);
         assert!(matches!(none, Err(EdgeError::Budget { .. })));
     }

@@ -2,7 +2,7 @@
 //!
 //! Central type [`Ladder`]. Before work begins it is planned ([`super::Work::footprint`]), and the first full batch
 //! confirms the plan; out of memory, real or injected, steps down: a batch that is a quarter smaller, then tiles from a
-//! quarter less than the whole takes or the budget allows, then the CPU. After some successes in a row it steps up again, never to what has failed. Where
+//! quarter less than the whole takes or the budget allows, each time smaller ones than those that failed, then the CPU. After some successes in a row it steps up again, never to what has failed. Where
 //! it stands is known for each size of image. Every step is told. Logits do not depend on the steps, so neither does a
 //! score.
 
@@ -30,8 +30,8 @@ const TARGET: f64 = 0.85;
 /// Largest batch that is tried.
 const LARGEST: usize = 64;
 
-/// Cuts of a tile's memory by a quarter before there is nothing left to cut.
-const CUTS: u32 = 16;
+/// What is left of a tile's memory by a cut.
+const CUT: f64 = 0.75;
 
 /// Rows and columns of an image as the network reads it.
 pub type Size = (usize, usize);
@@ -170,7 +170,7 @@ impl Ladder {
     /// Logits of images of equal size, in their order, in batches as large as the budget allows.
     ///
     /// # Errors
-    /// As [`logits_within`]; [`EdgeError::OutOfMemory`] when the ladder has no lower step.
+    /// As [`logits_within`]; [`EdgeError::NothingSmaller`] or [`EdgeError::Budget`] when the ladder has no lower step.
     pub fn all(&self, images: &[&RgbImage]) -> Result<Vec<EdgeMap>, EdgeError> {
         let mut maps = Vec::with_capacity(images.len());
         while maps.len() < images.len() {
@@ -183,7 +183,7 @@ impl Ladder {
                     self.went_well(batch, image)?;
                 }
                 Err(error) if error.is_out_of_memory() => {
-                    self.step_down(batch, self.size(image), error)?;
+                    self.step_down(batch, image, error)?;
                 }
                 Err(error) => return Err(error),
             }
@@ -249,92 +249,147 @@ impl Ladder {
         };
         let attempt = self.attempt(windowed, images.len(), images[0].dimensions());
         let size = attempt.window;
-        let mut allowed = (self.allowed)(attempt);
         let cuts = self.state().rung(size).safe.cuts;
-        if cuts > 0 {
-            // the whole did not fit, whatever the budget says: cut from what it takes
-            let whole = bytes(windowed.model(), attempt.batch, size)?;
-            allowed = (allowed.min(whole) as f64 * 0.75f64.powi(cuts as i32)) as u64;
+        let (tiles, over) = self.tiles(windowed, attempt, cuts)?;
+        if attempt.batch > 1 && tiles.count(size.0, size.1) > 1 {
+            return Err(EdgeError::OutOfMemory {
+                reason: format!("a batch of {} is planned above the budget", attempt.batch),
+            });
         }
-        let tiles = self.tiles(windowed, attempt, allowed)?;
+        self.tell_tiles(windowed, attempt, tiles, over)?;
         let attempt = Attempt {
             window: tiles.window(size.0, size.1),
             ..attempt
         };
+        self.state().rung(size).tried = attempt.window;
         if let Some(error) = self.inject.as_ref().and_then(|fails| fails(attempt)) {
             return Err(error);
         }
         logits_within(windowed, images, tiles)
     }
 
+    /// How images are cut after `cuts` cuts of their memory. One alone is cut into the smallest tiles at last, where the
+    /// budget allows those, and on the CPU where it does not too, which is a step to tell: there is nothing below.
     fn tiles(
         &self,
         network: &dyn Windowed,
         attempt: Attempt,
-        allowed: u64,
-    ) -> Result<Tiles, EdgeError> {
+        cuts: u32,
+    ) -> Result<(Tiles, Option<Step>), EdgeError> {
         let (model, size) = (network.model(), attempt.window);
-        let mut over = None;
-        let tiles = match Tiles::fit(model, attempt.batch, size, allowed) {
-            // a batch goes down before it is cut; on a device there is the CPU below
-            Err(EdgeError::Budget { needed, .. })
-                if attempt.batch == 1 && network.device().is_cpu() =>
-            {
-                over = Some(Step::OverBudget { needed, allowed });
-                Tiles::smallest(model)?
+        let allowed = (self.allowed)(attempt);
+        let room = match cuts {
+            0 => allowed,
+            // the whole did not fit, whatever the budget says: cut from what it takes
+            _ => {
+                let whole = bytes(model, attempt.batch, size)?;
+                (allowed.min(whole) as f64 * CUT.powi(cuts as i32)) as u64
             }
-            found => found?,
         };
-        let count = tiles.count(size.0, size.1);
-        if attempt.batch > 1 && count > 1 {
-            return Err(EdgeError::OutOfMemory {
-                reason: format!("a batch of {} is planned above the budget", attempt.batch),
-            });
-        }
-        let window = tiles.window(size.0, size.1);
-        let mut state = self.state();
-        let rung = state.rung(size);
-        if (count > 1 || over.is_some()) && rung.tiled != Some(window) {
-            rung.tiled = Some(window);
-            drop(state);
-            if let Some(over) = over {
-                (self.told)(&over);
+        match Tiles::fit(model, attempt.batch, size, room) {
+            Err(EdgeError::Budget { needed, .. })
+                if attempt.batch == 1 && (needed <= allowed || !attempt.on_device) =>
+            {
+                let over = (needed > allowed).then_some(Step::OverBudget { needed, allowed });
+                Ok((Tiles::smallest(model, size)?, over))
             }
-            (self.told)(&Step::Tiled {
-                tiles: count,
-                window,
-                bytes: bytes(model, attempt.batch, window)?,
-            });
+            found => Ok((found?, None)),
         }
-        Ok(tiles)
+    }
+
+    /// Says how an image is cut, once for each way.
+    fn tell_tiles(
+        &self,
+        network: &dyn Windowed,
+        attempt: Attempt,
+        tiles: Tiles,
+        over: Option<Step>,
+    ) -> Result<(), EdgeError> {
+        let (model, size) = (network.model(), attempt.window);
+        let (count, window) = (tiles.count(size.0, size.1), tiles.window(size.0, size.1));
+        let cut = count > 1 || over.is_some();
+        if !cut || self.state().rung(size).tiled.replace(window) == Some(window) {
+            return Ok(());
+        }
+        if let Some(over) = over {
+            (self.told)(&over);
+        }
+        (self.told)(&Step::Tiled {
+            tiles: count,
+            window,
+            bytes: bytes(model, attempt.batch, window)?,
+        });
+        Ok(())
     }
 
     /// After out of memory: the next lower step, or the error if there is none.
-    fn step_down(&self, batch: usize, size: Size, error: EdgeError) -> Result<(), EdgeError> {
+    fn step_down(
+        &self,
+        batch: usize,
+        image: (u32, u32),
+        error: EdgeError,
+    ) -> Result<(), EdgeError> {
+        let size = self.size(image);
+        self.state().rung(size).calm = 0;
+        if batch > 1 {
+            let to = self.state().rung(size).fall(batch);
+            (self.told)(&Step::SmallerBatch { from: batch, to });
+            return Ok(());
+        }
+        let too_small = matches!(error, EdgeError::Budget { .. });
+        let lower = if too_small { None } else { self.lower(image)? };
+        if let Some(cuts) = lower {
+            self.state().rung(size).safe.cuts = cuts; // tiles are told when they are planned
+            return Ok(());
+        }
         let mut state = self.state();
-        let on_cpu = state.on_cpu;
-        let rung = state.rung(size);
-        rung.calm = 0;
-        let step = if batch > 1 {
-            let to = rung.fall(batch);
-            Some(Step::SmallerBatch { from: batch, to })
-        } else if matches!(error, EdgeError::Budget { .. }) || rung.safe.cuts >= CUTS {
-            if self.spare.is_none() || on_cpu {
-                return Err(error);
-            }
+        if self.spare.is_some() && !state.on_cpu {
             // what was learned on the device says nothing of the host
             state.on_cpu = true;
             state.rungs.clear();
-            Some(Step::OnCpu)
-        } else {
-            rung.safe.cuts += 1; // tiles are told when they are planned
-            None
-        };
-        drop(state);
-        if let Some(step) = step {
-            (self.told)(&step);
+            drop(state);
+            (self.told)(&Step::OnCpu);
+            return Ok(());
         }
-        Ok(())
+        let (rows, columns) = state.rung(size).tried;
+        Err(match error {
+            EdgeError::Budget { .. } => error,
+            _ => EdgeError::NothingSmaller {
+                rows,
+                columns,
+                error: Box::new(error),
+            },
+        })
+    }
+
+    /// Cuts after which the largest window of such an image, alone, takes less than that which was tried last; none if
+    /// there are no smaller tiles.
+    fn lower(&self, image: (u32, u32)) -> Result<Option<u32>, EdgeError> {
+        let Some(network) = self.present().windowed() else {
+            return Ok(None);
+        };
+        let attempt = self.attempt(network, 1, image);
+        let (model, size) = (network.model(), attempt.window);
+        let (tried, cuts) = {
+            let mut state = self.state();
+            let rung = state.rung(size);
+            (rung.tried, rung.safe.cuts)
+        };
+        let failed = bytes(model, 1, tried)?;
+        let smallest = Tiles::smallest(model, size)?;
+        for more in cuts + 1.. {
+            let tiles = match self.tiles(network, attempt, more) {
+                Err(EdgeError::Budget { .. }) => break,
+                found => found?.0,
+            };
+            if tiles.bytes(model, 1, size)? < failed {
+                return Ok(Some(more));
+            }
+            if tiles == smallest {
+                break;
+            }
+        }
+        Ok(None)
     }
 
     /// Counts a success; after enough of them tries a quarter more, if that is planned to fit.

@@ -29,7 +29,9 @@ pub(super) struct Rung {
     /// A full batch went well, in this process or an earlier one.
     pub confirmed: bool,
     pub calm: u32,
-    /// The last way an image was tiled, so that it is told once.
+    /// Rows and columns of the largest window of the last attempt.
+    pub tried: (usize, usize),
+    /// The same where it was told how an image is tiled, so that each way is told once.
     pub tiled: Option<(usize, usize)>,
 }
 
