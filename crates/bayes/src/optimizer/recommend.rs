@@ -5,11 +5,14 @@ use crate::acquisition::seen;
 use crate::incumbent::{RiskSurface, thinned};
 use crate::sobol;
 use crate::stream::{Purpose, sobol_seed};
-use ndarray::{Array2, Axis};
+use ndarray::{Array1, Array2, ArrayView2, Axis};
 use statrs::distribution::{ContinuousCDF, Normal};
+use std::ops::Range;
 
 /// Joint samples behind an interval.
 const SAMPLES: usize = 512;
+/// Of them made at a time: a table for all at once would be the largest of an iteration.
+const BLOCK: usize = 64;
 /// Most environments in a joint sample.
 const JOINT: usize = 256;
 /// Share of the samples below an interval, and above it.
@@ -71,17 +74,19 @@ impl Optimizer {
         };
         let own = seen(&model.posterior, std::slice::from_ref(&x), judging);
         let covariance = model.posterior.covariance_between(&own, &own);
-        let seed = sobol_seed(self.settings.seed, iteration, Purpose::Interval);
-        let standard = Normal::standard();
-        let normals = Array2::from_shape_fn((judging.len(), SAMPLES), |(d, k)| {
-            standard.inverse_cdf(sobol::coordinate(k as u64, d, seed))
-        });
-        let mut samples = Array2::zeros(normals.dim());
-        samples += &own.mean.view().insert_axis(Axis(1));
         let factor = model.posterior.joint_factor(covariance.view()).ok()?;
-        samples += &factor.lower().dot(&normals);
-        let columns = samples.columns().into_iter();
-        let mut risks: Vec<f64> = columns.map(|sample| judged(&sample.to_vec())).collect();
+        drop(covariance);
+        let seed = sobol_seed(self.settings.seed, iteration, Purpose::Interval);
+        let mut risks = Vec::with_capacity(SAMPLES);
+        for first in (0..SAMPLES).step_by(BLOCK) {
+            let samples = joint_samples(&own.mean, factor.lower(), first..first + BLOCK, seed);
+            risks.extend(
+                samples
+                    .columns()
+                    .into_iter()
+                    .map(|sample| judged(&sample.to_vec())),
+            );
+        }
         risks.sort_by(f64::total_cmp);
         let surface = RiskSurface::new(&model.posterior, x.len(), &all, risk);
         let centre = surface.expanding(compression).means(&x);
@@ -96,12 +101,31 @@ impl Optimizer {
     }
 }
 
+/// Samples `which` of a normal law of mean `mean` (m values) and covariance L L^T (`factor` = L, m x m): a column each.
+/// Sample k is the same whatever stands beside it, bit for bit.
+fn joint_samples(
+    mean: &Array1<f64>,
+    factor: ArrayView2<f64>,
+    which: Range<usize>,
+    seed: u32,
+) -> Array2<f64> {
+    let standard = Normal::standard();
+    let normals = Array2::from_shape_fn((mean.len(), which.len()), |(d, k)| {
+        standard.inverse_cdf(sobol::coordinate((which.start + k) as u64, d, seed))
+    });
+    let mut samples = Array2::zeros(normals.dim());
+    samples += &mean.view().insert_axis(Axis(1));
+    samples += &factor.dot(&normals);
+    samples
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::{Direction, Observation, Outcome, Problem, Query, Settings};
     use super::*;
     use crate::environment::{Environments, Finite, Look};
     use crate::space::{Parameter, Space};
+    use ndarray::ShapeBuilder as _;
 
     fn told(environments: Environments, direction: Direction) -> Optimizer {
         let problem = Problem {
@@ -127,6 +151,28 @@ mod tests {
         }
         o.refit(0).unwrap();
         o
+    }
+
+    #[test]
+    fn samples_made_in_blocks_are_those_made_at_once() {
+        for m in [1, 7, 24, 119, 250, 256] {
+            let mean = Array1::from_shape_fn(m, |i| (i as f64).sin());
+            // as a factor lies in memory
+            let factor = Array2::from_shape_fn((m, m).f(), |(i, j)| {
+                let entry = ((i * 31 + j * 17) as f64).cos();
+                if j <= i { entry } else { 0.0 }
+            });
+            let whole = joint_samples(&mean, factor.view(), 0..SAMPLES, 7);
+            for first in (0..SAMPLES).step_by(BLOCK) {
+                let block = joint_samples(&mean, factor.view(), first..first + BLOCK, 7);
+                let part = whole.slice(ndarray::s![.., first..first + BLOCK]);
+                let same = block
+                    .iter()
+                    .zip(part)
+                    .all(|(a, b)| a.to_bits() == b.to_bits());
+                assert!(same, "{m} environments, from sample {first}");
+            }
+        }
     }
 
     #[test]
