@@ -1,10 +1,12 @@
 //! Many short texts in one block: names and hashes of thousands of images.
 
-/// Texts in their order, one after the other in one block.
+use std::sync::Arc;
+
+/// Texts in their order, one after the other in one block, which clones share.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Texts {
-    block: String,
-    ends: Vec<usize>,
+    block: Arc<str>,
+    ends: Arc<[u32]>,
 }
 
 impl Texts {
@@ -20,9 +22,9 @@ impl Texts {
 
     /// Text `number`, if there are more than that.
     pub fn get(&self, number: usize) -> Option<&str> {
-        let end = *self.ends.get(number)?;
+        let end = *self.ends.get(number)? as usize;
         let start = number.checked_sub(1).map_or(0, |before| self.ends[before]);
-        Some(&self.block[start..end])
+        Some(&self.block[start as usize..end])
     }
 
     /// The texts in their order.
@@ -32,15 +34,18 @@ impl Texts {
 }
 
 impl<T: AsRef<str>> FromIterator<T> for Texts {
+    /// # Panics
+    /// If they take 4 GiB or more together.
     fn from_iter<I: IntoIterator<Item = T>>(texts: I) -> Self {
-        let mut all = Self::default();
+        let (mut block, mut ends) = (String::new(), Vec::new());
         for text in texts {
-            all.block.push_str(text.as_ref());
-            all.ends.push(all.block.len());
+            block.push_str(text.as_ref());
+            ends.push(u32::try_from(block.len()).expect("names and hashes take less than 4 GiB"));
         }
-        all.block.shrink_to_fit();
-        all.ends.shrink_to_fit();
-        all
+        Self {
+            block: block.into(),
+            ends: ends.into(),
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! [`super::History`], which neither locks nor writes.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::attempt::AttemptLine;
@@ -17,9 +18,9 @@ use super::lease::Fence;
 use super::lock::Lock;
 use super::manifest::Manifest;
 use super::memory::MemoryLine;
-use super::replace::{read_limited, replace, sync_folder};
+use super::replace::{read_limited, replace_with, sync_folder};
 use super::result::RunResult;
-use super::seal::{Sealed, open, seal};
+use super::seal::{Sealed, open, seal_into};
 
 /// Largest whole file read.
 pub(super) const LARGEST: u64 = 2 << 30;
@@ -244,9 +245,10 @@ fn create_folder(path: &Path) -> Result<(), RecordError> {
     Ok(())
 }
 
-fn write_sealed<T: Sealed>(path: &Path, value: &T) -> Result<u64, RecordError> {
-    let mut text = seal(value).map_err(|error| RecordError::damaged(path, error))?;
-    text.push('\n');
-    replace(path, text.as_bytes())?;
-    Ok(text.len() as u64)
+/// Writes a whole file of one sealed object; its bytes.
+pub(super) fn write_sealed<T: Sealed>(path: &Path, value: &T) -> Result<u64, RecordError> {
+    replace_with(path, |file| {
+        seal_into(value, &mut *file)?;
+        file.write_all(b"\n")
+    })
 }

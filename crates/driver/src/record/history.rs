@@ -11,15 +11,14 @@ use super::attempt::AttemptLine;
 use super::birth::Birth;
 use super::checkpoint::{Checkpoint, INTERRUPTED, checkpoint_files, damaged_checkpoints};
 use super::decision::DecisionLine;
-use super::directory::{holds_run, manifest_path, read_sealed};
+use super::directory::{holds_run, manifest_path, read_sealed, write_sealed};
 use super::error::RecordError;
 use super::evaluation::EvaluationLine;
 use super::journal::{self, Contents, Journal};
 use super::manifest::Manifest;
 use super::memory::MemoryLine;
-use super::replace::replace;
 use super::result::RunResult;
-use super::seal::{Sealed, seal};
+use super::seal::Sealed;
 
 /// What became of the starts of an evaluation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -307,8 +306,7 @@ impl History {
 }
 
 fn write<T: Sealed>(path: &Path, value: &T) -> Result<(), RecordError> {
-    let text = seal(value).map_err(|error| RecordError::damaged(path, error))?;
-    replace(path, (text + "\n").as_bytes())
+    write_sealed(path, value).map(|_| ())
 }
 
 /// What a run came to.

@@ -3,7 +3,7 @@
 //! Temporary file in the same folder, fsync, rename, fsync of the folder.
 
 use std::fs::{self, File};
-use std::io::Write as _;
+use std::io::{self, BufWriter, Write as _};
 use std::path::Path;
 
 use super::error::RecordError;
@@ -13,17 +13,34 @@ use super::error::RecordError;
 /// # Errors
 /// [`RecordError::Io`]; the old content is then still in place, a `.tmp` file may remain.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), RecordError> {
+    replace_with(path, |file| file.write_all(bytes)).map(|_| ())
+}
+
+/// As [`replace`], with what `write` writes; its bytes.
+///
+/// # Errors
+/// As [`replace`].
+pub fn replace_with(
+    path: &Path,
+    write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+) -> Result<u64, RecordError> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".tmp");
     let temporary = path.with_file_name(name);
-    let mut file = File::create(&temporary).map_err(RecordError::io(&temporary, "create"))?;
-    file.write_all(bytes)
-        .map_err(RecordError::io(&temporary, "write"))?;
+    let file = File::create(&temporary).map_err(RecordError::io(&temporary, "create"))?;
+    let mut file = BufWriter::new(file);
+    let written = write(&mut file).and_then(|()| file.into_inner().map_err(|e| e.into_error()));
+    let file = written.map_err(RecordError::io(&temporary, "write"))?;
+    let bytes = file
+        .metadata()
+        .map_err(RecordError::io(&temporary, "look at"))?
+        .len();
     file.sync_all()
         .map_err(RecordError::io(&temporary, "sync"))?;
     drop(file);
     fs::rename(&temporary, path).map_err(RecordError::io(path, "rename into place"))?;
-    sync_folder(path.parent().unwrap_or(Path::new(".")))
+    sync_folder(path.parent().unwrap_or(Path::new(".")))?;
+    Ok(bytes)
 }
 
 /// Makes names that were created, renamed or removed in a folder durable.

@@ -4,6 +4,9 @@
 //! CRC is CRC-32 (IEEE), in eight lower-case hexadecimal digits, of all bytes before `,"crc":`.
 //! Numbers survive a round trip bit for bit: shortest form out, correctly rounded in.
 
+use std::io::{BufWriter, Write};
+
+use crc32fast::Hasher;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -57,6 +60,20 @@ pub enum SealError {
     /// Not the JSON that belongs here.
     #[error("not readable: {0}")]
     Json(#[from] serde_json::Error),
+    /// Where it was to be written took no more.
+    #[error(transparent)]
+    Write(#[from] std::io::Error),
+}
+
+impl From<SealError> for std::io::Error {
+    /// What a file answered stays what it was.
+    fn from(error: SealError) -> Self {
+        match error {
+            SealError::Json(error) => error.into(),
+            SealError::Write(error) => error,
+            other => Self::other(other),
+        }
+    }
 }
 
 impl SealError {
@@ -78,20 +95,85 @@ struct Header {
 /// # Errors
 /// When the value cannot be serialised.
 pub fn seal<T: Sealed>(value: &T) -> Result<String, SealError> {
-    let body = serde_json::to_string(value)?;
-    let fields = body
-        .strip_prefix('{')
-        .and_then(|rest| rest.strip_suffix('}'))
-        .ok_or(SealError::Cut { length: body.len() })?;
-    let mut sealed = format!(
-        "{{\"format\":\"{}\",\"version\":{}{}{fields}",
-        T::FORMAT,
-        T::VERSION,
-        if fields.is_empty() { "" } else { "," },
-    );
-    let crc = crc32fast::hash(sealed.as_bytes());
-    sealed.push_str(&format!(",\"crc\":\"{crc:08x}\"}}"));
-    Ok(sealed)
+    let mut sealed = Vec::new();
+    seal_into(value, &mut sealed)?;
+    Ok(String::from_utf8(sealed).expect("JSON is text"))
+}
+
+/// Serialises and seals into `out`, piece by piece: a checkpoint over thousands of environments is never held as text.
+///
+/// # Errors
+/// When the value cannot be serialised, or what `out` answers.
+pub fn seal_into<T: Sealed>(value: &T, out: impl Write) -> Result<(), SealError> {
+    let mut sealing = Sealing {
+        out,
+        crc: Hasher::new(),
+        begun: false,
+        fields: false,
+        last: None,
+    };
+    let header = format!("{{\"format\":\"{}\",\"version\":{}", T::FORMAT, T::VERSION);
+    sealing.emit(header.as_bytes())?;
+    let mut buffered = BufWriter::new(sealing);
+    serde_json::to_writer(&mut buffered, value)?;
+    let sealing = buffered.into_inner().map_err(|error| error.into_error())?;
+    sealing.finish()
+}
+
+/// Takes an object apart as it is written: its braces are the seal's to open and to close.
+struct Sealing<W> {
+    out: W,
+    crc: Hasher,
+    /// The opening brace is behind.
+    begun: bool,
+    /// A field went out, so the comma before it did.
+    fields: bool,
+    /// The newest byte, in the end the closing brace.
+    last: Option<u8>,
+}
+
+impl<W: Write> Sealing<W> {
+    fn emit(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.crc.update(bytes);
+        self.out.write_all(bytes)
+    }
+
+    fn emit_fields(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        if !bytes.is_empty() && !std::mem::replace(&mut self.fields, true) {
+            self.emit(b",")?;
+        }
+        self.emit(bytes)
+    }
+
+    fn finish(mut self) -> Result<(), SealError> {
+        if self.last != Some(b'}') {
+            return Err(SealError::Cut { length: 0 });
+        }
+        let crc = self.crc.finalize();
+        Ok(write!(self.out, ",\"crc\":\"{crc:08x}\"}}")?)
+    }
+}
+
+impl<W: Write> Write for Sealing<W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let fields = match bytes.split_first() {
+            Some((b'{', rest)) if !self.begun => rest,
+            Some(_) if !self.begun => return Err(std::io::Error::other("not an object")),
+            _ => bytes,
+        };
+        self.begun |= !bytes.is_empty();
+        if let Some((newest, before)) = fields.split_last() {
+            if let Some(last) = self.last.replace(*newest) {
+                self.emit_fields(&[last])?;
+            }
+            self.emit_fields(before)?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.out.flush()
+    }
 }
 
 /// Checks the seal alone: that these bytes are what was written.
@@ -164,6 +246,44 @@ mod tests {
             x: vec![0.1 + 0.2, -0.0, 5e-324, f64::MAX],
             name: "a \"quoted\" ,\"crc\":\"00000000\"}".into(),
         }
+    }
+
+    #[test]
+    fn a_seal_is_header_fields_and_checksum_and_what_is_no_object_has_none() {
+        let value = Point {
+            x: vec![0.5; 4000],
+            name: "a".into(),
+        };
+        let fields = serde_json::to_string(&value).unwrap();
+        let body = format!(
+            "{{\"format\":\"bo/point\",\"version\":2,{}",
+            &fields[1..fields.len() - 1]
+        );
+        let crc = crc32fast::hash(body.as_bytes());
+        assert_eq!(
+            seal(&value).unwrap(),
+            format!("{body},\"crc\":\"{crc:08x}\"}}")
+        );
+
+        #[derive(Serialize, Deserialize)]
+        struct Nothing {}
+        impl Sealed for Nothing {
+            const FORMAT: &'static str = "bo/nothing";
+            const VERSION: u32 = 1;
+        }
+        let sealed = seal(&Nothing {}).unwrap();
+        assert!(
+            sealed.starts_with("{\"format\":\"bo/nothing\",\"version\":1,\"crc\":"),
+            "{sealed}"
+        );
+
+        #[derive(Serialize, Deserialize)]
+        struct List(Vec<u8>);
+        impl Sealed for List {
+            const FORMAT: &'static str = "bo/list";
+            const VERSION: u32 = 1;
+        }
+        assert!(seal(&List(vec![1])).is_err());
     }
 
     #[test]

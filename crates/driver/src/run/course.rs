@@ -1,5 +1,7 @@
 //! The loop: it owns only the order of things. Each step stands in [`super::step`].
 
+use bo_memory::host;
+
 use super::session::{Halt, Session};
 use super::stop::{End, Stop};
 use crate::event::{Level, RunEvent};
@@ -32,6 +34,8 @@ impl Session<'_> {
     }
 
     fn iterations(&mut self) -> Result<(), Halt> {
+        // what opening thousands of images took goes back before iterations take theirs
+        host::trim();
         if self.complete().is_none() {
             let scope = self.ledger.scope("initial design");
             let design: Vec<_> = (0..).zip(self.optimizer.initial_design()).collect();
