@@ -4,7 +4,6 @@
 //! pairs the design is shorter. With one environment per x it is an ordinary Sobol design in the joint space.
 
 use crate::environment::{Environment, Environments};
-use crate::optimizer::{Problem, Query};
 use crate::sobol;
 use crate::space::Space;
 use crate::stream::{Purpose, sobol_seed};
@@ -16,44 +15,44 @@ pub const ADMISSION_TRIES: u64 = 1 << 14;
 /// Largest number of x that is enumerated in search of one not yet in the design.
 const ENUMERATED: u64 = 100_000;
 
-/// `n_initial` x `per_x` queries, x by x, or fewer. The x are the points of the sequence in its first
+/// `n_initial` x `per_x` pairs, x by x, or fewer. The x are the points of the sequence in its first
 /// coordinates, in their order; one that is not admitted is passed over, and in a discrete space one met
 /// before while new ones are left within reach. The j-th environment of the i-th x is point `i * per_x + j` in the
 /// remaining coordinates, snapped (finite sets) to the nearest environment not yet taken by this x. Fewer
 /// environments than `per_x`: all of them. Pairs that would repeat are left out, and the design ends where no admitted x is
 /// found any more.
-pub fn initial_design(problem: &Problem, n_initial: usize, per_x: usize, seed: u64) -> Vec<Query> {
+pub fn initial_design(
+    space: &Space,
+    environments: &Environments,
+    (n_initial, per_x): (usize, usize),
+    seed: u64,
+) -> Vec<(Vec<f64>, Environment)> {
     let sobol = sobol_seed(seed, 0, Purpose::Design);
-    let dx = problem.space.dimension();
-    let per_x = problem.environments.count().map_or(per_x, |n| per_x.min(n));
-    let mut queries = Vec::with_capacity(n_initial * per_x);
+    let dx = space.dimension();
+    let per_x = environments.count().map_or(per_x, |n| per_x.min(n));
+    let mut pairs: Vec<(Vec<f64>, Environment)> = Vec::with_capacity(n_initial * per_x);
     let mut seen: Vec<Vec<f64>> = Vec::new();
     let mut next = 0_u64;
     for i in 0..n_initial {
-        let Some(x) = next_x(&problem.space, &mut next, &seen, sobol) else {
+        let Some(x) = next_x(space, &mut next, &seen, sobol) else {
             break;
         };
         seen.push(x.clone());
         // A repeated x (all are in the design) goes on with environments it has not had.
-        let had = queries.iter().filter(|q: &&Query| q.x == x);
-        let mut taken: Vec<usize> = had.filter_map(|q| q.environment).collect();
+        let had = pairs.iter().filter(|pair| pair.0 == x);
+        let mut taken: Vec<usize> = had.filter_map(|pair| pair.1.index).collect();
         for j in 0..per_x {
             let point = (i * per_x + j) as u64;
-            let u: Vec<f64> = (0..problem.environments.encoded_dimension())
+            let u: Vec<f64> = (0..environments.encoded_dimension())
                 .map(|d| sobol::coordinate(point, dx + d, sobol))
                 .collect();
-            let Environment { index, w } = snapped(&problem.environments, &u, &mut taken);
-            let query = Query {
-                x: x.clone(),
-                environment: index,
-                w,
-            };
-            if !queries.contains(&query) {
-                queries.push(query);
+            let pair = (x.clone(), snapped(environments, &u, &mut taken));
+            if !pairs.contains(&pair) {
+                pairs.push(pair);
             }
         }
     }
-    queries
+    pairs
 }
 
 /// The next admitted Sobol x that is not in `seen`; after [`TRIES`] repeats the first of an enumeration
@@ -115,62 +114,55 @@ fn snapped(environments: &Environments, u: &[f64], taken: &mut Vec<usize>) -> En
 mod tests {
     use super::*;
     use crate::environment::Finite;
-    use crate::optimizer::Direction;
     use crate::space::Parameter;
 
-    fn problem(parameters: Vec<Parameter>, environments: usize) -> Problem {
+    /// Of these parameters and as many environments, in one variable.
+    fn design(
+        parameters: &[Parameter],
+        environments: usize,
+        sizes: (usize, usize),
+        seed: u64,
+    ) -> Vec<(Vec<f64>, Environment)> {
+        let space = Space::new(parameters.to_vec()).unwrap();
         let points = (0..environments).map(|i| vec![i as f64]).collect();
-        Problem {
-            space: Space::new(parameters).unwrap(),
-            environments: Environments::Finite(
-                Finite::new(vec!["w".into()], points, None, None).unwrap(),
-            ),
-            direction: Direction::Maximize,
+        let finite = Finite::new(vec!["w".into()], points, None, None).unwrap();
+        let design = initial_design(&space, &Environments::Finite(finite), sizes, seed);
+        for (x, _) in &design {
+            space.check(x).unwrap();
         }
+        design
     }
 
     #[test]
     fn no_pair_twice_and_each_x_has_its_own_environments() {
-        let p = problem(
-            vec![
-                Parameter::real("a", -23.0, 7.0),
-                Parameter::real("b", 0.0, 1.0),
-            ],
-            8,
-        );
-        let design = initial_design(&p, 5, 3, 11);
-        assert_eq!(design.len(), 15);
-        for (i, q) in design.iter().enumerate() {
-            p.space.check(&q.x).unwrap();
-            assert!(
-                !design[..i]
-                    .iter()
-                    .any(|r| r.x == q.x && r.environment == q.environment)
-            );
+        let parameters = [
+            Parameter::real("a", -23.0, 7.0),
+            Parameter::real("b", 0.0, 1.0),
+        ];
+        let first = design(&parameters, 8, (5, 3), 11);
+        assert_eq!(first.len(), 15);
+        for (i, pair) in first.iter().enumerate() {
+            assert!(!first[..i].contains(pair), "{pair:?} twice");
         }
-        assert_eq!(design, initial_design(&p, 5, 3, 11));
-        assert_ne!(design, initial_design(&p, 5, 3, 12));
+        assert_eq!(first, design(&parameters, 8, (5, 3), 11));
+        assert_ne!(first, design(&parameters, 8, (5, 3), 12));
     }
 
     #[test]
     fn where_pairs_are_fewer_than_asked_for_none_is_repeated() {
         for environments in [1, 2] {
-            let p = problem(vec![Parameter::integer("k", 1, 3)], environments);
-            let design = initial_design(&p, 9, 2, 3);
-            for (i, q) in design.iter().enumerate() {
-                assert!(!design[..i].contains(q), "{q:?} twice");
+            let few = design(&[Parameter::integer("k", 1, 3)], environments, (9, 2), 3);
+            for (i, pair) in few.iter().enumerate() {
+                assert!(!few[..i].contains(pair), "{pair:?} twice");
             }
-            assert!(design.len() >= 3 * environments, "{}", design.len());
+            assert!(few.len() >= 3 * environments, "{}", few.len());
         }
     }
 
     #[test]
     fn a_small_discrete_space_is_not_repeated_while_points_are_left() {
-        let p = problem(vec![Parameter::integer("k", 1, 6)], 2);
-        let mut xs: Vec<_> = initial_design(&p, 6, 1, 3)
-            .into_iter()
-            .map(|q| q.x[0])
-            .collect();
+        let six = design(&[Parameter::integer("k", 1, 6)], 2, (6, 1), 3);
+        let mut xs: Vec<f64> = six.into_iter().map(|(x, _)| x[0]).collect();
         xs.sort_by(f64::total_cmp);
         assert_eq!(xs, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
     }

@@ -2,11 +2,11 @@
 //!
 //! [`RiskSurface`] is that risk as a function of x, on a [`MeanSurface`].
 
-use crate::acquisition::pool;
 use crate::compress::Compression;
 use crate::environment::EnvironmentSet;
 use crate::gp::{MeanSurface, Posterior};
 use crate::maximize::{Effort, Slope};
+use crate::pool;
 use crate::risk::RiskMeasure;
 use crate::space::Space;
 use crate::viability::Proven;

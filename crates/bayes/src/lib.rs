@@ -38,6 +38,7 @@ pub mod kernel;
 pub mod linalg;
 pub mod maximize;
 pub mod optimizer;
+pub mod pool;
 pub mod risk;
 pub mod sobol;
 pub mod space;

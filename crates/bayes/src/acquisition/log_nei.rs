@@ -15,14 +15,15 @@
 use super::adjoint::Adjoint;
 use super::informative::{falls, greatest};
 use super::knowledge_gradient::seen;
-use super::{Choice, Situation, multistart, pool};
+use super::{Choice, Situation, multistart};
 use crate::gp::Whitened;
 use crate::incumbent::RiskSurface;
 use crate::linalg::{Factor, FactorError};
 use crate::maximize::Slope;
+use crate::pool;
 use crate::sobol;
 use crate::stream::{Purpose, sobol_seed};
-use ndarray::{Array1, Array2, ArrayView2, Axis, s};
+use ndarray::{Array1, Array2, Axis, s};
 use statrs::distribution::{ContinuousCDF, Normal};
 
 /// Joint samples.
@@ -169,13 +170,10 @@ impl<'a> NoisyGain<'a> {
             return (f64::NAN, vec![0.0; x.len()]);
         };
         let sensitivity = drawn.pulls.dot(&self.normals.1.t());
-        let own = through_factor(drawn.rest.lower(), &sensitivity);
+        let own = through_factor(&drawn.rest, &sensitivity);
         let mut pulls = self.normals.0.dot(&drawn.pulls.t());
         pulls -= &(drawn.known.dot(&own) * 2.0);
-        for mut column in pulls.columns_mut() {
-            let solved = self.factor.back_solve_one(column.view());
-            column.assign(&solved);
-        }
+        let pulls = self.factor.back_solve(pulls);
         let adjoint = Adjoint {
             mean: drawn.pulls.sum_axis(Axis(1)).to_vec(),
             own,
@@ -205,8 +203,8 @@ fn log_smooth(u: f64) -> (f64, f64) {
 
 /// Sensitivity to a covariance from that to its Cholesky factor: `(X + X') / 2` with
 /// `X = L^-T phi(L' S) L^-1`, phi the lower triangle with its diagonal halved.
-fn through_factor(lower: ArrayView2<f64>, sensitivity: &Array2<f64>) -> Array2<f64> {
-    let m = lower.nrows();
+fn through_factor(factor: &Factor, sensitivity: &Array2<f64>) -> Array2<f64> {
+    let (m, lower) = (factor.size(), factor.lower());
     let lower_part = |a: &Array2<f64>, diagonal: f64| {
         Array2::from_shape_fn((m, m), |(i, j)| match i.cmp(&j) {
             std::cmp::Ordering::Greater => a[(i, j)],
@@ -216,22 +214,9 @@ fn through_factor(lower: ArrayView2<f64>, sensitivity: &Array2<f64>) -> Array2<f
     };
     let phi = lower_part(&lower.t().dot(&lower_part(sensitivity, 1.0)), 0.5);
     // L^-T phi L^-1 by two rounds of back substitution: X = L^-T (L^-T phi')'.
-    let half = back_substituted(lower, phi.t());
-    let x = back_substituted(lower, half.t());
+    let half = factor.back_solve(phi.reversed_axes());
+    let x = factor.back_solve(half.reversed_axes());
     (&x + &x.t()) * 0.5
-}
-
-/// `L^-T B`.
-fn back_substituted(lower: ArrayView2<f64>, b: ArrayView2<f64>) -> Array2<f64> {
-    let m = lower.nrows();
-    let mut out = b.to_owned();
-    for mut column in out.columns_mut() {
-        for i in (0..m).rev() {
-            let later: f64 = (i + 1..m).map(|k| lower[(k, i)] * column[k]).sum();
-            column[i] = (column[i] - later) / lower[(i, i)];
-        }
-    }
-    out
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! (the published one, of the expected risk over sample paths), [`cv_ucb`],
 //! [`log_nei`], [`thompson`]; [`space_filling`] does without a model. All choose from a [`Situation`].
 //! `envelope` integrates the maximum of piecewise-linear functions against a normal z; `path` draws sample
-//! paths; [`pool`] makes the finite sets of x, [`region`] those near the best one, and `multistart` climbs from them; `adjoint` is the chain rule
+//! paths; [`region`] makes the sets of x near the best one, and `multistart` climbs from them; `adjoint` is the chain rule
 //! from posterior to x; `informative` picks an environment where a rule picks only x.
 
 mod adjoint;
@@ -19,7 +19,6 @@ pub mod log_nei;
 mod multistart;
 mod normal;
 mod path;
-pub mod pool;
 pub mod region;
 pub mod rho_kg;
 pub mod rho_kg_paths;

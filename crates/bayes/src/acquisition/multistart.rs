@@ -3,8 +3,9 @@
 //! A first look at the incumbent, the observed x, points around the best of them and Sobol points; from the
 //! best few of these a climb each ([`pool::climb`]), in parallel, results in order.
 
-use super::{Situation, pool};
+use super::Situation;
 use crate::maximize::{Effort, Slope};
+use crate::pool;
 use crate::stream::{Purpose, sobol_seed};
 use crate::viability::expected;
 use rayon::prelude::*;

@@ -8,7 +8,7 @@
 //! same region. Only x is held; environments are chosen from all those of the decision. Categories and integers are not
 //! boxed in: a step of theirs has no length.
 
-use super::pool;
+use crate::pool;
 use crate::sobol;
 use crate::space::Space;
 

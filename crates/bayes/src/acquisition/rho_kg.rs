@@ -11,9 +11,10 @@
 //! every environment.
 
 use super::knowledge_gradient::KnowledgeGradient;
-use super::{Choice, Situation, pool};
+use super::{Choice, Situation};
 use crate::incumbent::RiskSurface;
 use crate::maximize::{Effort, Slope};
+use crate::pool;
 use crate::stream::{Purpose, sobol_seed};
 use crate::viability::expected;
 use rayon::prelude::*;

@@ -1,9 +1,10 @@
 //! What an acquisition sees of a run when it chooses, and what it answers.
 
-use super::{Region, pool};
+use super::Region;
 use crate::environment::{Environment, EnvironmentSet};
 use crate::gp::Posterior;
 use crate::maximize::{Effort, Slope};
+use crate::pool;
 use crate::risk::RiskMeasure;
 use crate::space::Space;
 use crate::viability::ViableSurface;

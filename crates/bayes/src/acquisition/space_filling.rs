@@ -1,7 +1,8 @@
 //! Points chosen without a model: uniformly random, or as far as possible from everything tried.
 
-use super::{Taken, pool};
+use super::Taken;
 use crate::environment::{Environment, EnvironmentSet, Environments};
+use crate::pool;
 use crate::space::Space;
 use crate::stream::{Purpose, sobol_seed, stream};
 use rand::RngExt as _;

@@ -8,8 +8,6 @@ mod fit;
 mod hyperparameters;
 mod map;
 mod posterior;
-#[cfg(test)]
-mod prediction;
 mod prior;
 mod replicates;
 mod standardizer;

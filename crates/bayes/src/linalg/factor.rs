@@ -167,6 +167,18 @@ impl Factor {
         x.into()
     }
 
+    /// `L^-T B`, n x m, column by column.
+    ///
+    /// # Panics
+    /// If `b` does not have n rows.
+    pub fn back_solve(&self, mut b: Array2<f64>) -> Array2<f64> {
+        for mut column in b.columns_mut() {
+            let solved = self.back_solve_one(column.view());
+            column.assign(&solved);
+        }
+        b
+    }
+
     /// `(K + jitter I)^-1 b` for one right-hand side of n entries.
     ///
     /// # Panics
@@ -278,6 +290,8 @@ mod tests {
             let half = factor.half_solve(b.clone());
             let half_one = factor.half_solve_one(b.column(2));
             assert!((0..n).all(|i| (half[(i, 2)] - half_one[i]).abs() < 1e-12));
+            let back = lower.t().dot(&factor.back_solve(b.clone()));
+            assert!(largest(&(back - b)) < 1e-10);
         }
     }
 

@@ -3,9 +3,10 @@
 
 use super::model::Model;
 use super::{Error, ModelState, Observation, Problem, Query, Settings};
-use crate::acquisition::{Taken, pool};
+use crate::acquisition::Taken;
 use crate::design;
 use crate::environment::{Environment, EnvironmentSet, Environments};
+use crate::pool;
 
 /// Observations for which room is made at a time: what is held stays close to what is there.
 const STEP: usize = 64;
@@ -86,7 +87,18 @@ impl Optimizer {
             seed,
             ..
         } = self.settings;
-        design::initial_design(&self.problem, n_initial, initial_w, seed)
+        let Problem {
+            space,
+            environments,
+            ..
+        } = &self.problem;
+        let design = design::initial_design(space, environments, (n_initial, initial_w), seed);
+        let query = |(x, Environment { index, w })| Query {
+            x,
+            environment: index,
+            w,
+        };
+        design.into_iter().map(query).collect()
     }
 
     /// Takes an observation. The model follows at the next [`Self::refit`].

@@ -9,6 +9,8 @@ mod decide;
 mod error;
 mod event;
 mod model;
+#[cfg(test)]
+mod prediction;
 mod problem;
 mod recommend;
 mod refit;

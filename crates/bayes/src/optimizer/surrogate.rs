@@ -40,7 +40,7 @@ impl Surrogate {
     /// are mostly deterministic, and values near the optimum differ by far less than a hundredth of their spread: the
     /// default's least plausible noise would drown that. What environments do beyond their variables looks like noise,
     /// and a model that may believe in none predicts worse.
-    pub(crate) fn priors(self, inputs: usize, environments: bool, any_rough: bool) -> Priors {
+    pub(super) fn priors(self, inputs: usize, environments: bool, any_rough: bool) -> Priors {
         let default = Priors::for_dimension(inputs);
         let noise = match environments {
             true => default.noise,

@@ -4,8 +4,8 @@
 use ndarray::{Array1, Array2, Axis};
 use serde_json::Value;
 
-use super::{FitSettings, Posterior, Replicates, Standardizer, fit};
-use crate::optimizer::Surrogate;
+use super::Surrogate;
+use crate::gp::{FitSettings, Posterior, Replicates, Standardizer, fit};
 use crate::reference::{data, data_names, golden, matrix, vector};
 
 /// Rows of one run of `weld_runs`, inputs scaled to [0, 1]: of its checkpoint that has so many. `None`
