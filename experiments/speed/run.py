@@ -2,8 +2,8 @@
 
 usage: python3 experiments/speed/run.py OUT.json [--quick]
 
-Ours: `cargo bench -p bo-bayes --bench decision` (cold fit with restarts, rho-KG decision, a decision after one
-more observation; 14 inputs, n_w 15) and `--bench share`. BoTorch: ../shared/yardstick/peer_iteration.py (fit, and
+Ours: the examples `iteration` (cold fit with restarts, rho-KG decision, a decision after one more observation; 14
+inputs, n_w 15) and `share` of bo-bayes. BoTorch: ../shared/yardstick/peer_iteration.py (fit, and
 log-NEI under CVaR), once at each size: its n = 250 takes 80 s and 16 GB. PYTHON names its interpreter. --quick
 leaves out n = 2,000 and BoTorch's acquisition at n = 250. Wall seconds, and CPU seconds of all threads, which a
 busy machine changes less.
@@ -19,12 +19,12 @@ LIMITS = {100: 0.25, 250: 0.6, 1000: 5.0, 2000: 25.0}
 TIMES_SLOWER = {100: 10, 250: 100}
 
 
-def built(bench):
-    """Path of a bench's program."""
-    text = subprocess.run(["cargo", "bench", "-p", "bo-bayes", "--bench", bench, "--no-run", "--message-format=json"],
+def built(example):
+    """Path of an example's program."""
+    text = subprocess.run(["cargo", "build", "--release", "-p", "bo-bayes", "--example", example, "--message-format=json"],
                           cwd=ROOT, check=True, capture_output=True, text=True).stdout
     messages = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
-    return [m["executable"] for m in messages if m.get("executable") and m["target"]["name"] == bench][-1]
+    return [m["executable"] for m in messages if m.get("executable") and m["target"]["name"] == example][-1]
 
 
 def ours(program, n):
@@ -52,10 +52,10 @@ def peer(n, acquisition):
 
 def main():
     quick = "--quick" in sys.argv
-    decision, share = built("decision"), built("share")
+    iteration, share = built("iteration"), built("share")
     table = {}
     for n in [100, 250, 1000] + [2000] * (not quick):
-        table[n] = {"ours": ours(decision, n)}
+        table[n] = {"ours": ours(iteration, n)}
         if n <= 250:
             table[n]["botorch"] = peer(n, acquisition=not (quick and n == 250))
             table[n]["times_slower"] = table[n]["botorch"]["wall"] / table[n]["ours"]["wall"]

@@ -1,21 +1,26 @@
-//! Time of following the CVaR of affine functions, per call, n_w 15 and 24.
+//! Time of following the CVaR of 512 times n_w affine functions over all z, by n_w, tail and spread of the slopes: what the knowledge
+//! gradient does most.
+//!
+//! `cargo bench -p bo-bayes --bench affine`; the throughput is in risks a second.
 
-#![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
+#![expect(missing_docs, reason = "criterion_group! writes a public function")]
 
-use std::time::Instant;
+use std::time::Duration;
 
 use bo_bayes::risk::{PiecewiseLinear, TailMass, TailSet};
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
-fn main() {
-    println!(
-        "{:>4} {:>6} {:>8} {:>10} {:>8}",
-        "n_w", "tail", "slopes", "ns a call", "pieces"
-    );
+/// Risks followed in one iteration.
+const RISKS: usize = 512;
+
+fn follow(c: &mut Criterion) {
+    let mut group = c.benchmark_group("risk of affine functions");
+    group.throughput(Throughput::Elements(RISKS as u64));
     let uniform = |i: usize, d: u32| f64::from(sobol_burley::sample(i as u32, d, 11));
     for n in [15, 24] {
         for tail in [0.1, 0.3, 1.0] {
             for spread in [0.02, 0.3, 2.0] {
-                let sets: Vec<(TailSet, Vec<f64>)> = (0..512)
+                let sets: Vec<(TailSet, Vec<f64>)> = (0..RISKS)
                     .map(|k| {
                         let a: Vec<f64> = (0..n).map(|j| uniform(k * n + j, 0)).collect();
                         let b: Vec<f64> = (0..n)
@@ -25,24 +30,26 @@ fn main() {
                         (TailSet::new(&a, &vec![1.0; n], tail), b)
                     })
                     .collect();
-                let (mut scratch, mut out, mut pieces) =
-                    (Vec::new(), PiecewiseLinear::default(), 0);
-                let mut least = f64::INFINITY;
-                for _ in 0..20 {
-                    pieces = 0;
-                    let start = Instant::now();
-                    for (set, slopes) in &sets {
-                        set.follow(slopes, (-9.0, 9.0), &mut scratch, &mut out);
-                        pieces += std::hint::black_box(&out).pieces.len();
-                    }
-                    least = least.min(start.elapsed().as_secs_f64() / sets.len() as f64);
-                }
-                println!(
-                    "{n:>4} {tail:>6} {spread:>8} {:>10.0} {:>8.1}",
-                    1e9 * least,
-                    pieces as f64 / sets.len() as f64
-                );
+                let (mut scratch, mut out) = (Vec::new(), PiecewiseLinear::default());
+                let name = format!("n_w {n}, tail {tail}, slopes {spread}");
+                group.bench_function(BenchmarkId::from_parameter(name), |b| {
+                    b.iter(|| {
+                        for (set, slopes) in &sets {
+                            set.follow(slopes, (-9.0, 9.0), &mut scratch, &mut out);
+                            std::hint::black_box(&out);
+                        }
+                    });
+                });
             }
         }
     }
 }
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default()
+        .warm_up_time(Duration::from_millis(200))
+        .measurement_time(Duration::from_millis(500));
+    targets = follow
+}
+criterion_main!(benches);

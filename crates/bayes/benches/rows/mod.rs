@@ -1,10 +1,15 @@
-//! Data of the benchmarks: a recorded run of `$BO_DATA` (14 inputs: 8 of x, 6 of w), and synthetic rows
+//! Data of what is timed: a recorded run of `$BO_DATA` (14 inputs: 8 of x, 6 of w), and synthetic rows
 //! like it where more are asked for than it has.
 
 use std::path::PathBuf;
 
-use ndarray::{Array1, Array2, Axis};
+use bo_bayes::environment::{Environments, Finite, Look};
+use bo_bayes::optimizer::{Direction, Observation, Optimizer, Outcome, Problem, Query, Settings};
+use bo_bayes::space::{Parameter, Space};
+use ndarray::{Array1, Array2, Axis, s};
 
+/// Numbers of rows that benches time.
+pub const SIZES: [usize; 3] = [100, 250, 1000];
 /// Inputs of a row.
 pub const INPUTS: usize = 14;
 /// Of these, decision parameters.
@@ -43,6 +48,65 @@ pub fn rows(n: usize, set: u64) -> (&'static str, Array2<f64>, Array1<f64>) {
             ("synthetic", x, y)
         }
     }
+}
+
+/// An optimiser that was told n rows, and one row more.
+pub fn told(n: usize, set: u64) -> (&'static str, Optimizer, Observation) {
+    let (name, x, y) = rows(if n == 250 { n } else { n + 1 }, set);
+    let mut points: Vec<Vec<f64>> = Vec::new();
+    for row in x.rows() {
+        let w = row.slice(s![DECISIONS..]).to_vec();
+        if !points.contains(&w) {
+            points.push(w);
+        }
+    }
+    let names = |letter: &str, n: usize| (0..n).map(|i| format!("{letter}{i}")).collect::<Vec<_>>();
+    let parameters = names("x", DECISIONS)
+        .into_iter()
+        .map(|name| Parameter::real(name, 0.0, 1.0))
+        .collect();
+    let problem = Problem {
+        space: Space::new(parameters).expect("unit intervals"),
+        environments: Environments::Finite(
+            Finite::new(names("w", points[0].len()), points.clone(), None, None)
+                .expect("real environments"),
+        ),
+        direction: Direction::Maximize,
+    };
+    let settings = Settings {
+        n_w: Look::Count(15.min(points.len())),
+        seed: set,
+        ..Settings::default()
+    };
+    let mut optimizer = Optimizer::new(problem, settings).expect("n_w environments are there");
+    let mut observations: Vec<Observation> = x
+        .rows()
+        .into_iter()
+        .zip(&y)
+        .enumerate()
+        .map(|(id, (row, y))| {
+            let w = row.slice(s![DECISIONS..]).to_vec();
+            let environment = points.iter().position(|p| *p == w);
+            let x = row
+                .slice(s![..DECISIONS])
+                .iter()
+                .map(|x| x.clamp(0.0, 1.0))
+                .collect();
+            Observation {
+                id: id as u64,
+                iteration: 0,
+                query: Query { x, environment, w },
+                outcome: Outcome::Value(*y),
+            }
+        })
+        .collect();
+    let last = observations.pop().expect("there are rows");
+    for observation in observations {
+        optimizer
+            .tell(observation)
+            .expect("an environment of the problem");
+    }
+    (name, optimizer, last)
 }
 
 /// Inputs scaled to [0, 1] and values of the longest recorded run; `None` where it is absent.

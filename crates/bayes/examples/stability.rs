@@ -5,11 +5,12 @@
 //! weight 0. After each of rows 76 to 250 the model is refitted; printed are the one-row changes of the
 //! incumbent's CVaR above 0.1, and the spread over ten optimisers with different seeds. Needs `$BO_DATA`.
 //!
-//! `cargo bench -p bo-bayes --bench stability -- [product] [warp]`
+//! `cargo run --release -p bo-bayes --example stability -- [product] [warp]`
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 
-#[expect(dead_code, reason = "shared by benchmarks that need different parts")]
+#[path = "../benches/rows/mod.rs"]
+#[expect(dead_code, reason = "shared by programs that need different parts")]
 mod rows;
 
 use bo_bayes::environment::{Environments, Finite, Look};

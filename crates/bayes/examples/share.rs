@@ -1,10 +1,11 @@
 //! What share of the machine's dgemm and dpotrf an evaluation of the evidence reaches, one thread, 14 inputs.
 //!
-//! `cargo bench -p bo-bayes --bench share -- [sizes...]`
+//! `cargo run --release -p bo-bayes --example share -- [sizes...]`
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 
-#[expect(dead_code, reason = "shared by benchmarks that need different parts")]
+#[path = "../benches/rows/mod.rs"]
+#[expect(dead_code, reason = "shared by programs that need different parts")]
 mod rows;
 
 use std::time::Instant;
