@@ -16,21 +16,13 @@ use crate::settings::{RawSettings, Settings};
 
 /// What a user should know of settings that are sound but may surprise.
 pub fn notices(problem: &Problem, choices: &optimizer::Settings) -> Vec<String> {
-    let mut notices = Vec::new();
     let looks = match (choices.risk, choices.n_w) {
         (RiskMeasure::Cvar(tail) | RiskMeasure::Var(tail), Look::Count(n_w)) => {
-            let all = problem.environments.count();
-            let whole = matches!(problem.environments, Environments::None) || all == Some(n_w);
-            if whole {
-                None
-            } else {
-                Looks::notice(tail.get(), n_w, all)
-            }
+            Looks::notice(tail.get(), n_w, &problem.environments)
         }
         _ => None,
     };
-    notices.extend(looks.map(|looks| looks.to_string()));
-    notices
+    looks.iter().map(Looks::to_string).collect()
 }
 
 /// What `bo run` would do.

@@ -1,7 +1,7 @@
 //! Settings of an optimisation, and what they mean for what a decision looks at.
 
 use super::Surrogate;
-use crate::environment::Look;
+use crate::environment::{Environments, Look};
 use crate::risk::{RiskMeasure, TailMass};
 use std::fmt;
 
@@ -88,8 +88,9 @@ impl Default for Settings {
     }
 }
 
-/// What a tail mass means when a decision looks at `n_w` equal environments and `alpha * n_w < 1`:
-/// only the worst one counts. `Display` gives the sentence a user should read before the run.
+/// What a tail mass means when a decision looks at `n_w` environments and `alpha * n_w < 1`: where they weigh alike only
+/// the worst one counts, else the worst ones as far as `alpha` of the weight reaches. `Display` gives the sentence a user
+/// should read before the run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Looks {
     /// Tail mass.
@@ -98,15 +99,31 @@ pub struct Looks {
     pub n_w: usize,
     /// Environments in all (`None`: continuous).
     pub all: Option<usize>,
+    /// Whether all of them weigh alike.
+    pub alike: bool,
 }
 
 impl Looks {
-    /// The notice, where one is due.
-    pub fn notice(alpha: f64, n_w: usize, all: Option<usize>) -> Option<Self> {
-        (alpha * (n_w as f64) < 1.0 && n_w > 1).then_some(Self { alpha, n_w, all })
+    /// The notice, where one is due: decisions look at some of the environments, and at more than one.
+    pub fn notice(alpha: f64, n_w: usize, environments: &Environments) -> Option<Self> {
+        let all = match environments {
+            Environments::None => return None,
+            other => other.count(),
+        };
+        let due = alpha * (n_w as f64) < 1.0 && n_w > 1 && all != Some(n_w);
+        let alike = match environments {
+            Environments::Finite(f) => f.weights().iter().all(|w| *w == f.weights()[0]),
+            Environments::None | Environments::Continuous(_) => true,
+        };
+        due.then_some(Self {
+            alpha,
+            n_w,
+            all,
+            alike,
+        })
     }
 
-    /// Largest tail mass that decides alike.
+    /// Largest tail mass that decides alike, where all environments weigh alike.
     pub fn alike_up_to(&self) -> f64 {
         1.0 / self.n_w as f64
     }
@@ -114,13 +131,24 @@ impl Looks {
 
 impl fmt::Display for Looks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { alpha, n_w, all } = self;
-        write!(
-            f,
-            "alpha {alpha} over {n_w} environments: decisions look at the worst 1 of {n_w} (any alpha up \
-             to {:.3} would decide alike); the incumbent is judged at alpha {alpha} over ",
-            self.alike_up_to()
-        )?;
+        let Self {
+            alpha, n_w, all, ..
+        } = self;
+        write!(f, "alpha {alpha} over {n_w} environments: ")?;
+        if self.alike {
+            write!(
+                f,
+                "decisions look at the worst 1 of {n_w} (any alpha up to {:.3} would decide alike)",
+                self.alike_up_to()
+            )?;
+        } else {
+            write!(
+                f,
+                "they weigh differently, and decisions look at the worst {alpha} of the weight: at the worst 1 of {n_w} alone \
+                 where that weighs {alpha} or more"
+            )?;
+        }
+        write!(f, "; the incumbent is judged at alpha {alpha} over ")?;
         match all {
             Some(n) => write!(f, "all {n}"),
             None => write!(f, "{} fixed points", crate::environment::JUDGING_POINTS),
@@ -131,14 +159,42 @@ impl fmt::Display for Looks {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::environment::{Continuous, Finite, Marginal};
+
+    fn finite(weights: Vec<f64>) -> Environments {
+        let points = (0..weights.len()).map(|i| vec![i as f64]).collect();
+        let set = Finite::new(vec!["w".into()], points, Some(weights), None);
+        Environments::Finite(set.unwrap())
+    }
 
     #[test]
     fn the_notice_reads_as_promised() {
+        let notice = |environments: &Environments| {
+            let looks = Looks::notice(0.1, 3, environments);
+            looks.map(|looks| looks.to_string())
+        };
         assert_eq!(
-            Looks::notice(0.1, 3, Some(24)).unwrap().to_string(),
+            notice(&finite(vec![2.0; 24])).unwrap(),
             "alpha 0.1 over 3 environments: decisions look at the worst 1 of 3 (any alpha up to 0.333 \
              would decide alike); the incumbent is judged at alpha 0.1 over all 24"
         );
-        assert!(Looks::notice(0.5, 3, Some(24)).is_none());
+        let weighted = finite((1..=24).map(f64::from).collect());
+        assert_eq!(
+            notice(&weighted).unwrap(),
+            "alpha 0.1 over 3 environments: they weigh differently, and decisions look at the worst 0.1 of the \
+             weight: at the worst 1 of 3 alone where that weighs 0.1 or more; the incumbent is judged at alpha 0.1 \
+             over all 24"
+        );
+        let law = Marginal::Uniform {
+            low: 0.0,
+            high: 1.0,
+        };
+        let continuous = Continuous::new(vec![("w".into(), law)]).unwrap();
+        let told = notice(&Environments::Continuous(continuous)).unwrap();
+        assert!(told.ends_with("over 1024 fixed points"), "{told}");
+        // All three, and none.
+        assert_eq!(notice(&finite(vec![1.0; 3])), None);
+        assert_eq!(notice(&Environments::None), None);
+        assert_eq!(Looks::notice(0.5, 3, &weighted), None);
     }
 }
