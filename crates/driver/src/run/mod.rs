@@ -18,6 +18,7 @@ mod signal;
 mod start;
 mod step;
 mod stop;
+mod told;
 mod trust;
 mod verify;
 

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use bo_bayes::optimizer::Optimizer;
+use bo_bayes::optimizer::{Event, Optimizer};
 use bo_memory::device::DevicePool;
 use bo_memory::{Counting, Ledger, Slope};
 
 use super::stop::{Stop, StopFlag};
+use super::told::Told;
 use super::{Schedule, Setup, mirror};
 use crate::event::{Level, Reporter, RunEvent, Seconds};
 use crate::exit::Failure;
@@ -68,7 +69,8 @@ pub struct Session<'r> {
     /// Incumbent after it; those before stand in the decisions.
     pub(super) newest: Option<IncumbentRecord>,
     /// Anything out of the ordinary in the last fit; recorded with the decision that follows.
-    pub(super) fit_events: Vec<String>,
+    pub(super) fit_events: Vec<Event>,
+    pub(super) told: Told,
     /// Steps so far.
     pub(super) beats: u64,
     /// Time of this iteration and of the whole run.
@@ -125,6 +127,7 @@ impl<'r> Session<'r> {
             complete: None,
             newest: None,
             fit_events: Vec::new(),
+            told: Told::default(),
             beats: 0,
             seconds: Seconds::default(),
             total: Seconds::default(),

@@ -71,10 +71,11 @@ impl Session<'_> {
         let acquire = begun.elapsed().as_secs_f64();
         self.seconds.acquire += acquire;
         let mut events = std::mem::take(&mut self.fit_events);
-        let told = batch.iter().flat_map(|decision| &decision.events);
-        events.extend(told.map(ToString::to_string));
+        events.extend(batch.iter().flat_map(|decision| decision.events.clone()));
         for event in &events {
-            self.notice(Level::Warning, format!("iteration {iteration}: {event}"));
+            if let Some(words) = self.told.words(event) {
+                self.notice(Level::Warning, format!("iteration {iteration}: {words}"));
+            }
         }
         let first = self.evaluations.len() as u64;
         let mut members = (first..).zip(batch).map(|(id, decision)| Member {
@@ -91,7 +92,7 @@ impl Session<'_> {
             more: members.collect(),
             model: mirror::model(self.optimizer.state()),
             incumbent: self.newest.clone(),
-            events,
+            events: events.iter().map(ToString::to_string).collect(),
             seconds: Seconds {
                 acquire,
                 ..Seconds::default()
@@ -120,7 +121,7 @@ impl Session<'_> {
             let report = self.optimizer.refit(iteration).map_err(|error| {
                 Failure::unexpected(format!("fitting iteration {iteration}"), error)
             })?;
-            self.fit_events = report.events.iter().map(ToString::to_string).collect();
+            self.fit_events = report.events;
             match self.optimizer.incumbent() {
                 Ok(incumbent) => {
                     let interval = self.optimizer.interval(iteration);
