@@ -29,6 +29,21 @@ const MEETING: f32 = 0.1;
 /// How far from a line's lower end its foot may lie, as a share of its length.
 const REACH: f32 = 0.5;
 
+/// Share of a line's run through its region that must have been seen for its head to lie where votes end. Where less was
+/// seen the votes broke off, and the border of the region is nearer. Measured in `experiments/scenes`.
+const SEEN: f32 = 0.8;
+
+/// A line of a scene as it was found.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FoundLine {
+    /// Which it is.
+    pub kind: LineKind,
+    /// From border to border of its region.
+    pub segment: Segment,
+    /// The part of it that something was seen of.
+    pub supported: Segment,
+}
+
 /// Corner points, in pixels; a point is absent where its line is.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Corners {
@@ -47,12 +62,22 @@ pub struct CornerError {
     pub labelled: usize,
 }
 
+impl FoundLine {
+    /// A line that was seen from end to end.
+    pub fn whole(kind: LineKind, segment: Segment) -> Self {
+        Self {
+            kind,
+            segment,
+            supported: segment,
+        }
+    }
+}
+
 impl Corners {
-    /// From detected lines, the first of each kind, as far as they were seen
-    /// ([`DetectedLine::supported`](crate::pipeline::DetectedLine::supported)): a head is where votes end, not the border
-    /// of a region. A foot is the intersection with the fillet; where there is no
+    /// From detected lines, the first of each kind. A head is where votes end if four fifths of the line were seen, else
+    /// the border of the region. A foot is the intersection with the fillet; where there is no
     /// fillet, or it is met nowhere near the line's lower end, that end.
-    pub fn from_lines(lines: &[(LineKind, Segment)]) -> Self {
+    pub fn from_lines(lines: &[FoundLine]) -> Self {
         Self::of(lines, true)
     }
 
@@ -61,9 +86,9 @@ impl Corners {
         let Truth::Regions(regions) = truth else {
             return None;
         };
-        let lines: Vec<(LineKind, Segment)> = regions
+        let lines: Vec<FoundLine> = regions
             .iter()
-            .map(|region| (region.kind, region.line))
+            .map(|region| FoundLine::whole(region.kind, region.line))
             .collect();
         let corners = Self::of(&lines, false);
         corners
@@ -73,28 +98,27 @@ impl Corners {
             .then_some(corners)
     }
 
-    fn of(lines: &[(LineKind, Segment)], met: bool) -> Self {
-        let line = |kind: LineKind| {
-            let of_kind = lines.iter().find(|(other, _)| *other == kind)?;
-            Some(upright(of_kind.1))
-        };
+    fn of(lines: &[FoundLine], met: bool) -> Self {
+        let line = |kind: LineKind| lines.iter().find(|line| line.kind == kind);
         let fillet = line(LineKind::Fillet).filter(|_| met);
         let mut points = [None; 6];
         for (pair, kind) in points.as_chunks_mut::<2>().0.iter_mut().zip(STANDING) {
-            let Some((lower, upper)) = line(kind) else {
+            let Some(found) = line(kind) else {
                 continue;
             };
-            let own = Segment {
-                p0: lower,
-                p1: upper,
+            let own = found.segment;
+            let (lower, upper) = upright(own);
+            let head = match found.supported.length() >= SEEN * own.length() {
+                true => upright(found.supported).1,
+                false => upper,
             };
             let foot = fillet
-                .and_then(|(p0, p1)| intersection(&own, &Segment { p0, p1 }))
+                .and_then(|fillet| intersection(&own, &fillet.segment))
                 .filter(|foot| {
                     let off = (foot.x - lower.x).hypot(foot.y - lower.y);
                     off <= REACH * own.length()
                 });
-            *pair = [Some(foot.unwrap_or(lower)), Some(upper)];
+            *pair = [Some(foot.unwrap_or(lower)), Some(head)];
         }
         Self { points }
     }
@@ -138,7 +162,7 @@ pub fn intersection(a: &Segment, b: &Segment) -> Option<Point> {
 mod tests {
     use super::*;
     use crate::scene::SceneSource;
-    use crate::source::ImageSource;
+    use crate::source::{ImageSource, Region};
 
     #[test]
     fn feet_are_met_on_the_fillet_and_errors_are_distances() {
@@ -149,7 +173,8 @@ mod tests {
             ),
             (LineKind::Fillet, Segment::new(110.0, 400.0, 490.0, 400.0)),
             (LineKind::Collar, Segment::new(200.0, 405.0, 200.0, 300.0)),
-        ];
+        ]
+        .map(|(kind, segment)| FoundLine::whole(kind, segment));
         let found = Corners::from_lines(&lines);
         assert_eq!(found.points[0], Some(Point::new(100.0, 400.0)));
         assert_eq!(found.points[1], Some(Point::new(100.0, 50.0)));
@@ -165,13 +190,29 @@ mod tests {
     }
 
     #[test]
+    fn a_head_lies_where_votes_end_unless_they_broke_off_and_a_foot_never_does() {
+        let line = |kind, x: f32, top: f32, end: f32| FoundLine {
+            kind,
+            segment: Segment::new(x, 0.0, x, 100.0),
+            supported: Segment::new(x, end, x, top),
+        };
+        let lines = [
+            line(LineKind::LongitudinalLeft, 10.0, 9.0, 91.0),
+            line(LineKind::LongitudinalRight, 90.0, 40.0, 90.0),
+        ];
+        let y = Corners::from_lines(&lines).points.map(|p| p.map(|p| p.y));
+        let (lower, seen, border) = (Some(100.0), Some(9.0), Some(0.0));
+        assert_eq!(y, [lower, seen, lower, border, None, None]);
+    }
+
+    #[test]
     fn a_fillet_far_away_or_parallel_leaves_the_lower_end() {
-        let line = (LineKind::Collar, Segment::new(10.0, 10.0, 10.0, 60.0));
+        let line = FoundLine::whole(LineKind::Collar, Segment::new(10.0, 10.0, 10.0, 60.0));
         for fillet in [
             Segment::new(0.0, 300.0, 50.0, 300.0),
             Segment::new(20.0, 0.0, 20.5, 90.0),
         ] {
-            let found = Corners::from_lines(&[line, (LineKind::Fillet, fillet)]);
+            let found = Corners::from_lines(&[line, FoundLine::whole(LineKind::Fillet, fillet)]);
             assert_eq!(found.points[4], Some(Point::new(10.0, 60.0)));
         }
         assert_eq!(Corners::from_lines(&[]), Corners::default());
@@ -186,7 +227,8 @@ mod tests {
             let Truth::Regions(regions) = &truth else {
                 panic!("scenes have regions")
             };
-            let lines: Vec<_> = regions.iter().map(|r| (r.kind, r.line)).collect();
+            let whole = |region: &Region| FoundLine::whole(region.kind, region.line);
+            let lines: Vec<_> = regions.iter().map(whole).collect();
             let error = Corners::from_lines(&lines).error(&labelled);
             assert_eq!((error.found, error.labelled), (6, 6));
             assert!(error.mean.unwrap() < 0.01, "{error:?}");

@@ -9,7 +9,7 @@ use image::{GrayImage, RgbImage};
 use rayon::prelude::*;
 
 use crate::contrast;
-use crate::corner::{CornerError, Corners};
+use crate::corner::{CornerError, Corners, FoundLine};
 use crate::edge::{EdgeError, EdgeMap, EdgeNetwork, Ladder, LogitScale};
 use crate::geometry::{Point, Rect, Segment};
 use crate::line::{
@@ -19,7 +19,7 @@ use crate::line::{
 use crate::orientation::{BANK_WELD, LogitCrop, Orientation};
 use crate::region::{GrownSegment, Growth, GrowthSettings};
 use crate::score::{LineScore, score};
-use crate::source::Truth;
+use crate::source::{LineKind, Truth};
 
 /// Name, range and default of one tunable parameter.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -149,6 +149,17 @@ pub struct DetectedLine {
     pub region: Option<usize>,
 }
 
+impl DetectedLine {
+    /// As a line of a scene; none where nothing was seen of it.
+    pub fn found(&self, kind: LineKind) -> Option<FoundLine> {
+        Some(FoundLine {
+            kind,
+            segment: self.segment,
+            supported: self.supported?,
+        })
+    }
+}
+
 /// What is kept of an image: contrast enhancement, the network's edge logits, and the voters.
 ///
 /// # Errors
@@ -272,7 +283,7 @@ pub fn examine(
     let lines = detect(seen, &truth.regions(), parameters, scratch);
     let detected: Vec<Segment> = lines.iter().map(|line| line.segment).collect();
     let kinds = truth.kinds();
-    let of_kind = |line: &DetectedLine| Some((kinds[line.region?], line.supported?));
+    let of_kind = |line: &DetectedLine| line.found(kinds[line.region?]);
     let corners = Corners::from_lines(&lines.iter().filter_map(of_kind).collect::<Vec<_>>());
     Examination {
         score: score(&detected, &truth.lines(), seen.width, seen.height),
@@ -430,7 +441,7 @@ mod tests {
     use super::*;
     use crate::edge::EdgeModel;
     use crate::scene::Scene;
-    use crate::source::{LineKind, Region};
+    use crate::source::Region;
 
     /// Logits of -6 but for lines of logit 5, three pixels wide and fading.
     fn seen(width: u32, height: u32, lines: &[Segment]) -> Seen {

@@ -10,7 +10,7 @@ use bo_vision::corner::{CORNER_NAMES, Corners, intersection};
 use bo_vision::corruption::Corruption;
 use bo_vision::folder::Photographs;
 use bo_vision::geometry::{Point, Rect, Segment};
-use bo_vision::pipeline::{LineParameters, Scratch, detect};
+use bo_vision::pipeline::{DetectedLine, LineParameters, Scratch, detect};
 use bo_vision::source::LineKind;
 use rayon::prelude::*;
 use serde::Serialize;
@@ -179,8 +179,7 @@ impl Detected {
         let regions: Vec<Rect> = rois.iter().map(|roi| roi.bounds).collect();
         let lines = detect(&seen, &regions, parameters, scratch);
         let kind = |region: Option<usize>| region.map(|region| rois[region].kind);
-        let of_kind =
-            |line: &bo_vision::pipeline::DetectedLine| Some((kind(line.region)?, line.supported?));
+        let of_kind = |line: &DetectedLine| line.found(kind(line.region)?);
         let corners = Corners::from_lines(&lines.iter().filter_map(of_kind).collect::<Vec<_>>());
         let picture = draw(&pixels, None, &regions, &lines, &corners);
         detected.overlay = Some(save(&picture, overlays, file)?);
