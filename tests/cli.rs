@@ -8,6 +8,7 @@ mod decide;
 mod growth;
 mod holders;
 mod images;
+mod kept;
 mod moved;
 mod rules;
 mod training;
