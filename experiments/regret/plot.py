@@ -8,6 +8,7 @@ import glob, json, math, os, statistics, sys
 OPTIMA = {"branin11": -55.680869, "branin_williams": -722.662927, "marzat6": -2.70923}
 COLOURS = {
     "rho-kg": "#1b6ca8",
+    "rho-kg-paths": "#57b5d9",
     "cv-ucb": "#5a9e6f",
     "log-nei": "#8a5aa8",
     "thompson": "#d19a2a",
