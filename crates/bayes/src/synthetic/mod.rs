@@ -20,7 +20,7 @@ use statrs::distribution::{ContinuousCDF, Normal};
 use std::sync::Arc;
 
 /// Names [`by_name`] knows.
-pub const NAMES: [&str; 13] = [
+pub const NAMES: [&str; 14] = [
     "branin11",
     "branin_williams",
     "marzat6",
@@ -33,6 +33,7 @@ pub const NAMES: [&str; 13] = [
     "ackley20",
     "levy20",
     "levy20_w",
+    "levy30",
     "rosenbrock100",
 ];
 
@@ -72,6 +73,7 @@ enum Function {
 /// | `hartmann6_50` | 50, of which 6 count | none | 1 |
 /// | `ackley20`, `levy20` | 20 | none | 1 |
 /// | `levy20_w` | 20 | 8 on a grid in 1 variable | 0.3 |
+/// | `levy30` | 30 | none | 1 |
 /// | `rosenbrock100` | 100 | none | 1 |
 pub fn by_name(name: &str) -> Option<Synthetic> {
     match name {
@@ -85,8 +87,9 @@ pub fn by_name(name: &str) -> Option<Synthetic> {
         "gp_sample" => Some(sample::gp()),
         "hartmann6_50" => Some(wide::hartmann_in_fifty()),
         "ackley20" => Some(wide::ackley()),
-        "levy20" => Some(wide::levy_ordinary()),
+        "levy20" => Some(wide::levy_ordinary("levy20", 20)),
         "levy20_w" => Some(wide::levy_tilted()),
+        "levy30" => Some(wide::levy_ordinary("levy30", 30)),
         "rosenbrock100" => Some(wide::rosenbrock()),
         _ => None,
     }

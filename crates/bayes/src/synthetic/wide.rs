@@ -61,10 +61,10 @@ fn levy(x: &[f64], weight: impl Fn(usize) -> f64) -> f64 {
     -(weight(0) * (PI * y[0]).sin().powi(2) + inner.sum::<f64>() + end)
 }
 
-/// Levy's function of 20 variables on [-10, 10].
-pub(super) fn levy_ordinary() -> Synthetic {
+/// Levy's function of `n` variables on [-10, 10].
+pub(super) fn levy_ordinary(name: &'static str, n: usize) -> Synthetic {
     let f = |x: &[f64], _: &[f64]| levy(x, |_| 1.0);
-    ordinary("levy20", (20, -10.0, 10.0), f, (0.0, vec![1.0; 20]))
+    ordinary(name, (n, -10.0, 10.0), f, (0.0, vec![1.0; n]))
 }
 
 /// Levy's function of 20 variables under 8 environments w in [-1, 1]: each tilts the weights of the terms, from

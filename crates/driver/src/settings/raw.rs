@@ -215,7 +215,7 @@ pub struct RawSettings {
 
     /// A test function with known optimum: branin11, branin_williams, marzat6,
     /// goldstein_price, branin_lv, hartmann6, hartmann42, gp_sample, hartmann6_50,
-    /// ackley20, levy20, levy20_w, rosenbrock100
+    /// ackley20, levy20, levy20_w, levy30, rosenbrock100
     #[arg(
         long,
         value_name = "NAME",
