@@ -128,6 +128,13 @@ fn labels_that_match_no_image_are_refused() {
     std::fs::write(case.path("photos/one.png"), png).unwrap();
     let done = case.bo("run --images photos --labels labels").code(2);
     done.says(&["match no image", "one.png", "other", "--labels"]);
+    let case = case.file(
+        "odd.json",
+        r#"{"one.png": {"coordinates": {"x1": 1, "y1": 2}}}"#,
+    );
+    let odd = case.bo("run --images photos --labels odd.json").code(2);
+    let odd = odd.says(&["none of the names that are known: longi_left_lower"]);
+    assert!(!odd.stderr.contains("looking at"), "{}", odd.stderr);
 }
 
 #[test]

@@ -120,7 +120,16 @@ fn whatever_is_no_number_is_a_failure_with_its_reason() {
         ("kill -9 $$", "failed", "signal 9"),
     ] {
         let case = Case::new().file("s.toml", ONE).file("o.sh", &sh(script));
-        case.bo(&small("")).ok().prints(&["nothing to recommend"]);
+        let done = case
+            .bo(&small(""))
+            .code(5)
+            .prints(&["nothing to recommend"]);
+        assert!(!done.stdout.contains("bo evaluate"), "{}", done.stdout);
+        done.says(&[
+            "none of 2 evaluations succeeded",
+            reason,
+            "bo run --out r_2",
+        ]);
         for (found, why) in recorded(&case) {
             assert_eq!(found, status, "{script}: {why}");
             assert!(why.contains(reason), "{script}: {why}");
@@ -153,7 +162,11 @@ fn an_objective_that_keeps_failing_ends_the_run_in_one_sentence() {
     let done = case
         .bo("run --command 'sh o.sh' --space s.toml --n-initial 9 --out r")
         .code(5);
-    done.says(&["failed 5 times in a row", "exit code 1", "bo resume r"]);
+    done.says(&[
+        "warning: evaluation 0 failed: exit code 1; its last words: no such dataset",
+        "failed 5 times in a row",
+        "bo resume r",
+    ]);
     assert_eq!(recorded(&case).len(), 5);
     assert!(case.read("r/log.txt").contains("no such dataset"));
 }
@@ -163,7 +176,7 @@ fn a_timeout_ends_the_program_with_all_it_started() {
     let script = "sleep 300 & echo $! > child; setsid sh -c 'echo $$ > grandchild; exec sleep 300' & trap '' TERM; sleep 300";
     let case = Case::new().file("s.toml", ONE).file("o.sh", script);
     let begin = Instant::now();
-    case.bo("run --command 'sh o.sh' --space s.toml --n-initial 1 --iterations 0 --timeout 0.4 --out r --quiet").ok();
+    case.bo("run --command 'sh o.sh' --space s.toml --n-initial 1 --iterations 0 --timeout 0.4 --out r --quiet").code(5);
     assert!(begin.elapsed() < Duration::from_secs(20));
     let (status, reason) = recorded(&case).remove(0);
     assert_eq!(status, "timeout");
@@ -194,7 +207,7 @@ fn out_of_memory_asks_again_at_a_smaller_scale() {
     );
     let never = sh("echo \"{\\\"id\\\":$id,\\\"error\\\":\\\"full\\\",\\\"kind\\\":\\\"oom\\\"}\"");
     let case = Case::new().file("s.toml", ONE).file("o.sh", &never);
-    case.bo(&small("")).ok();
+    case.bo(&small("")).code(5);
     assert!(
         recorded(&case)
             .iter()
@@ -222,7 +235,7 @@ fn a_failure_that_stays_transient_is_given_up_after_four_pauses() {
     let case = Case::new().file("s.toml", ONE).file("o.sh", &script);
     let begin = Instant::now();
     case.bo("run --command 'sh o.sh' --space s.toml --n-initial 1 --iterations 0 --out r --quiet")
-        .ok();
+        .code(5);
     let (status, reason) = recorded(&case).remove(0);
     assert_eq!(
         (status.as_str(), case.read("been").lines().count()),

@@ -208,6 +208,12 @@ fn constraints_that_cannot_be_are_refused() {
     silent
         .code(2)
         .says(&["constraint program sh: ended without a line yes or no"]);
+    let unsure = constrained("while read line; do echo maybe; done\n").bo(CONSTRAINED);
+    unsure.code(2).says(&[
+        "constraint (set in ",
+        "space.toml: constraint)",
+        "answered \"maybe\", wanted yes or no",
+    ]);
     for (from, to, said) in [
         ("a = 1.0", "rate = 1.0", "no parameter has this name"),
         ("at_most = 0.8", "at_mots = 0.8", "did you mean at_most?"),

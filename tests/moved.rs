@@ -86,11 +86,25 @@ fn a_change_is_accepted_where_it_can_be_and_refused_with_a_way_out_where_not() {
             "resume r/iter_001.json --iterations 3 --out fork --no-supervise",
         ] {
             let done = case.bo(words).code(2).says(&["a run keeps its problem"]);
-            assert!(!done.stderr.contains("--accept-changed"), "{}", done.stderr);
+            let flag = words.contains("--accept-changed");
+            let told = done
+                .stderr
+                .contains("--accept-changed takes no other problem");
+            assert_eq!(flag, told, "{}", done.stderr);
             assert!(!case.path("fork").exists(), "{words}");
         }
         fs::write(&path, before).unwrap();
     }
+    // it is the table that changed, not the run
+    fs::write(case.path("in/env.csv"), TABLE.replace(",2", ",4")).unwrap();
+    let done = case.bo("verify r").code(2).says(&[
+        "bo: environments (",
+        "not what it was when the run began",
+        "put it back",
+    ]);
+    assert!(!done.stderr.contains("bo resume"), "{}", done.stderr);
+    fs::write(case.path("in/env.csv"), TABLE).unwrap();
+    case.bo("verify r").ok();
     // the way out: what the run has recorded of it
     fs::remove_file(case.path("in/s.toml")).unwrap();
     case.bo("resume r --iterations 3 --quiet").ok();
@@ -101,6 +115,10 @@ fn a_fork_says_where_it_goes_on_and_nothing_of_restored_files() {
     let case = case();
     case.bo(&format!("{RUN} r --iterations 2 --checkpoint-every 1"))
         .ok();
+    case.bo("resume r/result.json").code(3).says(&[
+        "is no checkpoint",
+        "name the run or one of its iter_NNN.json",
+    ]);
     for (from, out) in [("r/iter_001.json", "fork"), ("r", "copy")] {
         let words = format!("resume {from} --iterations 3 --out {out}");
         let done = case.bo(&words).ok().says(&["going on in"]);
@@ -108,6 +126,8 @@ fn a_fork_says_where_it_goes_on_and_nothing_of_restored_files() {
             assert!(!done.stderr.contains(word), "{}", done.stderr);
         }
         assert_eq!(decided(&case, out)[..2], decided(&case, "r")[..]);
+        let again = format!("to run somewhere else: bo resume {from} --out {out}_2");
+        case.bo(&words).code(2).says(&[&again]);
     }
 }
 

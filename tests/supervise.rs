@@ -293,6 +293,23 @@ fn signals_reach_the_worker_and_a_dead_parent_takes_it_along() {
         assert!(bench.path(name).join("interrupted.json").exists());
         assert!(!bench.path(name).join("postmortem-001.json").exists());
     }
+    // a whole group at once, as batch systems do: the worker gets two signals, and that is one wish
+    for (name, code) in [("INT", 130), ("TERM", 143)] {
+        let out = format!("{name}-group");
+        let child = started(&bench, &out, 3);
+        let worker = worker(child.id()).expect("a worker");
+        let both = [child.id(), worker].map(|pid| pid.to_string());
+        Command::new("kill")
+            .args(["-s", name])
+            .args(both)
+            .status()
+            .unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(code));
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(said.contains("everything is saved"), "{said}");
+        assert!(bench.path(&out).join("interrupted.json").exists());
+    }
     let mut child = started(&bench, "run", 3);
     let worker = worker(child.id()).expect("a worker");
     kill(&mut child);
@@ -329,7 +346,7 @@ fn a_second_signal_stops_at_once_with_the_program() {
     let begun = Instant::now();
     for _ in 0..2 {
         signal(child.id(), "INT");
-        std::thread::sleep(Duration::from_millis(300));
+        std::thread::sleep(Duration::from_millis(600));
     }
     assert_eq!(child.wait().unwrap().code(), Some(130));
     assert!(

@@ -317,8 +317,13 @@ impl Evaluation {
         let list = serde_json::to_vec(&names.collect::<Vec<_>>())
             .map_err(|error| Failure::unexpected("listing the pictures", error))?;
         let list_file = folder.join(LIST);
-        std::fs::write(&list_file, list)
-            .map_err(|error| Failure::input(&list_file, error, "name a folder that can be written"))
+        std::fs::write(&list_file, list).map_err(|error| {
+            Failure::input(
+                &list_file,
+                error,
+                "give --pictures a folder that can be written",
+            )
+        })
     }
 }
 

@@ -38,12 +38,14 @@ pub enum Failure {
     },
     /// The output directory already holds a run: exit 2.
     #[error(
-        "{} already holds a run; nothing was changed\n  to go on with it:      bo resume {}\n  to run somewhere else: bo run --out {}",
+        "{} already holds a run; nothing was changed\n  to go on with it:      bo resume {}\n  to run somewhere else: {again} --out {}",
         out.display(), typed(out), typed(elsewhere)
     )]
     HoldsRun {
         /// The directory.
         out: PathBuf,
+        /// What was to be done there: `bo run`, or `bo resume PATH`.
+        again: String,
         /// A directory beside it that is free.
         elsewhere: PathBuf,
     },
@@ -91,6 +93,20 @@ pub enum Failure {
         /// Failures in a row.
         count: usize,
         /// What they said, after "each time:" or "the last time:".
+        reason: String,
+        /// The run.
+        out: PathBuf,
+    },
+    /// The run is complete and no evaluation succeeded: exit 5.
+    #[error(
+        "none of {count} evaluations succeeded, {reason}\n  what was said is in {}\n  mend it, then begin anew: bo run --out {}",
+        out.join("log.txt").display(),
+        typed(&free_beside(out))
+    )]
+    NothingSucceeded {
+        /// Evaluations.
+        count: usize,
+        /// As in [`Failure::KeepsFailing`].
         reason: String,
         /// The run.
         out: PathBuf,
@@ -168,7 +184,7 @@ impl Failure {
             Self::Setting { .. } | Self::Input { .. } | Self::HoldsRun { .. } => 2,
             Self::Unusable { .. } => 3,
             Self::Held { .. } | Self::Elsewhere { .. } | Self::Trained { .. } => 4,
-            Self::KeepsFailing { .. } => 5,
+            Self::KeepsFailing { .. } | Self::NothingSucceeded { .. } => 5,
             Self::Device { .. } => 6,
             Self::KeepsDying { .. } | Self::DeviceLost { .. } => DIED,
             Self::Said { code } => *code,
@@ -192,6 +208,15 @@ impl Failure {
             path: path.to_owned(),
             reason: reason.to_string(),
             remedy: remedy.to_string(),
+        }
+    }
+
+    /// [`Failure::HoldsRun`] of what was to be done in `out`.
+    pub fn holds_run(out: PathBuf, again: String) -> Self {
+        Self::HoldsRun {
+            elsewhere: free_beside(&out),
+            again,
+            out,
         }
     }
 
@@ -225,10 +250,7 @@ impl From<RecordError> for Failure {
                 let reason = format!("no run here ({missing} is missing{also})");
                 Self::unusable(&path, reason, remedy)
             }
-            RecordError::HoldsRun { path } => Self::HoldsRun {
-                elsewhere: free_beside(&path),
-                out: path,
-            },
+            RecordError::HoldsRun { path } => Self::holds_run(path, "bo run".to_owned()),
             RecordError::Held { path, holder } => Self::Held {
                 out: path,
                 holder: holder.to_string(),

@@ -97,7 +97,10 @@ pub fn risk_words(manifest: &Manifest) -> (&'static str, String) {
         .and_then(Value::as_f64)
         .unwrap_or(1.0)
         * 100.0;
-    let share = format!("{}", (share * 1e6).round() / 1e6);
+    let share = match share {
+        small if small < 1e-3 => format!("{small:.1e}"),
+        share => format!("{}", (share * 1e6).round() / 1e6),
+    };
     match manifest
         .fixed
         .get("risk")
@@ -159,6 +162,16 @@ impl Summary {
         if of_images(manifest) || !manifest.environments.is_empty() {
             commands.insert("evaluate", format!("bo evaluate {run}"));
         }
+        let failures = history
+            .evaluations
+            .iter()
+            .filter(|line| line.value.is_none())
+            .count();
+        if failures == history.evaluations.len() {
+            // neither would come to anything
+            commands.remove("extend");
+            commands.remove("evaluate");
+        }
         let recommended = incumbent.map(|incumbent| Recommended {
             x: manifest.named_x(&incumbent.x),
             default_x: of_images(manifest).then(|| {
@@ -188,11 +201,7 @@ impl Summary {
             truth: result.and_then(|result| result.truth),
             history: result.map_or_else(Vec::new, |result| result.history.clone()),
             evaluations: history.evaluations.len(),
-            failures: history
-                .evaluations
-                .iter()
-                .filter(|line| line.value.is_none())
-                .count(),
+            failures,
             seconds: result.map_or_else(Seconds::default, |result| result.seconds),
             peak_bytes: peak,
             commands,
@@ -318,6 +327,9 @@ impl fmt::Display for Summary {
                     "nothing to recommend yet: the initial design is not complete"
                 )?;
             }
+            None if self.evaluations == 0 => {
+                writeln!(f, "nothing to recommend yet: nothing was evaluated")?;
+            }
             None => writeln!(f, "nothing to recommend: no evaluation succeeded")?,
             Some(recommended) => self.recommendation(f, recommended)?,
         }
@@ -442,8 +454,10 @@ impl Summary {
                 writeln!(f, "  {caution}")?;
             }
         }
-        if self.risk_measure != "value" {
-            writeln!(f, "mean{over}, by the model: {}", value(recommended.mean))?;
+        let mean = value(recommended.mean);
+        // of all environments alike the risk is the mean
+        if self.risk_measure != "value" && mean != value(recommended.risk) {
+            writeln!(f, "mean{over}, by the model: {mean}")?;
         }
         for (seen, at) in [
             (recommended.observed, "this x"),
@@ -467,13 +481,19 @@ impl Summary {
             cvar,
             best,
         } = *truth;
-        writeln!(f, "{}{over}, in truth: {}", self.risk_measure, value(risk))?;
-        writeln!(
-            f,
-            "the problem's own measure, CVaR at tail mass {tail}, in truth: {}; best known {}, regret {}",
-            value(cvar),
+        let regret = format!(
+            "best known {}, regret {}",
             value(best),
             value((best - cvar).max(0.0))
+        );
+        write!(f, "{}{over}, in truth: {}", self.risk_measure, value(risk))?;
+        if self.risk_measure == "value" {
+            return writeln!(f, "; {regret}");
+        }
+        writeln!(
+            f,
+            "\nthe problem's own measure, CVaR at tail mass {tail}, in truth: {}; {regret}",
+            value(cvar)
         )
     }
 }

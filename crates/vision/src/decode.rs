@@ -26,7 +26,7 @@ pub enum DecodeError {
     #[error("read: {0}")]
     Io(#[from] std::io::Error),
     /// The content is none of the known formats.
-    #[error("recognise the content as jpg, png or bmp")]
+    #[error("its content is no jpg, png or bmp")]
     UnknownFormat,
     /// More bytes than [`BYTE_LIMIT`].
     #[error("{bytes} bytes exceed the limit of {limit}")]
@@ -47,7 +47,7 @@ pub enum DecodeError {
         limit: u64,
     },
     /// The content is damaged.
-    #[error("decode: {0}")]
+    #[error("does not decode: {0}")]
     Damaged(#[from] image::ImageError),
 }
 

@@ -112,11 +112,12 @@ impl FolderSource {
         if pairs.is_empty() {
             return Err(OpenError::NoPair);
         }
-        let mut photographs = Vec::new();
         let mut skipped = Vec::new();
         let mut unused = Vec::new();
         let mut seen = 0;
-        for (folder, (images, labels)) in pairs.iter().enumerate() {
+        // all labels are looked at before any image is decoded
+        let mut labelled = Vec::new();
+        for (images, labels) in pairs {
             let (set, unread) = LabelSet::open(labels)?;
             skipped.extend(unread.into_iter().map(|one| Skipped {
                 path: one.path,
@@ -143,6 +144,10 @@ impl FolderSource {
                 });
             }
             unused.extend(without_image(&set, &files, labels));
+            labelled.push((set, files));
+        }
+        let mut photographs = Vec::new();
+        for (folder, (set, files)) in labelled.into_iter().enumerate() {
             for block in files.chunks(BLOCK) {
                 let opened: Vec<_> = block
                     .par_iter()
@@ -510,7 +515,7 @@ mod tests {
             reasons,
             [
                 "f.tif not jpg, png or bmp",
-                "c.jpg recognise the content as jpg, png or bmp",
+                "c.jpg its content is no jpg, png or bmp",
                 "d.png no labels for it",
                 "e.png all labelled lines lie outside its 100 x 80 pixels",
             ]

@@ -92,6 +92,7 @@ pub fn main(args: &EvaluateArgs) -> Result<(), Failure> {
         measure: measure(settings.study()),
         alpha,
     };
+    let mut drawn = Ok(());
     let evaluation = match settings.study().objective {
         ObjectiveSettings::Scenes { .. } | ObjectiveSettings::Images(_) => {
             let (images, notices): (LineImages, _) =
@@ -103,7 +104,8 @@ pub fn main(args: &EvaluateArgs) -> Result<(), Failure> {
                 .pictures
                 .clone()
                 .unwrap_or_else(|| args.run.join("worst"));
-            evaluation.draw(&images, &x, &folder)?;
+            // what was measured is told, pictures or not
+            drawn = evaluation.draw(&images, &x, &folder);
             evaluation
         }
         _ => {
@@ -118,7 +120,8 @@ pub fn main(args: &EvaluateArgs) -> Result<(), Failure> {
                 })?
         }
     };
-    print(&evaluation, args.json)
+    print(&evaluation, args.json)?;
+    drawn
 }
 
 /// The run's settings, with the data that was named instead of its own.

@@ -34,7 +34,7 @@ struct Table {
 pub fn main(args: &GpuArgs) -> Result<(), Failure> {
     let none = |reason: String| Failure::Device {
         device: "gpu".into(),
-        origin: Origin::Default,
+        origin: Origin::Flag("bo gpu".into()),
         reason,
         remedy: "bo works on the CPU here; what it will take there: bo plan".into(),
     };

@@ -28,7 +28,7 @@ pub struct Voice {
 /// Runs `work` in `out` under signals and reporters; then the closing summary on stdout.
 ///
 /// # Errors
-/// Any [`Failure`], a stop among them.
+/// Any [`Failure`], a stop and a run in which nothing succeeded among them.
 pub fn finish(
     out: &Path,
     voice: &Voice,
@@ -48,7 +48,23 @@ pub fn finish(
     }
     let history = History::read(out)?;
     let summary = Summary::new(out, &history, recommended(&history).as_ref(), peak(out));
-    print(&summary, voice.json)
+    print(&summary, voice.json)?;
+    fruitless(out, &history).map_or(Ok(()), Err)
+}
+
+/// What a run ends with in which every evaluation failed.
+fn fruitless(out: &Path, history: &History) -> Option<Failure> {
+    let all = &history.evaluations;
+    let last = all.last()?.reason.as_deref().unwrap_or("no reason given");
+    let equal = all.iter().all(|line| line.reason.as_deref() == Some(last));
+    let when = if equal { "each time" } else { "the last time" };
+    all.iter()
+        .all(|line| line.value.is_none())
+        .then(|| Failure::NothingSucceeded {
+            count: all.len(),
+            reason: format!("{when}: {last}"),
+            out: out.to_owned(),
+        })
 }
 
 /// Notices on stderr, a line each; a closed stderr is no failure.

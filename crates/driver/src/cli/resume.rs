@@ -18,7 +18,7 @@ pub struct ResumeArgs {
     #[arg(value_name = "RUN|CHECKPOINT")]
     path: PathBuf,
 
-    /// Total number of decisions, or +N for N more
+    /// Total number of decisions, or +N for N more than were asked for before, wherever the run stands
     #[arg(long, value_name = "N|+N")]
     iterations: Option<Total>,
 
@@ -31,9 +31,14 @@ pub struct ResumeArgs {
     #[arg(long, value_name = "PROG ARGS")]
     command: Option<String>,
 
-    /// Go on although images, labels, weights or the space file changed; recorded
+    /// Go on although the content of what is read changed and the problem did not: a moved label, other weights of the
+    /// network, a comment in the space file; recorded. Not for other ranges, environments, weights of environments, or
+    /// an image that looks different
     #[arg(long)]
     accept_changed: bool,
+
+    #[command(flatten)]
+    inputs: InputArgs,
 
     #[command(flatten)]
     means: MeansArgs,
@@ -44,6 +49,28 @@ pub struct ResumeArgs {
     #[command(flatten)]
     voice: Voice,
 }
+
+/// Where the run's inputs are now; by their content they must be what they were.
+#[derive(Args)]
+struct InputArgs {
+    /// The run's images, where they are now; repeat for several folders, in the order in which they were given
+    #[arg(long, value_name = "DIR", help_heading = INPUTS)]
+    images: Vec<PathBuf>,
+
+    /// Their labels, where they are now
+    #[arg(long, value_name = "PATH", help_heading = INPUTS)]
+    labels: Vec<PathBuf>,
+
+    /// The weights of the edge network, where they are now
+    #[arg(long, value_name = "FILE", help_heading = INPUTS)]
+    weights: Option<PathBuf>,
+
+    /// The adapter, where it is now
+    #[arg(long, value_name = "FILE", help_heading = INPUTS)]
+    adapter: Option<PathBuf>,
+}
+
+const INPUTS: &str = "Inputs that have moved (checked by content)";
 
 /// What may change on resume.
 #[derive(Args)]
@@ -162,7 +189,13 @@ impl From<MeansArgs> for RawSettings {
 /// # Errors
 /// Any [`Failure`].
 pub fn main(args: ResumeArgs) -> Result<(), Failure> {
-    let mut means = RawSettings::from(args.means);
+    let mut means = RawSettings {
+        images: args.inputs.images,
+        labels: args.inputs.labels,
+        weights: args.inputs.weights,
+        adapter: args.inputs.adapter,
+        ..RawSettings::from(args.means)
+    };
     means.make_inputs_absolute();
     if args.command.is_some() {
         // repeated here: its relative words hold here

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::command::LAST_WORDS;
 use crate::exit::Failure;
 use crate::record::EvaluationLine;
 
@@ -25,16 +26,17 @@ impl Breaker {
     ///
     /// # Errors
     /// [`Failure::KeepsFailing`] after 5 equal failures in a row, or 15 of any kind. Reasons that differ
-    /// only in their digits (ids, addresses, times) are equal.
+    /// only in their digits (ids, addresses, times) or in a program's last words are equal.
     pub fn note(&mut self, line: &EvaluationLine, out: &Path) -> Result<(), Failure> {
         if line.value.is_some() {
             *self = Self::default();
             return Ok(());
         }
         let reason = line.reason.clone().unwrap_or_default();
+        let kind = reason.split(LAST_WORDS).next().unwrap_or_default();
         let key = (
             line.status.clone(),
-            reason.chars().filter(|c| !c.is_ascii_digit()).collect(),
+            kind.chars().filter(|c| !c.is_ascii_digit()).collect(),
         );
         self.equal = if self.last.as_ref() == Some(&key) {
             self.equal + 1
@@ -85,7 +87,10 @@ mod tests {
         for round in 0..4 {
             breaker
                 .note(
-                    &failed(&format!("exit code 1 (pid {round})")),
+                    &failed(&format!(
+                        "exit code 1 (pid {round}){LAST_WORDS}/tmp/{}",
+                        "abcd"[round..].to_owned()
+                    )),
                     Path::new("r"),
                 )
                 .unwrap();

@@ -250,11 +250,14 @@ pub fn refused(error: &OpenError) -> Failure {
         key: key.into(),
         origin: Origin::Flag(format!("--{key}")),
         reason: error.to_string(),
-        remedy: match key {
-            "labels" => {
+        remedy: match error {
+            OpenError::Labels(_) | OpenError::NoMatch { .. } => {
                 "give --labels the file or folder with labels of these images, named like them"
             }
-            _ => "give --images a folder of jpg, png or bmp files with labels",
+            OpenError::NoneLeft { .. } => {
+                "give --images a folder of jpg, png or bmp files with labels"
+            }
+            _ => "give --images a folder of jpg, png or bmp files",
         }
         .into(),
     }

@@ -24,6 +24,7 @@ use bo_bayes::optimizer::Problem;
 use bo_bayes::risk::RiskMeasure;
 use bo_memory::device::DevicePool;
 use bo_vision::folder::FolderSource;
+use bo_vision::labels::LabelSet;
 use bo_vision::scene::SceneSource;
 use serde::{Deserialize, Serialize};
 
@@ -158,13 +159,12 @@ pub struct Opened {
 /// What [`open`] is going to do, where it may take long enough to be wondered at.
 pub fn preparing(settings: &Settings) -> Option<String> {
     match &settings.study().objective {
-        ObjectiveSettings::Scenes { count, .. } if *count > 100 => {
-            Some(format!("looking at {count} scenes once"))
-        }
+        ObjectiveSettings::Scenes { count, .. } => Some(format!("looking at {count} scenes once")),
         ObjectiveSettings::Images(pairs) => {
-            // an empty or missing folder is refused at once
+            // an empty or missing folder is refused at once, and so are labels that cannot be read
             let holds = |pair: &ImagePair| {
                 std::fs::read_dir(&pair.images).is_ok_and(|mut files| files.next().is_some())
+                    && LabelSet::open(&pair.labels).is_ok()
             };
             if !pairs.iter().all(holds) {
                 return None;

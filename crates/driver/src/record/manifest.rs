@@ -1,6 +1,6 @@
 //! `run.json`: what was asked for, and everything needed to recognise and rebuild it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -9,6 +9,11 @@ use super::environments::Environments;
 use super::hashes::Hashes;
 use super::seal::Sealed;
 use crate::settings::Acquisition;
+
+/// Settings that say where inputs lie: what lies there is compared by its hash, wherever it is now.
+const PLACES: [&str; 5] = ["images", "labels", "space", "weights", "adapter"];
+/// Names of differences that a message gives in full.
+const NAMED: usize = 5;
 
 /// What a run is. `fixed` and `hashes` may never change in a run, `free` may.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -114,11 +119,17 @@ impl Differences {
         self.problem.is_empty() && self.content.is_empty()
     }
 
-    /// All of them.
+    /// All of them; of many the first.
     pub fn names(&self) -> String {
         let mut all = [self.problem.as_slice(), self.content.as_slice()].concat();
-        all.dedup();
-        all.join(", ")
+        let mut seen = BTreeSet::new();
+        all.retain(|name| seen.insert(name.clone()));
+        let more = all.len().saturating_sub(NAMED);
+        all.truncate(NAMED);
+        match more {
+            0 => all.join(", "),
+            more => format!("{} and {more} more", all.join(", ")),
+        }
     }
 }
 
@@ -147,7 +158,8 @@ impl Manifest {
         check("x", self.x == other.x);
         check("w", self.w == other.w);
         check("environments", self.environments == other.environments);
-        for name in self.fixed.keys() {
+        let fixed = self.fixed.keys();
+        for name in fixed.filter(|name| !PLACES.contains(&name.as_str())) {
             check(name, self.setting(name) == other.setting(name));
         }
         let names = union(self.hashes.names(), other.hashes.names()).into_iter();

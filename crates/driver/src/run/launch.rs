@@ -12,7 +12,7 @@ use super::locate::{Base, Located, Place, locate};
 use super::provenance;
 use super::start::{begin, proceed};
 use super::stop::{End, StopFlag};
-use super::trust::{KEEPS, foreign, manifest_of, trusted, trusted_settings};
+use super::trust::{foreign, keeps, manifest_of, trusted, trusted_settings};
 use crate::event::{Level, Reporter, RunEvent};
 use crate::exit::Failure;
 use crate::objective::{self, Started, Surroundings};
@@ -197,7 +197,7 @@ pub struct ResumeRequest {
     pub iterations: Option<Total>,
     /// Go on in a new directory.
     pub out: Option<PathBuf>,
-    /// Means that may change, as written.
+    /// Means that may change and inputs that have moved, as written.
     pub means: RawSettings,
     /// The command, repeated: needed for a run file of another user.
     pub command: Option<String>,
@@ -264,8 +264,12 @@ pub fn resume(
         && total <= recorded
     {
         let run = typed(located.place.path());
+        let beside = match total < recorded {
+            true => format!(", more than the {total} asked for"),
+            false => String::new(),
+        };
         let done = format!(
-            "all {recorded} iterations are complete: nothing to do; for 30 more: bo resume {run} --iterations +30"
+            "all {recorded} iterations are complete{beside}: nothing to do; for 30 more: bo resume {run} --iterations +30"
         );
         for (level, message) in located
             .history
@@ -304,7 +308,8 @@ pub fn resume(
     if let (Err(_), Some(cache)) = (&prepared, cache) {
         cache.remove();
     }
-    let mut setup = prepared?;
+    let mut setup =
+        prepared.map_err(|failure| not_there(failure, &request.path, &request.means))?;
     for message in provenance::moved(manifest, &mut setup.manifest) {
         let level = Level::Warning;
         reporter.event(&RunEvent::Notice { level, message });
@@ -357,6 +362,31 @@ fn finished(located: &Located) -> Option<crate::record::RunResult> {
     whole.then_some(result)
 }
 
+/// Where inputs of the run at `path` cannot be read that nobody has `named`: how to say where they are now.
+pub(super) fn not_there(failure: Failure, path: &Path, named: &RawSettings) -> Failure {
+    let Failure::Setting { key, reason, .. } = &failure else {
+        return failure;
+    };
+    let flags = match key.as_str() {
+        "images" | "labels" => "--images DIR --labels PATH",
+        "weights" => "--weights FILE",
+        "adapter" => "--adapter FILE",
+        _ => return failure,
+    };
+    if named.names(key) {
+        return failure;
+    }
+    Failure::Setting {
+        key: key.clone(),
+        origin: Origin::Record,
+        reason: reason.clone(),
+        remedy: format!(
+            "put it back, or say where it is now: bo resume {} {flags}",
+            typed(path)
+        ),
+    }
+}
+
 /// Inputs must be what they were.
 fn unchanged(before: &Manifest, now: &Manifest, accept: bool) -> Result<(), Failure> {
     let differences = before.differences(now);
@@ -370,10 +400,11 @@ fn unchanged(before: &Manifest, now: &Manifest, accept: bool) -> Result<(), Fail
         remedy: if differences.problem.is_empty() {
             "put it back, or go on with what is there now: --accept-changed".into()
         } else if before.texts.is_empty() {
-            KEEPS.into()
+            keeps(accept)
         } else {
             format!(
-                "{KEEPS}; with the space file moved away this one goes on with that which it has recorded"
+                "{}; with the space file moved away this one goes on with that which it has recorded",
+                keeps(accept)
             )
         },
     })

@@ -65,7 +65,7 @@ pub fn locate(path: &Path, fork: Option<&Path>) -> Result<Located, Failure> {
                     base: Base::Last,
                 })
             }
-            Some(new) => forked(new, History::read(path)?),
+            Some(new) => forked(path, new, History::read(path)?),
         };
     }
     let folder = match path.parent() {
@@ -83,7 +83,7 @@ pub fn locate(path: &Path, fork: Option<&Path>) -> Result<Located, Failure> {
     let checkpoint: Checkpoint =
         read_sealed(path).map_err(|error| damaged(path, &folder, error))?;
     if let Some(new) = fork {
-        return forked(new, History::of_checkpoint(checkpoint));
+        return forked(path, new, History::of_checkpoint(checkpoint));
     }
     let (directory, history) = RunDirectory::reopen(&folder)?;
     let differences = history.manifest.differences(&checkpoint.run);
@@ -109,12 +109,11 @@ pub fn locate(path: &Path, fork: Option<&Path>) -> Result<Located, Failure> {
     })
 }
 
-/// A history that goes on in a new directory.
-fn forked(new: &Path, history: History) -> Result<Located, Failure> {
+/// The history of `path` that goes on in a new directory.
+fn forked(path: &Path, new: &Path, history: History) -> Result<Located, Failure> {
     if holds_run(new) {
-        return Err(Failure::from(RecordError::HoldsRun {
-            path: new.to_owned(),
-        }));
+        let again = format!("bo resume {}", typed(path));
+        return Err(Failure::holds_run(new.to_owned(), again));
     }
     Ok(Located {
         place: Place::Fork(new.to_owned()),
@@ -124,8 +123,17 @@ fn forked(new: &Path, history: History) -> Result<Located, Failure> {
 }
 
 fn damaged(path: &Path, folder: &Path, error: RecordError) -> Failure {
-    if !matches!(error, RecordError::Damaged { .. }) {
-        return Failure::from(error);
+    match &error {
+        RecordError::Damaged { .. } => {}
+        // of another format, not of a newer version
+        RecordError::Unknown { reason, .. } if reason.ends_with("belongs") => {
+            let remedy = format!(
+                "name the run or one of its iter_NNN.json: bo resume {}",
+                typed(folder)
+            );
+            return Failure::unusable(path, format!("is no checkpoint: {reason}"), remedy);
+        }
+        _ => return Failure::from(error),
     }
     let remedy = match newest_good(folder, u64::MAX) {
         Some(good) => format!("the newest good one: bo resume {}", typed(&good)),

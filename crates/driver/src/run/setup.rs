@@ -68,7 +68,7 @@ impl Setup {
         };
         let optimizer = Optimizer::new(problem, choices);
         if let Some(reason) = objective.trouble() {
-            return Err(unanswered(reason));
+            return Err(unanswered(&manifest, reason));
         }
         let optimizer = optimizer.map_err(|error| match error {
             optimizer::Error::Inadmissible { .. } => Failure::Setting {
@@ -154,7 +154,7 @@ pub fn records(problem: &Problem) -> (Vec<ParameterRecord>, Vec<ParameterRecord>
 }
 
 /// Note of `run.json`: what may make a run that was killed and resumed another than one that was left alone.
-pub const OUTSIDE: &str = "outside the promise";
+const OUTSIDE: &str = "outside the promise";
 
 /// What of this run lies outside the promise of the same answer.
 fn outside(description: &Description) -> Vec<String> {

@@ -2,12 +2,10 @@
 
 use std::path::Path;
 
-use serde_json::Value;
-
 use super::locate::{Base, Located, Place};
 use super::mirror;
 use super::session::Session;
-use super::setup::{OUTSIDE, Setup};
+use super::setup::Setup;
 use super::stop::End;
 use crate::event::{Level, Reporter, RunEvent, Started};
 use crate::exit::Failure;
@@ -35,19 +33,6 @@ pub fn begin(
     attach(&directory)?;
     let mut session = Session::new(setup, directory, None, reporter);
     session.announce(0, None);
-    if let Some(outside) = session
-        .manifest
-        .notes
-        .get(OUTSIDE)
-        .and_then(Value::as_array)
-    {
-        let words: Vec<&str> = outside.iter().filter_map(Value::as_str).collect();
-        let message = format!(
-            "killed and resumed this stays the same run, apart from {}",
-            words.join(", ")
-        );
-        session.notice(Level::Info, message);
-    }
     session.course()
 }
 

@@ -6,6 +6,7 @@ use std::time::Instant;
 use bo_bayes::optimizer;
 use bo_memory::{Scope, host};
 use rustix::process::{Resource, getrlimit};
+use serde_json::Value;
 
 use super::mirror;
 use super::provenance;
@@ -13,7 +14,7 @@ use super::session::{Halt, Session};
 use crate::event::{EvaluationDone, IterationDone, Level, Phase, RunEvent, Seconds};
 use crate::exit::Failure;
 use crate::record::{
-    DecisionLine, EvaluationLine, Heartbeat, Member, MemoryLine, RecordError, now,
+    DecisionLine, EvaluationLine, Heartbeat, Manifest, Member, MemoryLine, RecordError, now,
 };
 use crate::settings::{Keep, Origin};
 use crate::supervise::reach;
@@ -144,7 +145,7 @@ impl Session<'_> {
     /// Nothing counts that was chosen while constraints could not be asked.
     pub(super) fn check_constraints(&self) -> Result<(), Halt> {
         match self.objective.trouble() {
-            Some(reason) => Err(unanswered(reason).into()),
+            Some(reason) => Err(unanswered(&self.manifest, reason).into()),
             None => Ok(()),
         }
     }
@@ -317,11 +318,15 @@ impl Session<'_> {
     }
 }
 
-/// Constraints that could not be asked.
-pub(super) fn unanswered(reason: String) -> Failure {
+/// Constraints of a run that could not be asked.
+pub(super) fn unanswered(manifest: &Manifest, reason: String) -> Failure {
+    let space = manifest.fixed.get("space").and_then(Value::as_str);
     Failure::Setting {
         key: "constraint".into(),
-        origin: Origin::Default,
+        origin: Origin::File {
+            path: space.unwrap_or("the space file").into(),
+            key: "constraint".into(),
+        },
         reason,
         remedy: "mend the program in the space file; bo resume goes on from here".into(),
     }

@@ -73,8 +73,14 @@ pub fn recorded_settings(manifest: &Manifest) -> Result<Settings, Failure> {
     Settings::check(&raw, &|_| Origin::Record)
 }
 
-/// What is said where no flag can help.
-pub const KEEPS: &str = "a run keeps its problem: put it back, or begin a new run with bo run";
+/// What is said where no flag can help, also not --accept-changed.
+pub fn keeps(accept_changed: bool) -> String {
+    let refused = match accept_changed {
+        true => "--accept-changed takes no other problem: ",
+        false => "",
+    };
+    format!("{refused}a run keeps its problem: put it back, or begin a new run with bo run")
+}
 
 /// Whether the constraint programs of a run may be started: a repeated command does not name them.
 fn constraints(
@@ -115,10 +121,10 @@ fn constraints(
         return refuse(
             "space",
             "not what it was when the run began, and it would start constraint programs".into(),
-            if same_problem {
-                "put it back, or go on with what is there now: --accept-changed"
+            &if same_problem {
+                "put it back, or go on with what is there now: --accept-changed".to_owned()
             } else {
-                KEEPS
+                keeps(accept_changed)
             },
         );
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use bo_bayes::optimizer::{Optimizer, Query};
 use serde::Serialize;
 
-use super::launch::{World, prepare};
+use super::launch::{World, not_there, prepare};
 use super::mirror;
 use super::provenance;
 use super::step::unanswered;
@@ -16,9 +16,10 @@ use crate::objective::Objective;
 use crate::quantity::typed;
 use crate::record::{
     Checkpoint, DecisionLine, EvaluationLine, History, HistoryEntry, INTERRUPTED, IncumbentRecord,
-    ModelRecord, RecordError, RunResult, checkpoint_files, damaged_checkpoints, memory_damage,
-    read_sealed, same_bits,
+    Manifest, ModelRecord, RecordError, RunResult, checkpoint_files, damaged_checkpoints,
+    memory_damage, read_sealed, same_bits,
 };
+use crate::settings::{Origin, RawSettings};
 
 /// What was checked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -58,7 +59,7 @@ impl Reporter for Silent {
 /// run's, repeated where its files belong to another user.
 ///
 /// # Errors
-/// [`Failure::Setting`] where a program would be started that is not trusted;
+/// [`Failure::Setting`] where a program would be started that is not trusted, or an input is not what it was;
 /// [`Failure::Unusable`] naming the file, or the iteration whose record does not follow from what stands
 /// before it.
 pub fn verify(path: &Path, command: Option<&str>) -> Result<Verified, Failure> {
@@ -89,10 +90,22 @@ pub fn verify(path: &Path, command: Option<&str>) -> Result<Verified, Failure> {
     }
     let checkpoints = checkpoints(path, &history)?;
     let settings = trusted_settings(&history.manifest, foreign(path), command, false)?.at(path);
-    let setup = prepare(&settings, &World::reading(), &mut Silent)?;
+    let setup = prepare(&settings, &World::reading(), &mut Silent)
+        .map_err(|failure| not_there(failure, path, &RawSettings::default()))?;
+    let differences = history.manifest.differences(&setup.manifest);
+    if !differences.is_empty() {
+        // what is computed from other inputs says nothing of the record
+        return Err(Failure::Setting {
+            key: differences.names(),
+            origin: Origin::Record,
+            reason: "not what it was when the run began, so that decisions cannot be computed again; the run's own files are whole".into(),
+            remedy: "put it back and type the same again".into(),
+        });
+    }
     let not_comparable = provenance::not_comparable(&history.manifest);
     let mut check = Check {
         path,
+        manifest: &history.manifest,
         optimizer: setup.optimizer,
         objective: setup.objective,
         batch: setup.schedule.batch,
@@ -224,6 +237,7 @@ fn altered(path: &Path, file: &Path, iteration: u64, reason: &str) -> Failure {
 
 struct Check<'p> {
     path: &'p Path,
+    manifest: &'p Manifest,
     optimizer: Optimizer,
     objective: Box<dyn Objective>,
     batch: usize,
@@ -461,7 +475,7 @@ impl Check<'_> {
     fn wrong(&self, iteration: u64, reason: &str) -> Failure {
         if let Some(reason) = self.objective.trouble() {
             // a constraint that could not be asked says nothing of the record
-            return unanswered(reason);
+            return unanswered(self.manifest, reason);
         }
         Failure::from(RecordError::Differs {
             path: self.path.to_owned(),

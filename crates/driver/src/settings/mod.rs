@@ -440,7 +440,8 @@ impl Settings {
         self
     }
 
-    /// The same run done by other means (`bo resume --threads ..`): those that `raw` names.
+    /// The same run done by other means (`bo resume --threads ..`), its inputs elsewhere (`--images ..`): those that
+    /// `raw` names.
     ///
     /// # Errors
     /// As [`Settings::check`].
@@ -449,7 +450,7 @@ impl Settings {
             ObjectiveSettings::Command { kept, .. } => kept.clone(),
             _ => BTreeMap::new(),
         };
-        let merged = raw.only_means().over(self.into());
+        let merged = raw.only_means().over(self.into()).with_inputs_of(raw);
         let checked = Self::check(&merged, &|key| {
             if raw.names(key) {
                 Origin::Flag(format!("--{key}"))

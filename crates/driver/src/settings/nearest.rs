@@ -2,7 +2,8 @@
 
 /// The candidate with the fewest changed letters, if few enough to be what was meant.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let limit = 1 + word.chars().count() / 3;
+    let letters = word.chars().count();
+    let limit = (1 + letters / 3).min(letters / 2);
     candidates
         .into_iter()
         .map(|candidate| (distance(word, candidate), candidate))
@@ -42,5 +43,6 @@ mod tests {
             Some("iterations")
         );
         assert_eq!(nearest("zzzzzz", ["alpha", "seed", "iterations"]), None);
+        assert_eq!(nearest("run", ["out", "seed"]), None);
     }
 }

@@ -134,7 +134,8 @@ pub struct RawSettings {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub images: Vec<PathBuf>,
 
-    /// Labels (file or folder) of the --images before it
+    /// Labels (file or folder) of the --images before it: LabelMe JSON, NAME_gt.txt with x1 y1 x2 y2 a line, or others
+    /// that the README names
     #[arg(
         long,
         value_name = "PATH",
@@ -465,6 +466,21 @@ impl RawSettings {
             Some(_) => std::env::current_dir().ok(),
             None => None,
         };
+    }
+
+    /// The same with its inputs where `moved` says that they are now.
+    pub(super) fn with_inputs_of(self, moved: &Self) -> Self {
+        let now = |here: Vec<PathBuf>, there: &[PathBuf]| match there {
+            [] => here,
+            there => there.to_vec(),
+        };
+        Self {
+            images: now(self.images, &moved.images),
+            labels: now(self.labels, &moved.labels),
+            weights: moved.weights.clone().or(self.weights),
+            adapter: moved.adapter.clone().or(self.adapter),
+            ..self
+        }
     }
 
     /// Only what may change on resume: device, threads, memory, timeout, cache, checkpoints.

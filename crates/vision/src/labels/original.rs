@@ -28,6 +28,22 @@ const LINES: [(LineKind, &str, &str); 4] = [
     (LineKind::Collar, "collar_left_lower", "collar_left_upper"),
 ];
 
+/// Names of all points.
+const POINTS: [&str; 6] = [
+    "longi_left_lower",
+    "longi_left_upper",
+    "longi_right_lower",
+    "longi_right_upper",
+    "collar_left_lower",
+    "collar_left_upper",
+];
+
+/// Whether a number's name is that of a point with its axis.
+fn is_known(key: &str) -> bool {
+    let point = key.strip_suffix("_x").or_else(|| key.strip_suffix("_y"));
+    point.is_some_and(|point| POINTS.contains(&point))
+}
+
 /// Reads all images of the file. An entry without a single whole line stays, without lines.
 pub(super) fn read(value: &Value) -> Result<Entries, String> {
     let object = value.as_object().ok_or("the top is not an object")?;
@@ -60,6 +76,15 @@ pub(super) fn read(value: &Value) -> Result<Entries, String> {
                     kind,
                 });
             }
+        }
+        let known = coordinates
+            .as_object()
+            .is_some_and(|all| all.is_empty() || all.keys().any(|key| is_known(key)));
+        if !known {
+            return Err(format!(
+                "`coordinates` of {name} has none of the names that are known: {}, each with _x and _y",
+                POINTS.join(", ")
+            ));
         }
         entries.push((name.clone(), labels));
     }

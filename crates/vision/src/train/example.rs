@@ -217,7 +217,7 @@ mod tests {
             [
                 "c.png: no edge map of its name",
                 "d.png: 2 edge maps of its name; keep one",
-                "e.png: recognise the content as jpg, png or bmp",
+                "e.png: its content is no jpg, png or bmp",
             ]
         );
         // what was not asked for is not passed over

@@ -1,8 +1,8 @@
 //! Known constraints as the one rule that the optimiser sees.
 //!
 //! A constraint program is started without a shell when it is first needed. It gets lines `{"x":{name:value}}` and
-//! answers each with a line `yes` or `no` (or `true`, `false`); other lines go to the log. It may serve many
-//! lines or end after each. Answers are kept, up to [`KEPT`], so that an x is hardly ever asked for twice. Where there
+//! answers each with a line `yes` or `no` (or `true`, `false`), and with no other: whatever else it has to say belongs on
+//! its stderr, which goes to the log. It may serve many lines or end after each. Answers are kept, up to [`KEPT`], so that an x is hardly ever asked for twice. Where there
 //! is none, the rule says no and the run ends with the reason ([`Trouble`]) before the decision counts.
 
 use std::collections::HashMap;
@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use bo_bayes::space::Condition;
 use serde_json::json;
 
+use super::last_words::LastWords;
 use super::named;
 use super::process::{Process, Said};
 use crate::objective::Surroundings;
@@ -23,9 +24,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Answers that are kept: a decision asks for some thousands. When they are so many, all are forgotten.
 const KEPT: usize = 20_000;
-
-/// Longest wait for the last words of a program that has ended.
-const SETTLE: Duration = Duration::from_millis(300);
 
 /// Why a program gave no answer, once one did not.
 pub type Trouble = Arc<Mutex<Option<String>>>;
@@ -79,36 +77,6 @@ struct Program {
     answers: HashMap<Vec<u64>, bool>,
 }
 
-/// The last line that a program said which was no answer. Its stderr is heard on another thread.
-#[derive(Clone, Default)]
-struct LastWords(Arc<Mutex<String>>);
-
-impl LastWords {
-    fn note(&self, line: &str) {
-        if !line.trim().is_empty() {
-            let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            *last = line.trim().chars().take(200).collect();
-        }
-    }
-
-    /// Once the program has ended: what it said just before may still be on its way.
-    fn told(&self) -> String {
-        let deadline = Instant::now() + SETTLE;
-        while Arc::strong_count(&self.0) > 1 && Instant::now() < deadline {
-            std::thread::sleep(Duration::from_millis(2));
-        }
-        match self
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .as_str()
-        {
-            "" => String::new(),
-            last => format!("; its last words: {last}"),
-        }
-    }
-}
-
 impl Program {
     fn admits(&mut self, x: &[f64], file: &SpaceFile) -> Result<bool, String> {
         let key: Vec<u64> = x.iter().map(|v| v.to_bits()).collect();
@@ -135,13 +103,9 @@ impl Program {
         let mut process = match running {
             Some(process) => process,
             None => {
-                let (log, last) = (self.log.clone(), LastWords::default());
-                self.last = last.clone();
-                let heard = move |line: &str| {
-                    last.note(line);
-                    log(line);
-                };
-                Process::start(&self.words, &self.folder, Arc::new(heard))
+                let (last, log) = LastWords::before(self.log.clone());
+                self.last = last;
+                Process::start(&self.words, &self.folder, log)
                     .map_err(|error| format!("does not start: {error}"))?
             }
         };
@@ -154,9 +118,11 @@ impl Program {
                         self.running = Some(process);
                         return Ok(matches!(answer, "yes" | "true"));
                     }
+                    "" => {}
                     _ => {
-                        self.last.note(&line);
-                        (self.log)(&line);
+                        process.end();
+                        let shown: String = line.trim().chars().take(80).collect();
+                        return Err(format!("answered {shown:?}, wanted yes or no"));
                     }
                 },
                 Said::Ended(_) => {

@@ -7,6 +7,7 @@
 
 mod answer;
 mod constraint;
+mod last_words;
 mod line;
 mod process;
 mod stray;
@@ -20,6 +21,8 @@ use bo_memory::cgroup;
 use serde_json::{Map, Value, json};
 
 use self::answer::{Answer, Trouble, find_answer};
+pub use self::last_words::LAST_WORDS;
+use self::last_words::LastWords;
 use self::process::{Process, Said};
 pub use self::stray::end_orphans;
 use super::{Description, Objective, Opened, Outcome, Request, Started, Status, Surroundings};
@@ -42,7 +45,7 @@ struct Command {
     timeout: Option<Duration>,
     file: SpaceFile,
     surroundings: Surroundings,
-    server: Option<Process>,
+    server: Option<(Process, LastWords)>,
     /// Evaluations the running server has answered.
     served: u64,
     /// Of the constraint programs.
@@ -60,6 +63,16 @@ enum Attempt {
     /// The server died in the middle, having worked before: worth a fresh one.
     ServerDied(String),
     Stopped,
+}
+
+impl Attempt {
+    /// A failure with what the program said last.
+    fn with(self, last: &LastWords) -> Self {
+        match self {
+            Self::Failed(status, reason) => Self::Failed(status, reason + &last.told()),
+            other => other,
+        }
+    }
 }
 
 /// Opens a program as objective; it is not started yet, but must be there.
@@ -235,7 +248,7 @@ impl Objective for Command {
     }
 
     fn stop(&mut self) {
-        if let Some(server) = self.server.take() {
+        if let Some((server, _)) = self.server.take() {
             server.end();
         }
     }
@@ -292,14 +305,15 @@ impl Command {
         let question = self.question(request, attempt, scale);
         let started = match self.mode {
             CommandMode::Once => None,
-            CommandMode::Server => self.server.take().filter(Process::is_alive),
+            CommandMode::Server => self.server.take().filter(|(server, _)| server.is_alive()),
         };
         let fresh = started.is_none();
-        let mut process = match started.map_or_else(
-            || Process::start(&self.words, &self.folder, self.surroundings.log.clone()),
-            Ok,
-        ) {
-            Ok(process) => process,
+        let start = || {
+            let (last, log) = LastWords::before(self.surroundings.log.clone());
+            Process::start(&self.words, &self.folder, log).map(|process| (process, last))
+        };
+        let (mut process, last) = match started.map_or_else(start, Ok) {
+            Ok(started) => started,
             Err(error) => {
                 return Attempt::Failed(
                     Status::Failed,
@@ -320,27 +334,32 @@ impl Command {
         let kills = cgroup::kills();
         process.ask(&question, self.mode == CommandMode::Once);
         match self.mode {
-            CommandMode::Once => self.hear_once(process, request.id, kills),
-            CommandMode::Server => self.hear_server(process, request.id, kills),
+            CommandMode::Once => self.hear_once(process, &last, request.id, kills),
+            CommandMode::Server => self.hear_server(process, last, request.id, kills),
         }
     }
 
     /// Listens until the process has ended; the last answer counts. `kills`: out-of-memory kills before it was asked.
-    fn hear_once(&self, mut process: Process, id: u64, kills: Option<u64>) -> Attempt {
+    fn hear_once(
+        &self,
+        mut process: Process,
+        last: &LastWords,
+        id: u64,
+        kills: Option<u64>,
+    ) -> Attempt {
         let begin = Instant::now();
         let mut answer = None;
-        let mut last_line = None;
         let how = loop {
             if let Some(end) = self.overdue(begin) {
                 process.end();
-                return end;
+                return end.with(last);
             }
             match process.hear() {
                 Said::Line(line) => match find_answer(&line, id) {
                     Some(found) => answer = Some(found),
                     None => {
                         (self.surroundings.log)(&line);
-                        last_line = Some(line);
+                        last.note(&line);
                     }
                 },
                 Said::Nothing => {}
@@ -353,30 +372,39 @@ impl Command {
             Some(Answer::Trouble(trouble, reason)) => troubled(trouble, reason),
             Some(Answer::Value(value)) if how.success() => Attempt::Value(value),
             _ if for_want_of_memory(how, kills) => Attempt::Oom(KILLED.to_owned()),
-            _ if !how.success() => Attempt::Failed(Status::Failed, ended(how)),
-            _ => Attempt::Failed(Status::Failed, no_answer(id, last_line)),
+            _ if !how.success() => Attempt::Failed(Status::Failed, ended(how) + &last.told()),
+            _ => Attempt::Failed(Status::Failed, no_answer(id, &last.told())),
         }
     }
 
     /// Listens until the first answer; the process stays.
-    fn hear_server(&mut self, mut process: Process, id: u64, kills: Option<u64>) -> Attempt {
+    fn hear_server(
+        &mut self,
+        mut process: Process,
+        last: LastWords,
+        id: u64,
+        kills: Option<u64>,
+    ) -> Attempt {
         let begin = Instant::now();
         loop {
             if let Some(end) = self.overdue(begin) {
                 process.end();
-                return end;
+                return end.with(&last);
             }
             match process.hear() {
                 Said::Line(line) => match find_answer(&line, id) {
                     Some(answer) => {
                         self.served += 1;
-                        self.server = Some(process);
+                        self.server = Some((process, last));
                         return match answer {
                             Answer::Value(value) => Attempt::Value(value),
                             Answer::Trouble(trouble, reason) => troubled(trouble, reason),
                         };
                     }
-                    None => (self.surroundings.log)(&line),
+                    None => {
+                        (self.surroundings.log)(&line);
+                        last.note(&line);
+                    }
                 },
                 Said::Nothing => {}
                 Said::Ended(how) => {
@@ -384,7 +412,11 @@ impl Command {
                     if for_want_of_memory(how, kills) {
                         return Attempt::Oom(KILLED.to_owned());
                     }
-                    let reason = format!("the server ended before it answered: {}", ended(how));
+                    let reason = format!(
+                        "the server ended before it answered: {}{}",
+                        ended(how),
+                        last.told()
+                    );
                     return match self.served {
                         0 => Attempt::Failed(Status::Failed, reason),
                         _ => Attempt::ServerDied(reason),
@@ -434,15 +466,12 @@ fn ended(how: process::End) -> String {
     }
 }
 
-fn no_answer(id: u64, last_line: Option<String>) -> String {
-    let said = match last_line {
-        Some(line) => {
-            let shown: String = line.chars().take(80).collect();
-            format!("its last line was: {shown}")
-        }
-        None => "it printed nothing".to_owned(),
+fn no_answer(id: u64, last_words: &str) -> String {
+    let said = match last_words {
+        "" => "; it printed nothing",
+        said => said,
     };
-    format!("no answer: no line like {{\"id\":{id},\"value\":0.5}} on stdout; {said}")
+    format!("no answer: no line like {{\"id\":{id},\"value\":0.5}} on stdout{said}")
 }
 
 /// x as a program gets it: whole numbers whole, choices as they were written.
