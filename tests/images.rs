@@ -5,6 +5,59 @@ use crate::case::Case;
 const SMALL: &str =
     "run --scenes 2 --environment both --environments 3 --n-w 2 --n-initial 1 --quiet --json";
 
+/// Two photographs of a dark line in `photos`, labelled in `labels`.
+fn photographs() -> Case {
+    let case = Case::new()
+        .file("photos/readme.txt", "")
+        .file("labels/a_gt.txt", "10 20 80 21\n")
+        .file("labels/b_gt.txt", "10 50 80 52\n");
+    for (name, row) in [("a", 20), ("b", 51)] {
+        let image = image::RgbImage::from_fn(96, 80, |x, y| match y.abs_diff(row) {
+            0 | 1 => image::Rgb([20, 20, 25]),
+            _ => image::Rgb([180, 170, (x + y) as u8]),
+        });
+        image
+            .save(case.path(&format!("photos/{name}.png")))
+            .unwrap();
+    }
+    case
+}
+
+#[test]
+fn images_that_have_moved_are_found_again_by_their_content() {
+    let case = photographs();
+    case.bo(
+        "run --images photos --labels labels --n-initial 1 --n-w 2 --iterations 1 --out r --quiet",
+    )
+    .ok();
+    for name in ["photos", "labels"] {
+        std::fs::rename(case.path(name), case.path(&format!("moved-{name}"))).unwrap();
+    }
+    let there = "--images moved-photos --labels moved-labels";
+    for words in ["resume r --iterations 2", "verify r"] {
+        case.bo(words).code(2).says(&[
+            "set in the record of the run",
+            "say where it is now: bo resume r --images DIR --labels PATH",
+        ]);
+    }
+    let other = std::fs::read(case.path("moved-photos/a.png")).unwrap();
+    std::fs::copy(
+        case.path("moved-photos/b.png"),
+        case.path("moved-photos/a.png"),
+    )
+    .unwrap();
+    case.bo(&format!("resume r --iterations 2 {there}"))
+        .code(2)
+        .says(&["image a.png", "not what it was when the run began"]);
+    std::fs::write(case.path("moved-photos/a.png"), other).unwrap();
+    case.bo(&format!("resume r --iterations 2 {there} --quiet"))
+        .ok();
+    // from now on the record knows the place
+    case.bo("resume r --iterations 3 --quiet").ok();
+    case.bo("verify r").ok();
+    assert_eq!(case.read("r/decisions.jsonl").lines().count(), 3);
+}
+
 #[test]
 fn corrupted_images_are_environments_and_a_deleted_cache_changes_nothing() {
     let case = Case::new();

@@ -170,8 +170,17 @@ fn an_adapter_is_learned_taken_by_a_run_and_refused_beside_other_weights() {
     .ok()
     .says(&[
         "trained values of compact, 4 examples",
-        "adapter.safetensors",
+        "use it: bo run --adapter whole/adapter.safetensors",
     ]);
+    // whoever may read the other files may read what was learned
+    let mode = |name: &str| {
+        let data = std::fs::metadata(case.path(name)).unwrap();
+        std::os::unix::fs::PermissionsExt::mode(&data.permissions())
+    };
+    for name in ["adapter", "state"] {
+        let name = format!("whole/{name}.safetensors");
+        assert_eq!(mode(&name), mode("whole/losses.jsonl"), "{name}");
+    }
     // the same seed learns the same values
     case.bo(&format!(
         "{adapt} --steps 4 --checkpoint-every 2 --out again"
@@ -188,7 +197,9 @@ fn an_adapter_is_learned_taken_by_a_run_and_refused_beside_other_weights() {
     case.bo("adapt --out again --resume --rank 2")
         .code(2)
         .says(&["--resume", "--rank"]);
-    case.bo("adapt --out again --resume").ok();
+    case.bo("adapt --out again --resume")
+        .ok()
+        .says(&["all 4 steps are done: nothing to do"]);
 
     let run = "run --scenes 1 --n-w 1 --n-initial 2 --iterations 0 --quiet --json";
     let plain = case.bo(&format!("{run} --out plain")).ok().json();
@@ -217,8 +228,16 @@ fn an_adapter_is_learned_taken_by_a_run_and_refused_beside_other_weights() {
         .code(2)
         .says(&["weights of compact"]);
     // one learned beside other weights
-    case.bo("train edge --scenes 0 --images imgs --edges gt --steps 1 --batch 1 --side 64 --out t")
-        .ok();
+    let train = "train edge --images imgs --edges gt --steps 1 --batch 1 --side 64";
+    case.bo(&format!("{train} --scenes 0 --out t"))
+        .ok()
+        .says(&["use it: bo run --weights t/weights.safetensors"]);
+    case.bo(&format!("{train} --scenes 30 --out mixed"))
+        .ok()
+        .says(&[
+            "64 examples",
+            "50 % of the crops from 4 photographs, 30 % of the crops from 30 scenes",
+        ]);
     case.bo(&format!(
         "{run} {adapter} --weights t/weights.safetensors --out wrong"
     ))

@@ -216,7 +216,9 @@ impl Schedule {
             course.parameters(),
             plan.model()
         )];
+        words.extend(plan.shares(&sources));
         words.extend(skipped(&passed_over));
+        words.extend(course.is_done().then(|| plan.done(out)));
         if !changes.is_empty() {
             let changes: Vec<String> = changes.iter().map(ToString::to_string).collect();
             words.push(format!(
@@ -253,6 +255,9 @@ impl Schedule {
                 bytes(demand.bytes()?)
             ),
         ];
+        if learned.exists() && !matches!(ended, Ended::Stopped(_)) {
+            words.push(format!("use it: {}", plan.use_of(out)));
+        }
         match ended {
             Ended::Done => {}
             Ended::NoBetter => words.push(format!(

@@ -29,7 +29,8 @@ struct EdgeArgs {
     #[arg(long, value_name = "DIR", default_value = "trained")]
     out: PathBuf,
 
-    /// Folder of images; repeat together with --edges for several
+    /// Folder of images; repeat together with --edges for several. Half of the crops come from images, however few they
+    /// are beside the scenes
     #[arg(long, value_name = "DIR", conflicts_with = "resume")]
     images: Vec<PathBuf>,
 

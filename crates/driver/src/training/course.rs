@@ -93,6 +93,11 @@ impl<'p> Course<'p> {
         self.trainer.parameters()
     }
 
+    /// Whether all steps were done before.
+    pub fn is_done(&self) -> bool {
+        self.trainer.steps_done() >= self.plan.settings.steps
+    }
+
     /// Trains until the end, with so many loaders; `tell` hears of every step. When it is asked to stop, the step under
     /// way is given up after its micro-batch, and the state before it saved at once.
     ///

@@ -150,6 +150,55 @@ impl Plan {
             .map_or(EdgeModel::Compact, |adapt| adapt.model)
     }
 
+    /// From what the crops come, where there are photographs beside what is generated.
+    pub fn shares(&self, sources: &[Weighted]) -> Option<String> {
+        let (own, made) = sources.split_at(self.pairs.len() + self.labelled.len());
+        let [scenes, shapes] = made else { return None };
+        let part = |all: &[Weighted], what: &str| {
+            let share: f64 = all.iter().map(|(share, _)| share).sum();
+            let count: usize = all.iter().map(|(_, source)| source.len()).sum();
+            format!("{:.0} % of the crops from {count} {what}", 100.0 * share)
+        };
+        (!own.is_empty()).then(|| {
+            let parts = [
+                part(own, "photographs"),
+                part(std::slice::from_ref(scenes), "scenes"),
+                part(std::slice::from_ref(shapes), "drawn shapes"),
+            ];
+            parts.join(", ")
+        })
+    }
+
+    /// The command that uses what was learned in `folder`.
+    pub fn use_of(&self, folder: &Path) -> String {
+        let learned = crate::quantity::typed(&folder.join(self.learned()));
+        let Some(adapt) = &self.adapt else {
+            return format!("bo run --weights {learned}");
+        };
+        let network = match (&adapt.weights, adapt.model) {
+            (None, EdgeModel::Compact) => String::new(),
+            (None, model) => format!(" --edge-model {model}"),
+            (Some(weights), model) => {
+                let weights = crate::quantity::typed(weights);
+                format!(" --edge-model {model} --weights {weights}")
+            }
+        };
+        format!("bo run{network} --adapter {learned}")
+    }
+
+    /// What is said of a training in `folder` whose steps are all done.
+    pub fn done(&self, folder: &Path) -> String {
+        let steps = self.settings.steps;
+        let longer = match self.adapt {
+            None => format!(
+                "begin with what was learned: bo train edge --start {} --out DIR, with the data",
+                crate::quantity::typed(&folder.join(self.learned()))
+            ),
+            Some(_) => "begin anew with more --steps, in another folder".to_owned(),
+        };
+        format!("all {steps} steps are done: nothing to do; to go on longer {longer}")
+    }
+
     pub(super) fn path(folder: &Path) -> PathBuf {
         folder.join("train.json")
     }

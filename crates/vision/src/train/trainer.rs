@@ -396,7 +396,10 @@ fn place(
 ) -> Result<(), TrainError> {
     let beside = path.with_extension("tmp");
     let moved = || -> candle_core::Result<()> {
+        // safetensors makes a file that its owner alone may read: whoever may read what else is written here may read it
+        let rights = std::fs::File::create(&beside)?.metadata()?.permissions();
         save(&beside)?;
+        std::fs::set_permissions(&beside, rights)?;
         std::fs::File::open(&beside)?.sync_all()?;
         std::fs::rename(&beside, path)?;
         let folder = path.parent().filter(|folder| *folder != Path::new(""));
