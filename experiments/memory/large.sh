@@ -4,7 +4,7 @@
 set -euo pipefail
 bo=$1 python=$2 scratch=$3
 here=$(dirname "$0")
-[ -d "$scratch/huge" ] || "$python" "$here/images.py" "$scratch/huge" 1 12000 8400
+[ -d "$scratch/huge" ] || "$python" "$here/images.py" "$scratch/huge" 1 12500 8000
 for budget in 1500 3000; do
     rm -rf "$scratch/huge$budget"
     /usr/bin/env time -f "| $budget MB asked | %M kB | %e s |" "$bo" run --images "$scratch/huge" --labels "$scratch/huge" --iterations 1 \
