@@ -13,9 +13,8 @@ use bo_vision::edge::{
     AdapterHead, Compact, DexiNed, EdgeModel, EdgeNetwork, NetworkBody, PiDiNet, Purpose, Training,
     View, Weights, Work, gradients,
 };
-use bo_vision::train::{Balance, EdgeTrainer, ShapeExamples, Subject, TrainSettings, crops};
+use bo_vision::train::{AdamW, Balance, EdgeTrainer, ShapeExamples, Subject, TrainSettings, crops};
 use candle_core::{DType, Device, Tensor, Var};
-use candle_nn::{AdamW, Optimizer, ParamsAdamW};
 use image::RgbImage;
 
 #[global_allocator]
@@ -115,11 +114,11 @@ fn network(model: EdgeModel) -> Box<dyn EdgeNetwork> {
 }
 
 /// Small weights, as variables.
-fn trained(model: EdgeModel) -> (NetworkBody, Vec<Var>) {
-    let mut variables = Vec::new();
-    let body = NetworkBody::new(model, |_, shape, _| {
+fn trained(model: EdgeModel) -> (NetworkBody, BTreeMap<String, Var>) {
+    let mut variables = BTreeMap::new();
+    let body = NetworkBody::new(model, |name, shape, _| {
         let variable = Var::from_tensor(&Tensor::full(1e-3f32, shape, &Device::Cpu)?)?;
-        variables.push(variable.clone());
+        variables.insert(name.to_owned(), variable.clone());
         Ok::<_, candle_core::Error>(variable.into_inner())
     });
     (body.unwrap(), variables)
@@ -132,11 +131,11 @@ fn inference(model: EdgeModel, height: u32, width: u32) -> u64 {
     measured(|| network.logits(&image).unwrap())
 }
 
-/// Peak of the gradients of all weights and a step of candle's AdamW beside model and optimiser, for networks of which the
+/// Peak of the gradients of all weights and a step of AdamW beside model and optimiser, for networks of which the
 /// trainer learns low-rank changes alone as well.
 fn training(model: EdgeModel, batch: usize, side: usize, checkpointed: bool) -> u64 {
     let (body, variables) = trained(model);
-    let mut optimiser = AdamW::new(variables, ParamsAdamW::default()).unwrap();
+    let mut optimiser = AdamW::new(&variables, 0.01).unwrap();
     measured(|| {
         let area = batch * side * side;
         let input = vec![0.1f32; 3 * area];
@@ -145,8 +144,12 @@ fn training(model: EdgeModel, batch: usize, side: usize, checkpointed: bool) -> 
         let balance = Balance::new(targets, batch);
         let loss = |sides: Vec<Tensor>, fused| balance.with_sides(&sides, &fused, &[0.4; 6]);
         let whole = View::whole(side, side);
-        let (gradients, _) = gradients(&body, &input, whole, checkpointed, loss).unwrap();
-        optimiser.step(&gradients).unwrap();
+        let (found, _) = gradients(&body, &input, whole, checkpointed, loss).unwrap();
+        let named = variables.iter();
+        let own = named.filter_map(|(name, var)| Some((name.clone(), found.get(var)?.detach())));
+        let own = own.collect();
+        drop(found);
+        optimiser.step(&variables, &own, 1e-3).unwrap();
     })
 }
 

@@ -26,6 +26,9 @@ pub struct AdamW {
 
 impl AdamW {
     /// No steps done, all means 0.
+    ///
+    /// # Errors
+    /// A failure of the device.
     pub fn new(variables: &BTreeMap<String, Var>, weight_decay: f64) -> Result<Self> {
         let zeros = |(name, var): (&String, &Var)| {
             Ok((name.clone(), (var.zeros_like()?, var.zeros_like()?)))
@@ -39,6 +42,12 @@ impl AdamW {
 
     /// Moves every variable that has a gradient: with t the number of the step from 1,
     /// x <- x (1 - rate decay) - rate m / (1 - b1^t) / (sqrt(v / (1 - b2^t)) + 1e-8).
+    ///
+    /// # Errors
+    /// A gradient of another shape than its variable, or a failure of the device.
+    ///
+    /// # Panics
+    /// If the optimiser was made for other variables.
     pub fn step(
         &mut self,
         variables: &BTreeMap<String, Var>,

@@ -15,6 +15,7 @@ mod shapes;
 mod subject;
 mod trainer;
 
+pub use adamw::AdamW;
 pub use augment::Crop;
 pub use batch::{Mixture, Part, crops, judging_crops, steps_held, stream};
 pub use example::{Example, ExampleSource, FolderExamples, SceneExamples};
