@@ -92,6 +92,59 @@ fn an_unknown_key_of_the_settings_file_names_the_nearest() {
 }
 
 #[test]
+fn a_file_without_end_is_refused_before_it_fills_the_memory() {
+    let case = Case::new();
+    case.bo("run --config /dev/zero").code(2).says(&[
+        "/dev/zero",
+        "larger than the 1 MB",
+        "--config",
+    ]);
+    case.bo("run --command x --space /dev/zero").code(2).says(&[
+        "/dev/zero",
+        "larger than the 67 MB",
+        "--space",
+    ]);
+    std::fs::create_dir(case.path("t")).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", case.path("t/train.json")).unwrap();
+    case.bo("train edge --out t --resume")
+        .code(3)
+        .says(&["train.json", "larger than the 1 MB"]);
+}
+
+#[test]
+fn a_plan_of_training_with_a_number_that_cannot_be_is_refused() {
+    let case = Case::new();
+    let plan = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../fuzz/corpus/training/edge"
+    );
+    let bytes = std::fs::read(plan).unwrap();
+    let text = String::from_utf8_lossy(&bytes);
+    let plan = text.split('\u{fffd}').next().unwrap();
+    std::fs::create_dir(case.path("t")).unwrap();
+    let large = plan.replace("\"batch\": 2", "\"batch\": 999999999999");
+    std::fs::write(case.path("t/train.json"), large).unwrap();
+    case.bo("train edge --out t --resume")
+        .code(3)
+        .says(&["train.json", "batch: 999999999999 is more than 4096"]);
+}
+
+#[test]
+fn a_flag_that_cannot_be_is_refused_also_where_nothing_is_left_to_do() {
+    let case = Case::new()
+        .file("s.toml", SPACE)
+        .file("o.sh", "read line; echo '{\"id\":0,\"value\":1}'\n");
+    let run = "run --command 'sh o.sh' --space s.toml --n-initial 1 --iterations 0 --out r --quiet";
+    case.bo(run).ok();
+    case.bo("resume r --timeout nan").code(2).says(&[
+        "timeout (set by --timeout)",
+        "NaN",
+        "--timeout 60",
+    ]);
+    case.bo("resume r --timeout 5").ok();
+}
+
+#[test]
 fn folders_without_usable_images_are_refused() {
     let case = Case::new()
         .file("labels.txt", "0 0 5 5\n")

@@ -16,6 +16,7 @@ use serde::Serialize;
 use serde_json::Value;
 use signal_hook::consts::SIGTERM;
 
+use crate::bounded;
 use crate::exit::Failure;
 use crate::objective::{LineImages, Opened, Outcome, PartSeconds, Query, Request};
 use crate::picture::save;
@@ -330,7 +331,7 @@ impl Evaluation {
 /// Removes the pictures that an earlier evaluation listed in `folder`, so that those of two are not mixed. What it did
 /// not write stays, and so does whatever cannot be removed.
 fn clear(folder: &Path) {
-    let list = std::fs::read(folder.join(LIST)).unwrap_or_default();
+    let list = bounded::read(&folder.join(LIST), bounded::SETTINGS).unwrap_or_default();
     let names: Vec<String> = serde_json::from_slice(&list).unwrap_or_default();
     for name in names {
         let own = Path::new(&name)

@@ -3,6 +3,7 @@
 //! [`main`] reads the command line, runs one command and turns its end into an exit code. It is a library only so
 //! that fuzz targets reach its readers; nothing else of it is meant for other programs.
 
+mod bounded;
 mod cli;
 mod detect;
 mod doctor;

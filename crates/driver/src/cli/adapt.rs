@@ -90,14 +90,6 @@ fn plan(args: &AdaptArgs) -> Result<Plan, Failure> {
             "give every --images DIR its own --edges DIR or --labels PATH, in the same order",
         ));
     }
-    if !(1..=512).contains(&args.rank) {
-        let reason = format!("{} is outside 1 .. 512", args.rank);
-        return Err(refuse("rank", reason, "type --rank 4"));
-    }
-    if !(args.scale.is_finite() && args.scale != 0.0) {
-        let reason = format!("{} changes nothing", args.scale);
-        return Err(refuse("scale", reason, "type --scale 1"));
-    }
     let model: EdgeModel = args.edge_model.parse().map_err(|error| {
         let remedy = "leave out --edge-model to adapt the network that ships";
         refuse("edge-model", format!("{error}"), remedy)

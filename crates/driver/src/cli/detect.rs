@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::point::point;
 use super::result::{notify, print};
+use crate::bounded;
 use crate::detect::{Detection, Rois};
 use crate::exit::Failure;
 use crate::objective::{open_eyes, parameters, refused};
@@ -120,7 +121,7 @@ pub fn main(args: &DetectArgs) -> Result<(), Failure> {
 
 /// Whether `path` is what an earlier `bo detect` wrote, which may be replaced.
 fn is_ours(path: &std::path::Path) -> bool {
-    let text = std::fs::read(path).unwrap_or_default();
+    let text = bounded::read(path, bounded::LEDGER).unwrap_or_default();
     let json = serde_json::from_slice::<serde_json::Value>(&text).unwrap_or_default();
     json["format"] == "bo/detected"
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::bounded;
 use crate::exit::Failure;
 use crate::record::replace;
 
@@ -42,6 +43,6 @@ pub fn main(args: &ReportArgs) -> Result<(), Failure> {
 
 /// Whether a file begins as our reports do.
 fn is_ours(path: &std::path::Path) -> bool {
-    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let text = bounded::read_text(path, bounded::LEDGER).unwrap_or_default();
     text.starts_with("<!doctype html>") && text.contains("<title>bo: ")
 }

@@ -120,38 +120,9 @@ impl Schedule {
             checkpoint_gradients: self.checkpoint_gradients,
             ..defaults
         };
-        let counts = [
-            ("steps", settings.steps, usize::MAX),
-            ("batch", settings.batch, 4096),
-            ("accumulate", settings.accumulate, 4096),
-            ("judge-every", self.judge_every, usize::MAX),
-            ("checkpoint-every", self.checkpoint_every, usize::MAX),
-            ("loaders", self.loaders.unwrap_or(1), 64),
-        ];
-        for (key, count, most) in counts {
-            if count == 0 || count > most {
-                let reason = match count {
-                    0 => "0 is too few".to_owned(),
-                    _ => format!("{count} is more than {most}"),
-                };
-                return Err(refuse(key, reason, &format!("type --{key} 1 or more")));
-            }
-        }
-        if !settings.side.is_multiple_of(16) || !(32..=1024).contains(&settings.side) {
-            let reason = format!("{} is no multiple of 16 from 32 to 1024", settings.side);
-            return Err(refuse("side", reason, "type --side 192"));
-        }
-        if !(settings.learning_rate > 0.0 && settings.learning_rate <= 1.0) {
-            let reason = format!("{} is outside (0, 1]", settings.learning_rate);
-            return Err(refuse(
-                "learning-rate",
-                reason,
-                "type --learning-rate 0.002",
-            ));
-        }
-        if !(0.0..=1.0).contains(&settings.augmentation) {
-            let reason = format!("{} is outside 0 .. 1", settings.augmentation);
-            return Err(refuse("augmentation", reason, "type --augmentation 1"));
+        if !(1..=64).contains(&self.loaders.unwrap_or(1)) {
+            let reason = format!("{} is outside 1 .. 64", self.loaders.unwrap_or(1));
+            return Err(refuse("loaders", reason, "type --loaders 2"));
         }
         match self.precision.as_str() {
             "float32" => Ok(settings),
@@ -184,7 +155,11 @@ impl Schedule {
         let stop = StopFlag::default();
         watch_signals_within(&stop, PATIENCE)?;
         let mut plan = match plan {
-            Some(plan) => plan,
+            Some(plan) => {
+                let checked = plan.check();
+                checked.map_err(|outside| refuse(outside.key, outside.reason, &outside.remedy))?;
+                plan
+            }
             None => Plan::read(out)?,
         };
         let (sources, passed_over) = plan.sources()?;

@@ -10,6 +10,7 @@ use bo_vision::geometry::Rect;
 use bo_vision::source::LineKind;
 use serde::Deserialize;
 
+use crate::bounded;
 use crate::exit::Failure;
 
 /// Regions by image.
@@ -48,7 +49,7 @@ impl Rois {
     /// # Errors
     /// A file that cannot be read, or holds something else, with what it should hold.
     pub fn read(path: &Path) -> Result<Self, Failure> {
-        let bytes = std::fs::read(path)
+        let bytes = bounded::read(path, bounded::TABLE)
             .map_err(|error| Failure::input(path, error, "give --roi a readable file"))?;
         Self::parse(&bytes).map_err(|reason| {
             Failure::input(

@@ -42,6 +42,8 @@ pub use command::end_orphans;
 pub use eyes::Eyes;
 pub use foresight::Wanted;
 pub use images::{LineImages, parameters, refused, skipped};
+#[cfg(any(test, fuzzing))]
+pub use safe_batches::SafeBatches;
 
 /// One evaluation to be done.
 #[derive(Clone, Debug, PartialEq)]

@@ -8,10 +8,15 @@ use std::path::{Path, PathBuf};
 use bo_vision::edge::{Safe, Size};
 use serde::{Deserialize, Serialize};
 
+use crate::bounded;
 use crate::record::{RecordError, replace};
 
 /// Name of the form.
 const FORMAT: &str = "bo/safe-batches";
+
+/// No network of ours sees more at once, or is cut more often: what says so was written by somebody else.
+const LARGEST: usize = 4096;
+const DEEPEST: u32 = 64;
 
 /// What was found safe by one network on one kind of device.
 #[derive(Debug)]
@@ -47,9 +52,16 @@ impl SafeBatches {
         }
     }
 
+    /// Its name in the cache folder.
+    #[cfg(any(test, fuzzing))]
+    pub fn name(&self) -> String {
+        let name = self.file.file_name().unwrap_or_default();
+        name.to_string_lossy().into_owned()
+    }
+
     /// What an earlier process found safe; nothing where its budget was another by more than a tenth.
     pub fn read(&self) -> BTreeMap<Size, Safe> {
-        let content: Option<Content> = std::fs::read(&self.file)
+        let content: Option<Content> = bounded::read(&self.file, bounded::SETTINGS)
             .ok()
             .and_then(|bytes| serde_json::from_slice(&bytes).ok());
         let of_now = |content: &Content| {
@@ -59,8 +71,9 @@ impl SafeBatches {
         let sizes = content
             .filter(of_now)
             .map_or_else(Vec::new, |content| content.sizes);
+        let ours = |one: &OfSize| one.safe.batch <= LARGEST && one.safe.cuts <= DEEPEST;
         let known = |one: OfSize| ((one.rows, one.columns), one.safe);
-        sizes.into_iter().map(known).collect()
+        sizes.into_iter().filter(ours).map(known).collect()
     }
 
     /// Replaces what is remembered.

@@ -11,15 +11,16 @@ use crate::show::{State, recommended};
 use crate::summary::Summary;
 
 /// Parts of the input of [`run_files`], in this order, with this byte between them.
-const NAMES: [&str; 6] = [
+const NAMES: [&str; 7] = [
     "run.json",
     "evaluations.jsonl",
     "decisions.jsonl",
     "attempts.jsonl",
     "heartbeat.json",
     "result.json",
+    "memory.jsonl",
 ];
-const BETWEEN: u8 = 0xFE;
+pub(super) const BETWEEN: u8 = 0xFE;
 
 /// Length of `,"crc":"0123abcd"}`.
 const TAIL: usize = 18;

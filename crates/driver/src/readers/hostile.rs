@@ -1,15 +1,17 @@
-//! The short form of fuzzing: every file of the corpus, some thousand mutations of them, and what is large or deep.
+//! The short form of fuzzing: every file of the corpus, mutations of each that shrink when one is refused badly, and what is
+//! large or deep.
 
 use std::fs;
 use std::path::Path;
 
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
+use proptest::prelude::*;
+use proptest::sample::Index;
+use proptest::test_runner::{RngSeed, TestRunner};
 
 type Reader = fn(&[u8]);
 
 /// Every reader with the number of mutations tried.
-const READERS: [(&str, Reader, u64); 11] = [
+const READERS: [(&str, Reader, u32); 14] = [
     ("settings", super::settings, 300),
     ("space", super::space, 300),
     ("csv", super::csv, 300),
@@ -18,6 +20,9 @@ const READERS: [(&str, Reader, u64); 11] = [
     ("image", super::image, 300),
     ("reply", super::reply, 300),
     ("lines", super::lines, 100),
+    ("regions", super::regions, 300),
+    ("batches", super::batches, 300),
+    ("training", super::training, 300),
     ("run_files", super::run_files, 100),
     ("checkpoint", super::checkpoint, 100),
     ("resume", super::resume, 5),
@@ -36,49 +41,87 @@ fn corpus(reader: &str) -> Vec<Vec<u8>> {
     files.iter().map(|file| fs::read(file).unwrap()).collect()
 }
 
-/// One to four changes: a byte, a cut, a piece twice, a number that is too large.
-fn mutated(bytes: &[u8], random: &mut ChaCha8Rng) -> Vec<u8> {
-    let mut bytes = bytes.to_vec();
-    for _ in 0..=random.next_u32() % 4 {
-        let at = random.next_u32() as usize % bytes.len().max(1);
-        let length = random.next_u32() as usize % 32;
-        match random.next_u32() % 5 {
-            _ if bytes.is_empty() => bytes.push(random.next_u32() as u8),
-            0 => bytes[at] = random.next_u32() as u8,
-            1 => bytes.truncate(at),
-            2 => drop(bytes.drain(at..(at + length).min(bytes.len()))),
-            3 => {
-                let piece = bytes[at..(at + length).min(bytes.len())].to_vec();
-                bytes.splice(at..at, piece);
+/// A change of bytes, at a place in them.
+#[derive(Clone, Debug)]
+enum Change {
+    Byte(Index, u8),
+    Cut(Index),
+    /// A piece of so many bytes is left out.
+    Without(Index, usize),
+    /// A piece stands twice.
+    Twice(Index, usize),
+    /// A number that is too large, or none.
+    Number(Index, &'static [u8]),
+}
+
+fn change() -> impl Strategy<Value = Change> {
+    let numbers: Vec<&[u8]> = vec![
+        b"1e999",
+        b"-1",
+        b"18446744073709551615",
+        b"null",
+        b"\xFF\xFF\xFF\xFF",
+    ];
+    prop_oneof![
+        any::<(Index, u8)>().prop_map(|(at, byte)| Change::Byte(at, byte)),
+        any::<Index>().prop_map(Change::Cut),
+        (any::<Index>(), 0..32_usize).prop_map(|(at, length)| Change::Without(at, length)),
+        (any::<Index>(), 0..32_usize).prop_map(|(at, length)| Change::Twice(at, length)),
+        (any::<Index>(), prop::sample::select(numbers))
+            .prop_map(|(at, number)| Change::Number(at, number)),
+    ]
+}
+
+impl Change {
+    fn apply(&self, bytes: &mut Vec<u8>) {
+        let place = |at: &Index| at.index(bytes.len() + 1);
+        let piece = |at: &Index, length: usize| place(at)..(place(at) + length).min(bytes.len());
+        match self {
+            Self::Byte(at, byte) if !bytes.is_empty() => {
+                let at = at.index(bytes.len());
+                bytes[at] = *byte;
             }
-            _ => {
-                let numbers: [&[u8]; 5] = [
-                    b"1e999",
-                    b"-1",
-                    b"18446744073709551615",
-                    b"null",
-                    b"\xFF\xFF\xFF\xFF",
-                ];
-                bytes.splice(
-                    at..at,
-                    numbers[random.next_u32() as usize % 5].iter().copied(),
-                );
+            Self::Byte(_, byte) => bytes.push(*byte),
+            Self::Cut(at) => bytes.truncate(place(at)),
+            Self::Without(at, length) => drop(bytes.drain(piece(at, *length))),
+            Self::Twice(at, length) => {
+                let piece = piece(at, *length);
+                let copy = bytes[piece.clone()].to_vec();
+                bytes.splice(piece.start..piece.start, copy);
+            }
+            Self::Number(at, number) => {
+                let at = place(at);
+                bytes.splice(at..at, number.iter().copied());
             }
         }
     }
-    bytes
 }
 
 #[test]
-fn no_reader_panics_on_the_corpus_or_on_mutations_of_it() {
-    for (name, read, rounds) in READERS {
+fn every_reader_takes_or_refuses_whatever_became_of_a_good_file() {
+    for (name, read, cases) in READERS {
         let files = corpus(name);
         assert!(!files.is_empty(), "{name} has no corpus");
         files.iter().for_each(|file| read(file));
-        let mut random = ChaCha8Rng::seed_from_u64(7);
-        for round in 0..rounds {
-            read(&mutated(&files[round as usize % files.len()], &mut random));
-        }
+        let mut runner = TestRunner::new(ProptestConfig {
+            cases,
+            rng_seed: RngSeed::Fixed(7),
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        });
+        let mutated = (any::<Index>(), prop::collection::vec(change(), 1..5)).prop_map(
+            move |(file, changes)| {
+                let mut bytes = file.get(&files).clone();
+                changes.iter().for_each(|change| change.apply(&mut bytes));
+                bytes
+            },
+        );
+        let held = runner.run(&mutated, |bytes| {
+            // a panic is a refusal that fails the property
+            read(&bytes);
+            Ok(())
+        });
+        held.unwrap_or_else(|error| panic!("{name}: {error}"));
     }
 }
 

@@ -5,6 +5,8 @@
 //! a run carry checksums, which no mutation survives; [`files`] puts the right one on every line first, so
 //! that what lies behind the checksum is reached.
 
+#[cfg(test)]
+mod faithful;
 mod files;
 #[cfg(test)]
 mod hostile;
@@ -20,8 +22,10 @@ use bo_vision::pipeline::{self, LineParameters, PARAMETERS, Scratch, Seen};
 use image::GrayImage;
 use tempfile::TempDir;
 
-use crate::objective::answer_in;
+use crate::detect::Rois;
+use crate::objective::{SafeBatches, answer_in};
 use crate::settings::{Origin, RawSettings, Settings, read_config, read_space};
+use crate::training::{Ledger, Plan};
 
 pub use files::{checkpoint, resume, run_files};
 
@@ -78,6 +82,42 @@ pub fn weights(bytes: &[u8]) {
 /// An image file.
 pub fn image(bytes: &[u8]) {
     let _ = decode::decode(&file("image", bytes));
+}
+
+/// The file behind `--roi`.
+pub fn regions(bytes: &[u8]) {
+    if let Ok(rois) = Rois::read(&file("roi.json", bytes)) {
+        for name in ["a.png", "b", ""] {
+            for roi in rois.of(name) {
+                assert!(roi.bounds.left < roi.bounds.right && roi.bounds.top < roi.bounds.bottom);
+            }
+        }
+        let _ = rois.unused([&"a.png".to_owned()]);
+    }
+}
+
+/// What an earlier process found to fit into memory, beside what is kept.
+pub fn batches(bytes: &[u8]) {
+    let safe = SafeBatches::new(&folder(), "network", "cpu", 1_000_000_000);
+    file(&safe.name(), bytes);
+    for safe in safe.read().values() {
+        assert!(safe.batch <= 4096 && safe.cuts <= 64, "{safe:?}");
+    }
+}
+
+/// The folder of a training: its plan, a byte that no text holds, its losses.
+pub fn training(bytes: &[u8]) {
+    let mut parts = bytes.splitn(2, |&byte| byte == files::BETWEEN);
+    let place = file("train.json", parts.next().unwrap_or_default());
+    let place = place.parent().expect("a file in a folder");
+    if let Ok(plan) = Plan::read(place) {
+        assert_eq!(plan.check(), Ok(()));
+    }
+    file("losses.jsonl", parts.next().unwrap_or_default());
+    if let Ok(ledger) = Ledger::open(place, 2) {
+        let _ = ledger.best();
+        let _ = ledger.draw();
+    }
 }
 
 /// What a program printed, as lines.

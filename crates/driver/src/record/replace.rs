@@ -3,10 +3,11 @@
 //! Temporary file in the same folder, fsync, rename, fsync of the folder.
 
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Write as _};
+use std::io::{self, BufWriter, ErrorKind, Write as _};
 use std::path::Path;
 
 use super::error::RecordError;
+use crate::bounded;
 
 /// Replaces or creates `path` with `bytes`. A reader sees the old content or the new, nothing between.
 ///
@@ -62,19 +63,10 @@ pub fn sync_folder(folder: &Path) -> Result<(), RecordError> {
 /// # Errors
 /// [`RecordError::Io`]; [`RecordError::Damaged`] when it is larger.
 pub fn read_limited(path: &Path, limit: u64) -> Result<Vec<u8>, RecordError> {
-    use std::io::Read as _;
-    let file = File::open(path).map_err(RecordError::io(path, "open"))?;
-    let mut bytes = Vec::new();
-    file.take(limit + 1)
-        .read_to_end(&mut bytes)
-        .map_err(RecordError::io(path, "read"))?;
-    if bytes.len() as u64 > limit {
-        return Err(RecordError::damaged(
-            path,
-            format!("larger than {limit} bytes"),
-        ));
-    }
-    Ok(bytes)
+    bounded::read(path, limit).map_err(|error| match error.kind() {
+        ErrorKind::FileTooLarge => RecordError::damaged(path, error.to_string()),
+        _ => RecordError::io(path, "read")(error),
+    })
 }
 
 #[cfg(test)]

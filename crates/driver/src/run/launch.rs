@@ -12,7 +12,9 @@ use super::locate::{Base, Located, Place, locate};
 use super::provenance;
 use super::start::{begin, proceed};
 use super::stop::{End, StopFlag};
-use super::trust::{foreign, keeps, manifest_of, trusted, trusted_settings};
+use super::trust::{
+    foreign, keeps, manifest_of, recorded_settings, trusted, trusted_settings,
+};
 use crate::event::{Level, Reporter, RunEvent};
 use crate::exit::Failure;
 use crate::objective::{self, Started, Surroundings};
@@ -263,6 +265,8 @@ pub fn resume(
     if let (Base::Last, Some(result)) = (&located.base, finished(&located))
         && total <= recorded
     {
+        // a flag that cannot be is told of also where nothing is left to do by it
+        recorded_settings(manifest)?.with_means(&request.means)?;
         let run = typed(located.place.path());
         let beside = match total < recorded {
             true => format!(", more than the {total} asked for"),

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicI32, Ordering::SeqCst};
 
 use serde::Serialize;
 
+use crate::bounded;
 use crate::exit::Failure;
 use crate::record::RunResult;
 
@@ -87,7 +88,7 @@ impl StopRequest {
 
     /// Whether a `bo stop` waits for the run in `folder` now.
     pub fn stands(folder: &Path) -> bool {
-        let pid: Option<u32> = std::fs::read_to_string(folder.join("stop"))
+        let pid: Option<u32> = bounded::read_text(&folder.join("stop"), 20)
             .ok()
             .and_then(|text| text.trim().parse().ok());
         pid.is_some_and(|pid| Path::new(&format!("/proc/{pid}")).exists())

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::{RawSettings, nearest};
+use crate::bounded;
 use crate::exit::Failure;
 
 /// Reads a configuration file. Relative paths in it are taken from the file's own folder.
@@ -11,7 +12,7 @@ use crate::exit::Failure;
 /// Unreadable, not TOML, an unknown key, or a value of the wrong type: [`Failure::Input`] naming file
 /// and key.
 pub fn read_config(path: &Path) -> Result<RawSettings, Failure> {
-    let text = std::fs::read_to_string(path).map_err(|error| {
+    let text = bounded::read_text(path, bounded::SETTINGS).map_err(|error| {
         Failure::input(
             path,
             error,

@@ -17,6 +17,7 @@ mod constraint;
 pub use constraint::Constraints;
 
 use super::nearest;
+use crate::bounded;
 use crate::exit::Failure;
 
 /// A space file as the optimiser and a command objective need it.
@@ -58,7 +59,10 @@ pub fn read_space_or(
     kept: &BTreeMap<String, String>,
 ) -> Result<(SpaceFile, Vec<PathBuf>), Failure> {
     let mut gone = Vec::new();
-    let mut read = |name: &str, file: &Path| match (std::fs::read_to_string(file), kept.get(name)) {
+    let mut read = |name: &str, file: &Path| match (
+        bounded::read_text(file, bounded::TABLE),
+        kept.get(name),
+    ) {
         (Err(error), Some(kept)) if error.kind() == std::io::ErrorKind::NotFound => {
             gone.push(file.to_owned());
             Ok(kept.clone())

@@ -21,6 +21,7 @@ use super::explain::{explain, explain_earlier};
 use super::memory::Curve;
 use super::monitor::{Seen, monitor};
 use super::words::Words;
+use crate::bounded;
 use crate::exit::Failure;
 use crate::lineage::WATCHED_BY;
 use crate::record::{History, Lock};
@@ -263,7 +264,7 @@ fn evaluations(folder: &Path) -> u64 {
 
 /// `run.json` as it stands.
 fn manifest(folder: &Path) -> Option<Vec<u8>> {
-    fs::read(folder.join("run.json")).ok()
+    bounded::read(&folder.join("run.json"), bounded::LEDGER).ok()
 }
 
 /// Ends the programs that a worker left behind which ended at once.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::bounded;
 use crate::exit::Failure;
 use crate::record::replace;
 use crate::report::{Plot, Series};
@@ -37,7 +38,7 @@ impl Ledger {
     /// The file cannot be read or written, or lacks a step.
     pub fn open(folder: &Path, steps: usize) -> Result<Self, Failure> {
         let path = folder.join("losses.jsonl");
-        let text = match std::fs::read_to_string(&path) {
+        let text = match bounded::read_text(&path, bounded::LEDGER) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
             Err(error) => return Err(Failure::unusable(&path, error, "make it readable")),

@@ -9,6 +9,7 @@ use bo_vision::train::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::bounded;
 use crate::exit::Failure;
 use crate::record::replace;
 
@@ -86,7 +87,7 @@ impl Plan {
     /// The plan of a folder.
     ///
     /// # Errors
-    /// There is none, or it is of another version.
+    /// There is none, it is of another version, or it holds a number that cannot be.
     pub fn read(folder: &Path) -> Result<Self, Failure> {
         let path = Self::path(folder);
         let unusable = |reason: String| {
@@ -96,13 +97,20 @@ impl Plan {
                 "begin a training there: bo train edge --out DIR (or bo adapt --out DIR)",
             )
         };
-        let bytes = std::fs::read(&path).map_err(|error| unusable(error.to_string()))?;
+        let bytes =
+            bounded::read(&path, bounded::SETTINGS).map_err(|error| unusable(error.to_string()))?;
         let plan: Self =
             serde_json::from_slice(&bytes).map_err(|error| unusable(error.to_string()))?;
         match (plan.format.as_str(), plan.version) {
-            ("bo/train", 1) => Ok(plan),
-            (format, version) => Err(unusable(format!("is {format} version {version}"))),
+            ("bo/train", 1) => {}
+            (format, version) => {
+                return Err(unusable(format!("is {format} version {version}")));
+            }
         }
+        // no program of ours wrote a number that cannot be
+        let checked = plan.check();
+        checked.map_err(|outside| unusable(format!("{}: {}", outside.key, outside.reason)))?;
+        Ok(plan)
     }
 
     /// Writes the plan into a folder that holds none; its lock is held.
