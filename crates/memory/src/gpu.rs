@@ -2,8 +2,10 @@
 //!
 //! Central function [`table`]. Needs no CUDA in this program: it asks `nvidia-smi`.
 
-use std::io::ErrorKind;
-use std::process::{Command, Stdio};
+use std::io::{ErrorKind, Read};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use thiserror::Error;
@@ -49,6 +51,9 @@ pub enum GpuError {
     /// The tool failed.
     #[error("nvidia-smi failed: {0}")]
     Tool(String),
+    /// The tool does not come back: so does a driver that hangs.
+    #[error("nvidia-smi gave no answer within {} s: the driver hangs", .0.as_secs())]
+    Silent(Duration),
     /// It said something else than expected.
     #[error("nvidia-smi said {0:?}")]
     Answer(String),
@@ -65,21 +70,63 @@ pub fn table() -> Result<Vec<Gpu>, GpuError> {
     parse(&gpus, &holders)
 }
 
+/// Longest that the tool may take; with cards that sleep it needs some seconds.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 fn ask(query: &str) -> Result<String, GpuError> {
-    let answer = Command::new("nvidia-smi")
-        .args([query, "--format=csv,noheader,nounits"])
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|error| match error.kind() {
-            ErrorKind::NotFound => GpuError::NoDriver,
-            _ => GpuError::Tool(error.to_string()),
-        })?;
-    if !answer.status.success() {
-        let said = [answer.stdout, answer.stderr].concat();
-        let said = String::from_utf8_lossy(&said).trim().to_owned();
+    let mut tool = Command::new("nvidia-smi");
+    tool.args([query, "--format=csv,noheader,nounits"]);
+    answer(&mut tool, PATIENCE)
+}
+
+/// What a tool says, which is ended where that takes longer than `patience`.
+fn answer(tool: &mut Command, patience: Duration) -> Result<String, GpuError> {
+    let tool = tool.stdin(Stdio::null());
+    let tool = tool.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let failed = |error: std::io::Error| GpuError::Tool(error.to_string());
+    let mut child = tool.spawn().map_err(|error| match error.kind() {
+        ErrorKind::NotFound => GpuError::NoDriver,
+        _ => failed(error),
+    })?;
+    // read beside the wait: a tool whose words nobody takes does not end
+    let (out, err) = (all_of(child.stdout.take()), all_of(child.stderr.take()));
+    let Some(status) = wait(&mut child, patience).map_err(failed)? else {
+        // one that hangs in the driver cannot be ended, and is not waited for
+        let _ = child.kill();
+        return Err(GpuError::Silent(patience));
+    };
+    let words = |said: thread::JoinHandle<Vec<u8>>| said.join().unwrap_or_default();
+    let (out, err) = (words(out), words(err));
+    if !status.success() {
+        let said = String::from_utf8_lossy(&[out, err].concat())
+            .trim()
+            .to_owned();
         return Err(GpuError::Tool(said));
     }
-    Ok(String::from_utf8_lossy(&answer.stdout).into_owned())
+    Ok(String::from_utf8_lossy(&out).into_owned())
+}
+
+/// All that comes out of a pipe, up to a megabyte.
+fn all_of(pipe: Option<impl Read + Send + 'static>) -> thread::JoinHandle<Vec<u8>> {
+    thread::spawn(move || {
+        let mut said = Vec::new();
+        if let Some(pipe) = pipe {
+            // what came before a pipe broke is what was said
+            let _ = pipe.take(1 << 20).read_to_end(&mut said);
+        }
+        said
+    })
+}
+
+/// How it ended; `None` where it still runs.
+fn wait(child: &mut Child, patience: Duration) -> std::io::Result<Option<ExitStatus>> {
+    let begun = Instant::now();
+    loop {
+        match child.try_wait()? {
+            None if begun.elapsed() < patience => thread::sleep(Duration::from_millis(10)),
+            ended => return Ok(ended),
+        }
+    }
 }
 
 fn parse(gpus: &str, holders: &str) -> Result<Vec<Gpu>, GpuError> {
@@ -131,6 +178,23 @@ fn mebibytes(text: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tool_that_does_not_come_back_is_ended_and_told_of() {
+        let sh = |words: &str| {
+            let mut tool = Command::new("sh");
+            tool.args(["-c", words]);
+            tool
+        };
+        let long = Duration::from_secs(60);
+        assert_eq!(answer(&mut sh("echo said"), long).unwrap(), "said\n");
+        let failed = answer(&mut sh("echo no card >&2; exit 9"), long);
+        assert!(matches!(failed, Err(GpuError::Tool(said)) if said == "no card"));
+        let silent = answer(&mut sh("exec sleep 100"), Duration::from_millis(100));
+        assert!(matches!(silent, Err(GpuError::Silent(_))), "{silent:?}");
+        let missing = answer(&mut Command::new("/nowhere/tool"), long);
+        assert!(matches!(missing, Err(GpuError::NoDriver)));
+    }
 
     #[test]
     fn the_tools_table_is_read_with_what_it_does_not_know() {
