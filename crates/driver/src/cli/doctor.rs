@@ -9,6 +9,7 @@ use clap::Args;
 use super::result::print;
 use crate::doctor::{Patient, examine};
 use crate::exit::Failure;
+use crate::settings::Origin;
 
 /// Most host memory that is climbed to where none is given, bytes.
 const CLIMB: u64 = 2 << 30;
@@ -23,6 +24,10 @@ pub struct DoctorArgs {
     /// Host memory to climb to, MiB [default: half of what is to be had, at most 2048]
     #[arg(long, value_name = "N")]
     host_memory_mb: Option<u64>,
+
+    /// Share of the first GPU's memory to climb to
+    #[arg(long, value_name = "SHARE", default_value_t = 0.8)]
+    gpu_memory_fraction: f64,
 
     /// As one JSON object
     #[arg(long)]
@@ -40,6 +45,17 @@ pub fn main(args: &DoctorArgs) -> Result<(), Failure> {
         budget: match args.host_memory_mb {
             Some(megabytes) => megabytes.saturating_mul(1 << 20),
             None => CLIMB.min(room.unwrap_or(CLIMB) / 2),
+        },
+        share: match args.gpu_memory_fraction {
+            share if share > 0.0 && share <= 1.0 => share,
+            share => {
+                return Err(Failure::Setting {
+                    key: "gpu-memory-fraction".into(),
+                    origin: Origin::Flag("--gpu-memory-fraction".into()),
+                    reason: format!("{share} is outside (0, 1]"),
+                    remedy: "type --gpu-memory-fraction 0.8".into(),
+                });
+            }
         },
     };
     let diagnosis = examine(&patient, |finding| {

@@ -29,6 +29,8 @@ pub struct Patient {
     pub folder: PathBuf,
     /// Host memory to climb to, bytes.
     pub budget: u64,
+    /// Share of a GPU's memory to climb to, in (0, 1].
+    pub share: f64,
 }
 
 /// How bad it is.
@@ -39,6 +41,8 @@ pub enum Verdict {
     Good,
     /// A run finishes, but something is worth knowing.
     Note,
+    /// It could not be found out.
+    Skipped,
     /// It would stop a run.
     Bad,
 }
@@ -81,6 +85,13 @@ impl Answer {
         }
     }
 
+    fn skipped(found: impl Into<String>) -> Self {
+        Self {
+            verdict: Verdict::Skipped,
+            ..Self::good(found)
+        }
+    }
+
     fn bad(found: impl Into<String>, change: impl Into<String>) -> Self {
         Self {
             verdict: Verdict::Bad,
@@ -91,19 +102,32 @@ impl Answer {
 
 type Check = fn(&Patient) -> Answer;
 
+/// Whether a check takes so much memory that it is not made where [`MEMORY`] was bad: the machine would kill this program, or
+/// another.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Weight {
+    Light,
+    Heavy,
+}
+use Weight::{Heavy, Light};
+
+/// The check on whose verdict heavy ones depend.
+const MEMORY: &str = "memory";
+
 /// In the order in which they are made.
-const CHECKS: [(&str, Check); 11] = [
-    ("disk", disk::check),
-    ("clock", clock::check),
-    ("processor", cpu::check),
-    ("linear algebra", blas::check),
-    ("memory", memory::check),
-    ("device", device::check),
-    ("clean-up", clean_up::check),
-    ("networks", networks::check),
-    ("region growing", regions::check),
-    ("heavy rounds", rounds::check),
-    ("climb", climb::check),
+const CHECKS: [(&str, Weight, Check); 12] = [
+    ("disk", Light, disk::check),
+    ("clock", Light, clock::check),
+    ("processor", Light, cpu::check),
+    ("linear algebra", Light, blas::check),
+    (MEMORY, Light, memory::check),
+    ("device", Light, device::check),
+    ("clean-up", Heavy, clean_up::check),
+    ("networks", Heavy, networks::check),
+    ("region growing", Light, regions::check),
+    ("heavy rounds", Heavy, rounds::check),
+    ("climb", Heavy, climb::check),
+    ("device climb", Heavy, climb::on_device),
 ];
 
 /// Everything that was found.
@@ -117,15 +141,29 @@ pub struct Diagnosis {
 }
 
 /// Makes every check; `tell` hears of each finding at once.
-pub fn examine(patient: &Patient, mut tell: impl FnMut(&Finding)) -> Diagnosis {
-    let mut findings = Vec::with_capacity(CHECKS.len());
-    for (name, check) in CHECKS {
+pub fn examine(patient: &Patient, tell: impl FnMut(&Finding)) -> Diagnosis {
+    examine_by(&CHECKS, patient, tell)
+}
+
+fn examine_by(
+    checks: &[(&'static str, Weight, Check)],
+    patient: &Patient,
+    mut tell: impl FnMut(&Finding),
+) -> Diagnosis {
+    let mut findings: Vec<Finding> = Vec::with_capacity(checks.len());
+    for &(name, weight, check) in checks {
         let begun = Instant::now();
+        let pressed = findings
+            .iter()
+            .any(|finding| finding.check == MEMORY && finding.verdict == Verdict::Bad);
         let Answer {
             verdict,
             found,
             change,
-        } = check(patient);
+        } = match weight {
+            Heavy if pressed => Answer::skipped("not tried: there is too little memory for it"),
+            _ => check(patient),
+        };
         let finding = Finding {
             check: name,
             verdict,
@@ -158,6 +196,7 @@ impl fmt::Display for Finding {
         let verdict = match self.verdict {
             Verdict::Good => "good",
             Verdict::Note => "note",
+            Verdict::Skipped => "-   ",
             Verdict::Bad => "BAD ",
         };
         write!(f, "{verdict}  {:<14}  {}", self.check, self.found)?;
@@ -222,14 +261,16 @@ mod tests {
         let patient = Patient {
             folder: folder.path().to_owned(),
             budget: 64 << 20,
+            share: 0.8,
         };
-        let light: [(&str, Check); 6] = [
+        let light: [(&str, Check); 7] = [
             ("disk", disk::check),
             ("clock", clock::check),
             ("processor", cpu::check),
             ("linear algebra", blas::check),
             ("device", device::check),
             ("climb", climb::check),
+            ("device climb", climb::on_device),
         ];
         for (name, check) in light {
             let answer = check(&patient);
@@ -241,6 +282,34 @@ mod tests {
             ..patient
         };
         assert_eq!(disk::check(&nowhere).verdict, Verdict::Bad);
+    }
+
+    #[test]
+    fn nothing_heavy_is_done_where_memory_is_bad() {
+        let patient = Patient {
+            folder: ".".into(),
+            budget: 0,
+            share: 0.8,
+        };
+        let verdicts = |memory: Check| -> Vec<Verdict> {
+            let heavy: Check = |_| Answer::good("took much");
+            let checks = [
+                (MEMORY, Light, memory),
+                ("rounds", Heavy, heavy),
+                ("regions", Light, heavy),
+            ];
+            let diagnosis = examine_by(&checks, &patient, |_| {});
+            let found = diagnosis.findings.iter();
+            found.map(|finding| finding.verdict).collect()
+        };
+        assert_eq!(
+            verdicts(|_| Answer::bad("1 MB", "buy more")),
+            [Verdict::Bad, Verdict::Skipped, Verdict::Good]
+        );
+        assert_eq!(
+            verdicts(|_| Answer::note("no limit tells", "watch")),
+            [Verdict::Note, Verdict::Good, Verdict::Good]
+        );
     }
 
     #[test]
