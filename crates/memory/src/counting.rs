@@ -101,9 +101,15 @@ fn shard() -> usize {
 
 fn count(bytes: i64) {
     let before = COUNTS[shard()].0.fetch_add(bytes, Relaxed);
-    if bytes > 0 && before / STEP != (before + bytes) / STEP {
+    if climbs(before, bytes) {
         PEAK.fetch_max(total(), Relaxed);
     }
+}
+
+/// Whether a shard's count rises past a multiple of [`STEP`]. One that frees what others took lies below 0, where `/`
+/// would make one step of two.
+fn climbs(before: i64, bytes: i64) -> bool {
+    before.div_euclid(STEP) < (before + bytes).div_euclid(STEP)
 }
 
 fn taken(bytes: usize) -> i64 {
@@ -152,30 +158,20 @@ unsafe impl GlobalAlloc for Counting {
 mod tests {
     use super::*;
 
-    #[global_allocator]
-    static ALLOCATOR: Counting = Counting;
-
     #[test]
-    fn counts_what_threads_allocate_and_free() {
-        // other tests run beside this one: use sizes that drown them
-        const BIG: u64 = 256 << 20;
-        let before = Counting::in_use();
-        let kept = vec![0_u8; BIG as usize];
-        assert!(Counting::in_use() >= before + BIG / 2);
-        assert!(Counting::peak() >= BIG);
-        std::thread::spawn(move || drop(kept)).join().unwrap();
-        assert!(Counting::in_use() < before + BIG / 2);
-        Counting::reset_peak();
-        assert!(Counting::peak() < before + BIG / 2);
-    }
-
-    #[test]
-    fn growing_a_vector_counts_once() {
-        const BIG: usize = 64 << 20;
-        let before = Counting::in_use();
-        let mut kept = vec![0_u8; BIG];
-        kept.reserve_exact(BIG);
-        let grown = Counting::in_use() - before;
-        assert!(grown >= 2 * BIG as u64 && grown < 3 * BIG as u64 + (200 << 20));
+    fn the_peak_is_looked_at_once_in_each_step_upwards_and_never_downwards() {
+        for from in [-3 * STEP, -STEP, -1, 0, 1, 5 * STEP + 7] {
+            // however it is cut, a way of ten steps is looked at ten times
+            for piece in [32, 1000, STEP / 2, STEP] {
+                let (mut at, mut looks) = (from, 0);
+                while at < from + 10 * STEP {
+                    let bytes = piece.min(from + 10 * STEP - at);
+                    looks += i64::from(climbs(at, bytes));
+                    assert!(!climbs(at, -bytes) && !climbs(at, 0));
+                    at += bytes;
+                }
+                assert_eq!(looks, 10, "{from}, {piece}");
+            }
+        }
     }
 }
