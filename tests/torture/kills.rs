@@ -41,25 +41,45 @@ fn with_grandchild(bench: &Bench) {
     fs::write(&path, program.replace("sleep 0.02", child)).unwrap();
 }
 
+/// The program as one process that answers line after line until its input ends.
+fn as_server(bench: &Bench) {
+    let path = bench.path("objective.sh");
+    let program = fs::read_to_string(&path).unwrap();
+    let (head, answer) = program.split_once("read line || exit 1\n").unwrap();
+    let again = format!("{head}while read line; do\n{answer}done\n");
+    fs::write(&path, again).unwrap();
+}
+
 fn run(bench: &Bench, seed: u64, out: &str) -> Command {
     let mut command = bench.bo(&["run", "--out", out, "--n-initial", "2", "--n-w", "2"]);
     command.args(["--alpha", "0.4", "--seed", &seed.to_string()]);
-    match seed % 3 {
-        0 => command.args(["--problem", "branin_williams", "--iterations", "12"]),
+    let kind = KINDS[seed as usize % KINDS.len()];
+    match kind {
+        Kind::Problem => command.args(["--problem", "branin_williams", "--iterations", "12"]),
         _ => command.args(["--command", "./objective.sh", "--space", "space.toml"]),
     };
-    match seed % 3 {
-        0 => {}
-        1 => drop(command.args(["--iterations", "5"])),
-        _ => drop(command.args(["--iterations", "3", "--batch", "2", "--jobs", "2"])),
-    }
+    command.args(match kind {
+        Kind::Problem => &[][..],
+        Kind::Once => &["--iterations", "5"],
+        Kind::TwoAtOnce => &["--iterations", "3", "--batch", "2", "--jobs", "2"],
+        Kind::Server => &["--iterations", "5", "--command-mode", "server"],
+    });
     command
 }
 
-/// What is optimised with that seed.
-fn objective(seed: u64) -> &'static str {
-    ["problem", "program with a grandchild", "program, 2 at once"][(seed % 3) as usize]
+/// What is optimised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Problem,
+    /// A process of the program for each evaluation.
+    Once,
+    TwoAtOnce,
+    /// One process for all evaluations, kept alive between them.
+    Server,
 }
+
+/// By seed, in turn.
+const KINDS: [Kind; 4] = [Kind::Problem, Kind::Once, Kind::TwoAtOnce, Kind::Server];
 
 /// One run, killed once after `moment`, taken up again to its end.
 fn trial(bench: &Bench, seed: u64, out: &str, victim: Victim, moment: Duration) -> Tally {
@@ -70,6 +90,7 @@ fn trial(bench: &Bench, seed: u64, out: &str, victim: Victim, moment: Duration) 
             fs::remove_file(path).unwrap();
         }
     }
+    let kind = KINDS[seed as usize % KINDS.len()];
     let mut child = run(bench, seed, out).spawn().unwrap();
     std::thread::sleep(moment);
     let alive = child.try_wait().unwrap().is_none();
@@ -96,7 +117,7 @@ fn trial(bench: &Bench, seed: u64, out: &str, victim: Victim, moment: Duration) 
             succeed(&mut run(bench, seed, out));
         }
     }
-    let at_once = if seed % 3 == 2 { 2 } else { 1 };
+    let at_once = if kind == Kind::TwoAtOnce { 2 } else { 1 };
     Tally {
         kills: 1,
         alive: u32::from(alive),
@@ -150,12 +171,15 @@ fn restarted(bench: &Bench, out: &str, at_once: u64, trial: &str) -> usize {
 
 #[test]
 fn runs_killed_at_random_moments_are_the_same_runs() {
-    let (seeds, kills) = if long() { (20, 25) } else { (3, 3) };
+    let (seeds, kills) = if long() { (20, 25) } else { (4, 3) };
     let begun = Instant::now();
     let mut total: BTreeMap<String, Tally> = BTreeMap::new();
     for seed in 0..seeds {
         let bench = Bench::new();
         with_grandchild(&bench);
+        if KINDS[seed as usize % KINDS.len()] == Kind::Server {
+            as_server(&bench);
+        }
         let started = Instant::now();
         succeed(&mut run(&bench, seed, "whole"));
         let length = started.elapsed();
@@ -168,13 +192,20 @@ fn runs_killed_at_random_moments_are_the_same_runs() {
             let tally = trial(&bench, seed, &out, victim, moment);
             let message = format!("seed {seed}, {victim:?} killed after {moment:?} of {length:?}");
             assert_eq!(record(&bench.path(&out)), whole, "{message}");
-            let what = format!("{}, {victim:?}", objective(seed));
+            let what = format!("{:?}, {victim:?}", KINDS[seed as usize % KINDS.len()]);
             let sum = total.entry(what).or_default();
             sum.kills += tally.kills;
             sum.alive += tally.alive;
             sum.restarted += tally.restarted;
         }
     }
+    let alive: u32 = total.values().map(|tally| tally.alive).sum();
+    let made: u32 = total.values().map(|tally| tally.kills).sum();
+    // a kill that comes after the end shows nothing; most must find a run to kill
+    assert!(
+        2 * alive > made,
+        "{alive} of {made} kills found a run alive"
+    );
     for (what, tally) in total {
         eprintln!(
             "{what}: {} kills, {} found it alive, promise held each time, {} evaluations started a second time",
