@@ -8,6 +8,7 @@ mod check;
 mod config;
 mod nearest;
 mod raw;
+mod recorded;
 mod space;
 
 pub use config::read_config;
