@@ -51,3 +51,5 @@ pub use memory::{MemoryLine, memory_damage, memory_lines, spent};
 pub use postmortem::Postmortem;
 pub use replace::replace;
 pub use result::{HistoryEntry, IncumbentResult, RunResult, Truth};
+#[cfg(test)]
+pub use seal::{Sealed, seal};

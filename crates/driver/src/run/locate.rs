@@ -86,7 +86,9 @@ pub fn locate(path: &Path, fork: Option<&Path>) -> Result<Located, Failure> {
         return forked(path, new, History::of_checkpoint(checkpoint));
     }
     let (directory, history) = RunDirectory::reopen(&folder)?;
-    let differences = history.manifest.differences(&checkpoint.run);
+    // run.json is written by whoever took the run up last, a checkpoint stays as it was: the older of the two asks, as it
+    // may lack settings that the newer one names
+    let differences = checkpoint.run.differences(&history.manifest);
     if !differences.is_empty() {
         return Err(Failure::unusable(
             path,
@@ -143,4 +145,38 @@ fn damaged(path: &Path, folder: &Path, error: RecordError) -> Failure {
         None => error.remedy(),
     };
     Failure::unusable(path, damage(&error), remedy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{Sealed, seal};
+
+    /// A file changed by `change`, its seal made anew.
+    fn again<T: Sealed>(path: &Path, change: impl FnOnce(&mut T)) {
+        let mut value: T = read_sealed(path).unwrap();
+        change(&mut value);
+        std::fs::write(path, seal(&value).unwrap() + "\n").unwrap();
+    }
+
+    #[test]
+    fn a_checkpoint_from_before_a_setting_was_named_belongs_to_its_run_and_one_of_another_seed_does_not()
+     {
+        let folder = tempfile::tempdir().unwrap();
+        let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/v1/problem");
+        for entry in std::fs::read_dir(fixture).unwrap() {
+            let entry = entry.unwrap();
+            std::fs::copy(entry.path(), folder.path().join(entry.file_name())).unwrap();
+        }
+        let checkpoint = folder.path().join("iter_000.json");
+        assert!(locate(&checkpoint, None).is_ok());
+        // run.json is that of a later program, which names a setting more
+        again(&checkpoint, |saved: &mut Checkpoint| {
+            saved.run.fixed.remove("kernel").unwrap();
+        });
+        assert!(locate(&checkpoint, None).is_ok());
+        again(&checkpoint, |saved: &mut Checkpoint| saved.run.seed += 1);
+        let refused = locate(&checkpoint, None).unwrap_err().to_string();
+        assert!(refused.contains("seed differ"), "{refused}");
+    }
 }
