@@ -32,10 +32,10 @@ pub struct RunDirectory {
     lock: Lock,
     /// Finished evaluations.
     pub evaluations: Journal<EvaluationLine>,
-    /// Decisions.
-    pub decisions: Journal<DecisionLine>,
-    /// Starts of evaluations.
-    pub attempts: Journal<AttemptLine>,
+    decisions: Journal<DecisionLine>,
+    /// The last decision is not known to be on disk.
+    decided: bool,
+    attempts: Journal<AttemptLine>,
     /// Memory of iterations.
     pub memory: Journal<MemoryLine>,
 }
@@ -121,10 +121,36 @@ impl RunDirectory {
             lock,
             evaluations: evaluations.behind(fence.as_ref()),
             decisions: decisions.behind(fence.as_ref()),
+            decided: false,
             attempts: attempts.behind(fence.as_ref()),
             memory: memory.behind(fence.as_ref()),
         };
         Ok((directory, notices))
+    }
+
+    /// Appends a decision; it counts with the first start that it asks for ([`Self::start`]), before which nothing depends
+    /// on it.
+    ///
+    /// # Errors
+    /// [`RecordError`].
+    pub fn decide(&mut self, line: &DecisionLine) -> Result<(), RecordError> {
+        self.decisions.append_unsynced(line)?;
+        self.decided = true;
+        Ok(())
+    }
+
+    /// Appends the start of an evaluation and waits until it is on disk, and the decision with it.
+    ///
+    /// # Errors
+    /// [`RecordError`].
+    pub fn start(&mut self, line: &AttemptLine) -> Result<(), RecordError> {
+        self.attempts.append_unsynced(line)?;
+        if self.decided {
+            self.attempts.begin_sync();
+            self.decisions.sync()?;
+            self.decided = false;
+        }
+        self.attempts.sync()
     }
 
     /// Where it is.

@@ -14,6 +14,7 @@ use super::error::RecordError;
 use super::lease::Fence;
 use super::replace::{read_limited, replace, sync_folder};
 use super::seal::{SealError, Sealed, open, seal};
+use super::writeback;
 
 /// Largest journal read: far beyond any run, small enough not to end one.
 const LARGEST: u64 = 4 << 30;
@@ -200,7 +201,7 @@ impl<T: Sealed> Journal<T> {
         self.write(text.as_bytes())
     }
 
-    /// Appends one line without waiting: for lines that may be lost with the power.
+    /// Appends one line without waiting: for lines that may be lost with the power, or count only after [`Journal::sync`].
     ///
     /// # Errors
     /// [`RecordError`]; the journal takes no more lines afterwards.
@@ -210,8 +211,21 @@ impl<T: Sealed> Journal<T> {
         self.push(text.as_bytes())
     }
 
+    /// Begins to bring what was appended to the disk, for a sync that follows the one of another journal.
+    pub fn begin_sync(&self) {
+        writeback::begin(&self.file);
+    }
+
     fn write(&mut self, bytes: &[u8]) -> Result<(), RecordError> {
         self.push(bytes)?;
+        self.sync()
+    }
+
+    /// Waits until every line is on disk.
+    ///
+    /// # Errors
+    /// [`RecordError`]; the journal takes no more lines afterwards.
+    pub fn sync(&mut self) -> Result<(), RecordError> {
         if let Err(source) = self.file.sync_all() {
             self.broken = true;
             return Err(RecordError::io(&self.path, "sync")(source));

@@ -29,6 +29,7 @@ mod postmortem;
 mod replace;
 mod result;
 mod seal;
+mod writeback;
 
 pub use attempt::{AttemptLine, StartedJournal};
 pub use birth::Birth;

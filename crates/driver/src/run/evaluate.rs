@@ -242,7 +242,7 @@ impl Session<'_> {
             Some((id, attempt, query, busy as u32 + 1)),
         );
         scope.during("record", || {
-            self.directory.attempts.append(&AttemptLine {
+            self.directory.start(&AttemptLine {
                 id,
                 attempt,
                 iteration: Some(iteration),

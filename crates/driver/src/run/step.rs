@@ -49,7 +49,7 @@ impl Session<'_> {
                     None => {
                         self.settle()?;
                         let _child = scope.child("record");
-                        self.directory.decisions.append(&computed)?;
+                        self.directory.decide(&computed)?;
                         computed
                     }
                 }
