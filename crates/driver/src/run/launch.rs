@@ -12,9 +12,7 @@ use super::locate::{Base, Located, Place, locate};
 use super::provenance;
 use super::start::{begin, proceed};
 use super::stop::{End, StopFlag};
-use super::trust::{
-    foreign, keeps, manifest_of, recorded_settings, trusted, trusted_settings,
-};
+use super::trust::{foreign, keeps, manifest_of, recorded_settings, trusted, trusted_settings};
 use crate::event::{Level, Reporter, RunEvent};
 use crate::exit::Failure;
 use crate::objective::{self, Started, Surroundings};
