@@ -81,6 +81,10 @@ fn corrupted_images_are_environments_and_a_deleted_cache_changes_nothing() {
             .collect()
     };
     assert_eq!(values("a"), values("b"));
+    // what was done to the worst ones is said
+    case.bo("show a")
+        .ok()
+        .prints(&["worst scenes there", "    brightness ", ", rotation "]);
     let run: serde_json::Value = serde_json::from_str(&case.read("a/run.json")).unwrap();
     assert_eq!(run["w"].as_array().unwrap().len(), 11);
     assert_eq!(run["environments"].as_array().unwrap().len(), 3);

@@ -39,7 +39,10 @@ struct Telling {
     iterations: u64,
     initial: usize,
     initial_done: usize,
-    last: Option<f64>,
+    /// Iteration that the last evaluation belonged to.
+    evaluated: u64,
+    /// Values of the iteration under way, in no particular order.
+    values: Vec<f64>,
     /// Seconds of recent iterations, the newest last.
     recent: Vec<f64>,
 }
@@ -51,7 +54,8 @@ impl Telling {
             iterations: 0,
             initial: 0,
             initial_done: 0,
-            last: None,
+            evaluated: 0,
+            values: Vec::new(),
             recent: Vec::new(),
         }
     }
@@ -66,7 +70,10 @@ impl Telling {
                 self.initial_done = 0;
             }
             RunEvent::EvaluationDone(done) => {
-                self.last = done.value;
+                if done.iteration != self.evaluated {
+                    (self.evaluated, self.values) = (done.iteration, Vec::new());
+                }
+                self.values.extend(done.value);
                 self.initial_done += usize::from(done.iteration == 0);
             }
             RunEvent::IterationDone(done) => {
@@ -90,13 +97,23 @@ impl Telling {
             .then(|| mean * done.iterations.saturating_sub(done.iteration) as f64)
     }
 
+    /// The values of this iteration: of several the least and the greatest, whichever came last.
+    fn seen(&self) -> Option<String> {
+        let least = self.values.iter().copied().reduce(f64::min)?;
+        let greatest = self.values.iter().copied().reduce(f64::max)?;
+        Some(match least == greatest {
+            true => value(least),
+            false => format!("{} to {}", value(least), value(greatest)),
+        })
+    }
+
     /// The line of a complete iteration.
     fn iteration(&self, done: &IterationDone) -> String {
         let shown = |number: Option<f64>| number.map_or_else(|| "-".to_owned(), value);
         let width = done.iterations.to_string().len();
-        let seen = match (done.iteration, self.last) {
+        let seen = match (done.iteration, self.seen()) {
             (0, _) => format!("{} evaluations", self.initial_done),
-            (_, Some(last)) => format!("value {:>7}", value(last)),
+            (_, Some(seen)) => format!("value {seen:>7}"),
             (_, None) => "failed       ".to_owned(),
         };
         let left = self
@@ -121,9 +138,9 @@ impl Telling {
     /// The same for a live line of a narrow terminal.
     fn short(&self, done: &IterationDone) -> String {
         let shown = |number: Option<f64>| number.map_or_else(|| "-".to_owned(), value);
-        let seen = match (done.iteration, self.last) {
-            (0, _) => String::new(),
-            (_, last) => format!("value {}  ", shown(last)),
+        let seen = match done.iteration {
+            0 => String::new(),
+            _ => format!("value {}  ", self.seen().unwrap_or_else(|| "-".to_owned())),
         };
         let left = self
             .left(done)
@@ -411,6 +428,21 @@ mod tests {
         })
     }
 
+    fn evaluated(id: u64, value: f64) -> RunEvent {
+        RunEvent::EvaluationDone(EvaluationDone {
+            id,
+            iteration: 3,
+            x: vec![0.0],
+            w: Vec::new(),
+            environment: None,
+            value: Some(value),
+            status: "ok".into(),
+            reason: None,
+            seconds: 2.0,
+            from_record: false,
+        })
+    }
+
     #[test]
     fn the_line_says_what_was_seen_what_is_best_and_what_is_left() {
         let mut telling = Telling {
@@ -426,5 +458,12 @@ mod tests {
             line.unwrap(),
             "iteration  2/30  failed         by the model: CVaR  0.5000  left 0:56  memory 182 MB (peak 240 MB)"
         );
+        // of a batch all values count, in whichever order they came
+        for (id, value) in [(0, 0.3), (1, -0.2), (2, 0.1)] {
+            telling.note(&evaluated(id, value));
+        }
+        telling.note(&done(3, 0.5));
+        let line = telling.line(&done(3, 0.5)).unwrap();
+        assert!(line.contains("value -0.2000 to 0.3000  "), "{line}");
     }
 }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
+use bo_vision::corruption::CORRUPTION_NAMES;
 use bo_vision::pipeline::PARAMETERS;
 use serde::Serialize;
 use serde_json::Value;
@@ -81,6 +82,9 @@ struct Observed {
 #[derive(Clone, Debug, Serialize)]
 struct Worst {
     name: String,
+    /// What was done to its image, in words; empty where nothing was.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    corruption: String,
     /// By the model.
     predicted: f64,
     /// Seen at the incumbent itself, if it was evaluated there.
@@ -284,11 +288,27 @@ fn worst(history: &History, incumbent: &IncumbentRecord) -> Vec<Worst> {
     let name = |row| manifest.environments.name(row).unwrap_or_default();
     let entry = |row: usize| Worst {
         name: name(row).to_owned(),
+        corruption: corruption(manifest, row).unwrap_or_default(),
         predicted: incumbent.per_environment[row],
         observed: observed(row),
         seen: seen(row),
     };
     order.into_iter().take(WORST).map(entry).collect()
+}
+
+/// The corruption of environment `row` in words, where environments are corrupted images.
+fn corruption(manifest: &Manifest, row: usize) -> Option<String> {
+    let names: Vec<&str> = manifest.w.iter().map(|one| one.name.as_str()).collect();
+    let first = names.len().checked_sub(CORRUPTION_NAMES.len())?;
+    if !of_images(manifest) || names[first..] != CORRUPTION_NAMES {
+        return None;
+    }
+    let environment = manifest.environments.iter().nth(row)?;
+    let values = names.iter().zip(environment.w).skip(first);
+    let words: Vec<String> = values
+        .map(|(name, &number)| format!("{name} {}", value(number)))
+        .collect();
+    Some(words.join(", "))
 }
 
 /// x from its names, in the order of the run; none if one is missing or no value of its parameter.
@@ -365,6 +385,9 @@ impl fmt::Display for Summary {
                     worst.name,
                     value(worst.predicted)
                 )?;
+                if !worst.corruption.is_empty() {
+                    writeln!(f, "    {}", worst.corruption)?;
+                }
             }
         }
         let failures = match self.failures {
