@@ -1,11 +1,12 @@
 //! Where evaluations succeed, learned from those that failed.
 //!
 //! Labels +1 (a value came back) and -1 (none did) are regressed by a Gaussian process; its posterior mean m gives the
-//! probability `Phi(4 m)` of a value. To explore, the prior mean is +1: what is far from every failure counts as
+//! probability `Phi(m / s)` of a value, s the deviation of a label's noise. To explore, the prior mean is +1: what is far from every failure counts as
 //! viable. To recommend, it is 0: success must have been seen nearby. Regression on labels is the simplest model that leaves a failing region alone: it shares the
 //! posterior's code, needs no iteration and no link function, and only the order of probabilities matters to
-//! an acquisition. One lengthscale for all inputs, the most likely of a few, because failures are few and
-//! their border is often one of a single input, which a long common lengthscale follows.
+//! an acquisition. One lengthscale for all inputs, because failures are few and
+//! their border is often one of a single input, which a long common lengthscale follows; and one noise, because some
+//! failures say nothing of x: a full disk, a lost connection. The most likely pair of a few of each.
 
 use crate::environment::EnvironmentSet;
 use crate::gp::{Hyperparameters, MeanSurface, Posterior};
@@ -16,17 +17,16 @@ use statrs::distribution::{Continuous, ContinuousCDF, Normal};
 use std::sync::Arc;
 
 /// Lengthscales tried, for one input; they grow with the root of the number of inputs.
-const LENGTHSCALES: [f64; 5] = [0.1, 0.2, 0.4, 0.8, 1.6];
+const LENGTHSCALES: [f64; 6] = [0.1, 0.2, 0.4, 0.8, 1.6, 3.2];
 /// Newest observations by which they are compared.
 const COMPARED: usize = 300;
-/// Noise variance of a label.
-const NOISE: f64 = 0.02;
-/// Factor of m inside Phi.
-const STEEPNESS: f64 = 4.0;
+/// Noise variances of a label tried: failures that follow from x and w, some that do not, hardly one that does.
+const NOISES: [f64; 3] = [0.06, 0.3, 1.0];
 /// Probability from which on an x may be recommended.
 const LIKELY: f64 = 0.9;
-/// Where no observed x reaches that, because some environments always fail: this share of the best of them.
-const NEAR_BEST: f64 = 0.95;
+/// Where x that returned values do not reach that, because some environments always fail or all do now and then: this
+/// share of their median.
+const NEAR_USUAL: f64 = 0.95;
 
 /// The probability of a value as a function of (x, w).
 #[derive(Clone, Debug)]
@@ -35,6 +35,8 @@ pub struct Viability {
     hopeful: Posterior,
     /// Prior mean 0.
     doubtful: Posterior,
+    /// 1 / deviation of a label's noise.
+    steepness: f64,
     dx: usize,
 }
 
@@ -47,11 +49,11 @@ impl Viability {
         }
         let labels: Array1<f64> = failed.iter().map(|f| if *f { -1.0 } else { 1.0 }).collect();
         let (n, d) = inputs.dim();
-        let model = |lengthscale: f64, mean: f64, first: usize| {
+        let model = |(lengthscale, noise): (f64, f64), mean: f64, first: usize| {
             let hyper = Hyperparameters {
                 lengthscales: vec![lengthscale * (d as f64).sqrt(); d],
                 outputscale: 1.0,
-                noise: NOISE,
+                noise,
                 mean,
                 rough_noise: None,
                 warp: Vec::new(),
@@ -61,34 +63,41 @@ impl Viability {
             Posterior::new(KernelKind::Matern52, &hyper, inputs, labels).ok()
         };
         let newest = n.saturating_sub(COMPARED);
-        let best = LENGTHSCALES
+        let pairs = NOISES
             .into_iter()
-            .filter_map(|l| Some((l, model(l, 1.0, newest)?.log_marginal_likelihood())))
+            .flat_map(|noise| LENGTHSCALES.map(|lengthscale| (lengthscale, noise)));
+        let best = pairs
+            .filter_map(|p| Some((p, model(p, 1.0, newest)?.log_marginal_likelihood())))
             .reduce(|best, next| if next.1 > best.1 { next } else { best })?;
         Some(Self {
             hopeful: model(best.0, 1.0, 0)?,
             doubtful: model(best.0, 0.0, 0)?,
+            steepness: best.0.1.sqrt().recip(),
             dx,
         })
     }
 
     /// To explore: the probability over x in these environments.
     pub fn over(&self, environments: &EnvironmentSet) -> ViableSurface {
+        self.surface(&self.hopeful, environments)
+    }
+
+    fn surface(&self, labels: &Posterior, environments: &EnvironmentSet) -> ViableSurface {
         ViableSurface {
-            labels: MeanSurface::new(&self.hopeful, self.dx, &environments.encoded),
+            labels: MeanSurface::new(labels, self.dx, &environments.encoded),
+            steepness: self.steepness,
             masses: Arc::clone(&environments.masses),
         }
     }
 
-    /// To recommend: where nine evaluations in ten would succeed, or nearly as many as at the best of these
-    /// encoded x, which were observed.
+    /// To recommend: where nine evaluations in ten would succeed, or nearly as many as at the median of these
+    /// encoded x, which returned values.
     pub fn proven(&self, environments: &EnvironmentSet, observed: &[Vec<f64>]) -> Proven {
-        let surface = ViableSurface {
-            labels: MeanSurface::new(&self.doubtful, self.dx, &environments.encoded),
-            masses: Arc::clone(&environments.masses),
-        };
-        let best = observed.iter().map(|x| surface.value(x));
-        let least = LIKELY.min(NEAR_BEST * best.fold(0.0, f64::max));
+        let surface = self.surface(&self.doubtful, environments);
+        let mut usual: Vec<f64> = observed.iter().map(|x| surface.value(x)).collect();
+        usual.sort_by(f64::total_cmp);
+        let median = usual.get(usual.len() / 2).copied().unwrap_or(0.0);
+        let least = LIKELY.min(NEAR_USUAL * median);
         Proven { surface, least }
     }
 }
@@ -97,6 +106,7 @@ impl Viability {
 #[derive(Clone, Debug)]
 pub struct ViableSurface {
     labels: MeanSurface,
+    steepness: f64,
     masses: Arc<[f64]>,
 }
 
@@ -105,7 +115,7 @@ impl ViableSurface {
     pub fn each(&self, x: &[f64]) -> Vec<f64> {
         let normal = Normal::standard();
         let means = self.labels.means(x).into_iter();
-        means.map(|m| normal.cdf(STEEPNESS * m)).collect()
+        means.map(|m| normal.cdf(self.steepness * m)).collect()
     }
 
     /// In environment `j`, with its gradient with respect to x.
@@ -129,9 +139,11 @@ impl ViableSurface {
     fn weighted(&self, x: &[f64], weights: &[f64]) -> Slope {
         let normal = Normal::standard();
         let means = self.labels.means(x);
-        let at = means.iter().map(|m| STEEPNESS * m).zip(weights);
+        let at = means.iter().map(|m| self.steepness * m).zip(weights);
         let value = at.clone().map(|(t, w)| w * normal.cdf(t)).sum();
-        let shares: Vec<f64> = at.map(|(t, w)| w * STEEPNESS * normal.pdf(t)).collect();
+        let shares: Vec<f64> = at
+            .map(|(t, w)| w * self.steepness * normal.pdf(t))
+            .collect();
         (value, self.labels.gradient(x, &shares))
     }
 }
@@ -169,6 +181,25 @@ mod tests {
     use super::*;
     use crate::environment::Rows;
     use crate::sobol;
+
+    #[test]
+    fn failures_that_have_nothing_to_do_with_x_exclude_little() {
+        let inputs = Array2::from_shape_fn((60, 3), |(i, d)| sobol::coordinate(i as u64, d, 3));
+        // 15 of 60, here and there.
+        let failed: Vec<bool> = (0..60)
+            .map(|i| sobol::coordinate(i, 7, 11) < 0.25)
+            .collect();
+        let viability = Viability::learn(2, &inputs, &failed).unwrap();
+        let encoded = Rows::new(1, [[0.2], [0.9]]);
+        let environments = EnvironmentSet::own(encoded.clone(), encoded, vec![0.5; 2]);
+        let good = (0..60).filter(|i| !failed[*i]);
+        let good: Vec<Vec<f64>> = good.map(|i| inputs.slice(s![i, ..2]).to_vec()).collect();
+        let surface = viability.over(&environments);
+        let proven = viability.proven(&environments, &good);
+        let held = good.iter().filter(|x| proven.holds(x)).count();
+        assert!(10 * held >= 8 * good.len(), "{held} of {}", good.len());
+        assert!(good.iter().all(|x| surface.value(x) > 0.4));
+    }
 
     #[test]
     fn a_failing_half_is_learned_and_the_gradient_is_its_slope() {
