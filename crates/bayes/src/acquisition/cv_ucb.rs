@@ -11,7 +11,7 @@
 //! its value at the upper bounds is a score there, no bound of anything.
 
 use super::adjoint::Adjoint;
-use super::informative::greatest;
+use super::informative::{expected, greatest};
 use super::knowledge_gradient::seen;
 use super::{Choice, Situation, multistart};
 use crate::gp::Whitened;
@@ -23,9 +23,12 @@ use ndarray::Array2;
 const KAPPA: f64 = 2.0;
 /// Deviations below this have no direction worth following.
 const KNOWN: f64 = 1e-9;
+/// A lacing environment that returns a value less likely than this is no answer: what always fails stays the least known.
+const EVEN: f64 = 0.5;
 
-/// The pair chosen; its value is the gain of the bound over the risk of the mean at the incumbent, never negative
-/// as long as a pair of the incumbent's x or of a better bound is free.
+/// The pair chosen; its value is the gain of the bound over the risk of the mean at the incumbent, where evaluations failed
+/// times the fourth power of the probability of a value, never negative as long as a pair of the incumbent's x or of a
+/// better bound is free.
 pub fn choose(s: &Situation<'_>) -> Option<Choice> {
     let bounds = Bounds { s };
     let now = bounds.risk(&bounds.at(&s.encode(s.incumbent)), 0.0);
@@ -87,10 +90,11 @@ impl Bounds<'_> {
         (value, adjoint.gradient(self.s.posterior, &own, x))
     }
 
-    /// The free lacing environment of greatest mass at the widest level; without one the free environment of
-    /// greatest mass times width.
+    /// The free lacing environment of greatest mass at the widest level, of those as likely as not to return a value; without one
+    /// the free environment of greatest mass times width. Either counts times the probability of a value there.
     fn lacing(&self, x: &[f64]) -> Option<usize> {
-        let own = self.at(&self.s.encode(x));
+        let encoded = self.s.encode(x);
+        let own = self.at(&encoded);
         let (upper, lower) = (Self::bound(&own, KAPPA), Self::bound(&own, -KAPPA));
         let masses = &self.s.environments.masses;
         let (_, high, low) = levels(self.s.risk, &[&upper, &lower], masses)
@@ -105,10 +109,12 @@ impl Bounds<'_> {
             })?;
         let laces = |j: usize| lower[j] <= low && high <= upper[j];
         let free = |j: usize| self.s.is_free(x, j);
-        greatest(masses, |j| laces(j) && free(j)).or_else(|| {
+        let chances = self.s.chances(&encoded);
+        let laced = expected(masses, &chances);
+        greatest(&laced, |j| laces(j) && chances[j] >= EVEN && free(j)).or_else(|| {
             let widths = upper.iter().zip(&lower).zip(masses.iter());
             let widths: Vec<f64> = widths.map(|((u, l), mass)| mass * (u - l)).collect();
-            greatest(&widths, free)
+            greatest(&expected(&widths, &chances), free)
         })
     }
 }

@@ -19,6 +19,15 @@ pub(super) fn falls(posterior: &Posterior, own: &Whitened, shares: &[f64]) -> Ve
     .collect()
 }
 
+/// What each environment is worth, times the probability of a value there.
+pub(super) fn expected(worths: &[f64], chances: &[f64]) -> Vec<f64> {
+    worths
+        .iter()
+        .zip(chances)
+        .map(|(worth, p)| worth * p)
+        .collect()
+}
+
 /// Position of the greatest value among those allowed, the first of equals; `None` if none is.
 pub(super) fn greatest(values: &[f64], allowed: impl Fn(usize) -> bool) -> Option<usize> {
     (0..values.len())

@@ -13,7 +13,7 @@
 //! the factor of what the base leaves open. The gradient goes back through both factors (Murray 2016).
 
 use super::adjoint::Adjoint;
-use super::informative::{falls, greatest};
+use super::informative::{expected, falls, greatest};
 use super::knowledge_gradient::seen;
 use super::{Choice, Situation, multistart};
 use crate::gp::Whitened;
@@ -37,7 +37,7 @@ const WIDTH: f64 = 1e-4;
 /// Weight of its square tail.
 const TAIL: f64 = 0.1;
 
-/// The pair chosen; its value is the expected gain, positive, where evaluations failed times the fourth power of the
+/// The pair chosen; its value is the expected gain, where evaluations failed times the fourth power of the
 /// probability of a value (what is ranked is the logarithm: see `multistart`). `None` if all candidates are taken, or none has a
 /// value: joint samples need a factor of their covariance, be it with jitter ([`Choice::jitter`]).
 pub fn choose(s: &Situation<'_>) -> Option<Choice> {
@@ -48,7 +48,8 @@ pub fn choose(s: &Situation<'_>) -> Option<Choice> {
         let drawn = gain.draw(&encoded).ok()?;
         let shares = drawn.pulls.sum_axis(Axis(1));
         let falls = falls(s.posterior, &drawn.own, &shares.to_vec());
-        let environment = greatest(&falls, |j| s.is_free(&x, j))?;
+        let worths = expected(&falls, &s.chances(&encoded));
+        let environment = greatest(&worths, |j| s.is_free(&x, j))?;
         Some(Choice {
             x,
             environment,

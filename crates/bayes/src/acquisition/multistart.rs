@@ -2,6 +2,10 @@
 //!
 //! A first look at the incumbent, the observed x, points around the best of them and Sobol points; from the
 //! best few of these a climb each ([`pool::climb`]), in parallel, results in order.
+//!
+//! Where evaluations failed a gain counts times a power of the probability of a value, and an x that is not likely to
+//! return one stands behind all others. The weight alone is not enough: where f gets better into a region that fails, all
+//! that is left to be gained lies beyond its border, and any fraction of that is more than nothing.
 
 use super::Situation;
 use crate::maximize::{Effort, Slope};
@@ -16,8 +20,12 @@ const SOBOL: usize = 128;
 const OBSERVED: usize = 128;
 /// Radii of points around the incumbent.
 const RADII: [f64; 3] = [0.2, 0.05, 0.01];
-/// Power of the probability of a value beside the logarithm of a gain.
-const CAUTION: f64 = 4.0;
+/// Power of the probability of a value beside a gain: extrapolated into a failing region gains are large.
+const CAUTION: i32 = 4;
+/// Probability from which on an x is likely to return a value.
+const LIKELY: f64 = 0.8;
+/// Where none that is looked at reaches that, because some environments always fail: this share of the best of them.
+const NEAR_BEST: f64 = 0.95;
 /// Points climbed from.
 const CLIMBED: usize = 6;
 /// Effort of one climb.
@@ -26,8 +34,8 @@ const CLIMB: Effort = Effort {
     shortest: 1e-5,
 };
 
-/// Unit points with their gains, best first: those climbed to, then those looked at. A gain counts times the
-/// probability of a value where something failed; one that is not a number counts lowest.
+/// Unit points with their gains, best first, those that are not likely to return a value behind all others. A gain counts times
+/// the fourth power of the probability of a value where something failed; one that is not a number counts lowest.
 pub(super) fn by_gain(
     s: &Situation<'_>,
     value: impl Fn(&[f64]) -> f64 + Sync,
@@ -39,15 +47,21 @@ pub(super) fn by_gain(
     ranked(
         s,
         |x| match value(x) {
-            gain if gain > 0.0 => gain * viable.value(x),
+            gain if gain > 0.0 => gain * viable.value(x).powi(CAUTION),
             loss => loss,
         },
-        |x| expected(slope(x), || viable.slope(x)),
+        |x| {
+            expected(slope(x), || {
+                let (p, mut rise) = viable.slope(x);
+                let steepness = f64::from(CAUTION) * p.powi(CAUTION - 1);
+                rise.iter_mut().for_each(|r| *r *= steepness);
+                (p.powi(CAUTION), rise)
+            })
+        },
     )
 }
 
-/// The same for logarithms of gains, the probability counting to the power of [`CAUTION`]: extrapolated into a
-/// failing region a gain can be thousands of times what is left to be gained elsewhere.
+/// The same for logarithms of gains.
 pub(super) fn by_log_gain(
     s: &Situation<'_>,
     value: impl Fn(&[f64]) -> f64 + Sync,
@@ -56,13 +70,14 @@ pub(super) fn by_log_gain(
     let Some(viable) = s.viable else {
         return ranked(s, value, slope);
     };
+    let caution = f64::from(CAUTION);
     ranked(
         s,
-        |x| value(x) + CAUTION * viable.value(x).ln(),
+        |x| value(x) + caution * viable.value(x).ln(),
         |x| {
             let ((gain, gradient), (p, rise)) = (slope(x), viable.slope(x));
-            let sum = gradient.iter().zip(rise).map(|(g, r)| g + CAUTION * r / p);
-            (gain + CAUTION * p.ln(), sum.collect())
+            let sum = gradient.iter().zip(rise).map(|(g, r)| g + caution * r / p);
+            (gain + caution * p.ln(), sum.collect())
         },
     )
 }
@@ -85,15 +100,37 @@ fn ranked(
             .chain(s.spread(0, SOBOL, seed))
             .filter(|u| s.searches(u)),
     );
-    let all = looked.len();
-    let looked = pool::best(looked, all, |u| value(&s.encode(u)));
-    let mut found: Vec<(Vec<f64>, f64)> = looked[..CLIMBED.min(all)]
+    let bar = bar(s, &looked);
+    let likely = |x: &[f64]| s.viable.is_none_or(|viable| viable.value(x) >= bar);
+    let (likely_ones, others): (Vec<_>, Vec<_>) =
+        looked.into_iter().partition(|u| likely(&s.encode(u)));
+    let best = |points: Vec<Vec<f64>>| {
+        let all = points.len();
+        pool::best(points, all, |u| value(&s.encode(u)))
+    };
+    let looked = best(likely_ones);
+    let mut found: Vec<(Vec<f64>, f64)> = looked[..CLIMBED.min(looked.len())]
         .par_iter()
-        .map(|(u, _)| s.climb(u, CLIMB, &slope))
+        .map(|(u, _)| {
+            s.climb(u, CLIMB, |x| match likely(x) {
+                true => slope(x),
+                false => (f64::NEG_INFINITY, vec![0.0; x.len()]),
+            })
+        })
         .filter(|(_, v)| !v.is_nan())
         .collect();
     found.extend(looked);
     // Stable: of equals the climbed one stands first.
     found.sort_by(|a, b| b.1.total_cmp(&a.1));
+    found.extend(best(others));
     found
+}
+
+/// From which probability of a value on an x counts as likely; 0 while nothing failed.
+fn bar(s: &Situation<'_>, looked: &[Vec<f64>]) -> f64 {
+    let Some(viable) = s.viable else {
+        return 0.0;
+    };
+    let chances = looked.par_iter().map(|u| viable.value(&s.encode(u)));
+    LIKELY.min(NEAR_BEST * chances.reduce(|| 0.0, f64::max))
 }

@@ -144,6 +144,14 @@ impl Situation<'_> {
         self.region.is_none_or(|region| region.holds(unit))
     }
 
+    /// Probability of a value at encoded x in each environment: 1 while nothing failed.
+    pub(super) fn chances(&self, x: &[f64]) -> Vec<f64> {
+        match self.viable {
+            Some(viable) => viable.each(x),
+            None => vec![1.0; self.environments.len()],
+        }
+    }
+
     /// Whether unit x with environment `j` of the decision's set may be chosen.
     pub fn is_free(&self, unit: &[f64], j: usize) -> bool {
         let x = self.space.from_unit(unit);

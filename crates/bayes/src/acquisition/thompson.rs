@@ -5,15 +5,15 @@
 //! observation lowers the variance of the risk most (`informative`), the tail being the path's own.
 //! Source: Thompson (1933); for functions Russo and Van Roy (2014). A new path is drawn for every decision.
 
-use super::informative::{falls, greatest};
+use super::informative::{expected, falls, greatest};
 use super::knowledge_gradient::seen;
 use super::path::Path;
 use super::{Choice, Situation, multistart};
 use crate::maximize::Slope;
 use crate::stream::{Purpose, stream};
 
-/// The pair chosen; its value is the path's gain over the incumbent, never negative as long as a pair of the
-/// incumbent's x or of a better one is free.
+/// The pair chosen; its value is the path's gain over the incumbent, where evaluations failed times the fourth power of the
+/// probability of a value, never negative as long as a pair of the incumbent's x or of a better one is free.
 pub fn choose(s: &Situation<'_>) -> Option<Choice> {
     let mut random = stream(s.seed, s.iteration, Purpose::PosteriorSamples);
     let path = Path::draw(s.posterior, &mut random);
@@ -34,9 +34,10 @@ pub fn choose(s: &Situation<'_>) -> Option<Choice> {
         let encoded = s.encode(&x);
         let values = path.over(&encoded, s.environments);
         let shares = s.risk.tail_weights(&values, &s.environments.masses);
-        let own = seen(s.posterior, &[encoded], s.environments);
+        let own = seen(s.posterior, std::slice::from_ref(&encoded), s.environments);
         let falls = falls(s.posterior, &own, &shares);
-        let environment = greatest(&falls, |j| s.is_free(&x, j))?;
+        let worths = expected(&falls, &s.chances(&encoded));
+        let environment = greatest(&worths, |j| s.is_free(&x, j))?;
         Some(Choice {
             x,
             environment,

@@ -31,6 +31,6 @@ pub use surrogate::Surrogate;
 /// Version of what is decided: raised whenever the same observations lead to other decisions than before, if only in
 /// their last bits, as a replay compares those. 2: the narrower prior on lengthscales of [`Surrogate`]. 3: a narrower prior
 /// on the noise where there are environments, integers climb by strides, interpolated risks by their own slope, what is
-/// all but known is sampled. 4: candidates in blocks; failures
-/// may have nothing to do with x.
-pub const VERSION: u32 = 4;
+/// all but known is sampled. 4: candidates in blocks. 5: failures may have nothing to do with x; what is not likely to
+/// return a value stands behind all else.
+pub const VERSION: u32 = 5;

@@ -52,8 +52,9 @@ pub struct Decision {
     /// What to evaluate.
     pub query: Query,
     /// Value of the acquisition there, in the user's unit (see the acquisition: an expected gain of risk for the knowledge
-    /// gradients and `log-nei`), weighed by the probability that the evaluation returns a value where some failed before: a
-    /// gain times that probability, for `log-nei` times its fourth power. 0 for a random or space-filling point.
+    /// gradients and `log-nei`), weighed by the probability that the evaluation returns a value where some failed before: times
+    /// that probability for the knowledge gradients, times its fourth power for the other rules. 0 for a random or space-filling
+    /// point.
     pub acquisition: f64,
     /// Events of the decision.
     pub events: Vec<Event>,
