@@ -52,7 +52,7 @@ pub enum GpuError {
     #[error("nvidia-smi failed: {0}")]
     Tool(String),
     /// The tool does not come back: so does a driver that hangs.
-    #[error("nvidia-smi gave no answer within {} s: the driver hangs", .0.as_secs())]
+    #[error("nvidia-smi gave no answer within {} s: the driver seems to hang; see dmesg, or restart the machine", .0.as_secs())]
     Silent(Duration),
     /// It said something else than expected.
     #[error("nvidia-smi said {0:?}")]
