@@ -1,4 +1,4 @@
-//! The counting allocator to the byte. One test alone in its process: nothing else allocates meanwhile.
+//! The counting allocator to the byte, in a process of one thread (no test harness): nothing else allocates meanwhile.
 
 use bo_memory::{Counting, piece};
 
@@ -16,7 +16,10 @@ fn pieces(most: usize) -> (Vec<Vec<u8>>, u64) {
 /// The peak lies below the truth by no more.
 const BLUR: u64 = 1 << 20;
 
-#[test]
+fn main() {
+    every_piece_is_counted_once_whoever_takes_it_and_whoever_frees_it();
+}
+
 fn every_piece_is_counted_once_whoever_takes_it_and_whoever_frees_it() {
     let begun = Counting::in_use();
     let (all, bytes) = pieces(3000);
