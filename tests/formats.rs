@@ -46,8 +46,9 @@ fn a_finished_run_of_version_1_is_read_extended_and_mended() {
     case.bo("resume r --iterations +2")
         .ok()
         .says(&["begun by version 1 of the optimiser"]);
-    let mixed = "decisions not comparable: made by version 1, then ";
-    case.bo("verify r").ok().prints(&[mixed]);
+    let now = bo_bayes::optimizer::VERSION;
+    let mixed = format!("decisions not comparable: made by version 1, then {now} of the optimiser");
+    case.bo("verify r").ok().prints(&[&mixed]);
     for file in ["evaluations.jsonl", "decisions.jsonl"] {
         keeps(&case, "v1/problem", file);
     }

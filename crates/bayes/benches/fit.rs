@@ -15,7 +15,7 @@ use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use rows::INPUTS;
 
 /// Starting points of a fit that continues an earlier one.
-const WARM_STARTS: usize = 3;
+const WARM_STARTS: usize = 4;
 
 fn data(n: usize) -> Replicates {
     let (_, x, y) = rows::rows(n, 0);

@@ -140,11 +140,10 @@ pub fn search(
         None => surface.clone(),
     };
     let quick = |unit: &[f64]| screen.value(&encode(unit));
-    let observed = pool::distinct(observed.iter().cloned());
-    let all = observed.len();
-    let observed = pool::best(observed, all, quick);
-    let centres: Vec<Vec<f64>> = observed[..all.min(2)]
+    let observed = pool::ranked(pool::distinct(observed.iter().cloned()), quick);
+    let centres: Vec<Vec<f64>> = observed
         .iter()
+        .take(2)
         .map(|(u, _)| u.clone())
         .chain(previous.map(<[f64]>::to_vec))
         .collect();
@@ -159,13 +158,13 @@ pub fn search(
             .chain(around)
             .chain(pool::spread(space, 0, SOBOL, sobol_seed)),
     );
-    let others = looked.into_iter().skip(all);
+    let others = looked.into_iter().skip(observed.len());
     let others: Vec<_> = others.filter(|unit| space.admits_unit(unit)).collect();
-    let count = others.len();
+    // What was observed has its values already.
     let mut looked: Vec<_> = observed
         .into_iter()
         .filter(|(unit, _)| space.admits_unit(unit))
-        .chain(pool::best(others, count, quick))
+        .chain(pool::ranked(others, quick))
         .collect();
     pool::rank(&mut looked);
     let starts = looked.into_iter().take(4 * CLIMBED).map(|(u, _)| u);

@@ -68,6 +68,13 @@ pub fn best(
     n: usize,
     value: impl Fn(&[f64]) -> f64 + Sync,
 ) -> Vec<(Vec<f64>, f64)> {
+    let mut best = ranked(points, value);
+    best.truncate(n);
+    best
+}
+
+/// All points with their values, as [`best`] would.
+pub fn ranked(points: Vec<Vec<f64>>, value: impl Fn(&[f64]) -> f64 + Sync) -> Vec<(Vec<f64>, f64)> {
     use rayon::prelude::*;
     let values: Vec<f64> = points.par_iter().map(|p| value(p)).collect();
     let mut ranked: Vec<_> = points
@@ -76,7 +83,6 @@ pub fn best(
         .map(|(p, v)| (p, if v.is_nan() { f64::NEG_INFINITY } else { v }))
         .collect();
     rank(&mut ranked);
-    ranked.truncate(n);
     ranked
 }
 

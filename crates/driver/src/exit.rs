@@ -239,9 +239,9 @@ impl From<RecordError> for Failure {
                 action,
                 source,
             } => Self::unusable(&path, format!("{action}: {source}"), remedy),
-            RecordError::Damaged { path, reason } | RecordError::Unknown { path, reason } => {
-                Self::unusable(&path, reason, remedy)
-            }
+            RecordError::Damaged { path, reason }
+            | RecordError::Unknown { path, reason }
+            | RecordError::OtherKind { path, reason } => Self::unusable(&path, reason, remedy),
             RecordError::NoRun {
                 path,
                 missing,

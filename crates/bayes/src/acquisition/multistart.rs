@@ -100,19 +100,22 @@ fn ranked(
             .chain(s.spread(0, SOBOL, seed))
             .filter(|u| s.searches(u)),
     );
-    let bar = bar(s, &looked);
-    let likely = |x: &[f64]| s.viable.is_none_or(|viable| viable.value(x) >= bar);
-    let (likely_ones, others): (Vec<_>, Vec<_>) =
-        looked.into_iter().partition(|u| likely(&s.encode(u)));
-    let best = |points: Vec<Vec<f64>>| {
-        let all = points.len();
-        pool::best(points, all, |u| value(&s.encode(u)))
+    let chance = |x: &[f64]| s.viable.map_or(1.0, |viable| viable.value(x));
+    let chances: Vec<f64> = looked.par_iter().map(|u| chance(&s.encode(u))).collect();
+    let bar = LIKELY.min(NEAR_BEST * chances.iter().copied().fold(0.0, f64::max));
+    let (likely, others): (Vec<_>, Vec<_>) = looked
+        .into_iter()
+        .zip(chances)
+        .partition(|(_, p)| *p >= bar);
+    let best = |points: Vec<(Vec<f64>, f64)>| {
+        let points = points.into_iter().map(|(u, _)| u).collect();
+        pool::ranked(points, |u| value(&s.encode(u)))
     };
-    let looked = best(likely_ones);
+    let looked = best(likely);
     let mut found: Vec<(Vec<f64>, f64)> = looked[..CLIMBED.min(looked.len())]
         .par_iter()
         .map(|(u, _)| {
-            s.climb(u, CLIMB, |x| match likely(x) {
+            s.climb(u, CLIMB, |x| match chance(x) >= bar {
                 true => slope(x),
                 false => (f64::NEG_INFINITY, vec![0.0; x.len()]),
             })
@@ -124,13 +127,4 @@ fn ranked(
     found.sort_by(|a, b| b.1.total_cmp(&a.1));
     found.extend(best(others));
     found
-}
-
-/// From which probability of a value on an x counts as likely; 0 while nothing failed.
-fn bar(s: &Situation<'_>, looked: &[Vec<f64>]) -> f64 {
-    let Some(viable) = s.viable else {
-        return 0.0;
-    };
-    let chances = looked.par_iter().map(|u| viable.value(&s.encode(u)));
-    LIKELY.min(NEAR_BEST * chances.reduce(|| 0.0, f64::max))
 }

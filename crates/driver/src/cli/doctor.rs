@@ -9,7 +9,7 @@ use clap::Args;
 use super::result::print;
 use crate::doctor::{Patient, examine};
 use crate::exit::Failure;
-use crate::settings::Origin;
+use crate::settings::Limits;
 
 /// Most host memory that is climbed to where none is given, bytes.
 const CLIMB: u64 = 2 << 30;
@@ -46,17 +46,7 @@ pub fn main(args: &DoctorArgs) -> Result<(), Failure> {
             Some(megabytes) => megabytes.saturating_mul(1 << 20),
             None => CLIMB.min(room.unwrap_or(CLIMB) / 2),
         },
-        share: match args.gpu_memory_fraction {
-            share if share > 0.0 && share <= 1.0 => share,
-            share => {
-                return Err(Failure::Setting {
-                    key: "gpu-memory-fraction".into(),
-                    origin: Origin::Flag("--gpu-memory-fraction".into()),
-                    reason: format!("{share} is outside (0, 1]"),
-                    remedy: "type --gpu-memory-fraction 0.8".into(),
-                });
-            }
-        },
+        share: Limits::typed().share("gpu-memory-fraction", args.gpu_memory_fraction)?,
     };
     let diagnosis = examine(&patient, |finding| {
         if !args.json {

@@ -6,7 +6,7 @@ use clap::Args;
 use super::result::print;
 use crate::exit::Failure;
 use crate::forecast::{Cards, Forecast};
-use crate::settings::Origin;
+use crate::settings::Limits;
 
 /// Flags of `bo plan`.
 #[derive(Args)]
@@ -61,21 +61,9 @@ pub struct PlanArgs {
 /// # Errors
 /// A network that is not known, or a size that it does not take.
 pub fn main(args: &PlanArgs) -> Result<(), Failure> {
-    let refuse = |key: &str, reason: String, remedy: &str| Failure::Setting {
-        key: key.into(),
-        origin: Origin::Flag(format!("--{key}")),
-        reason,
-        remedy: remedy.into(),
-    };
-    let share = args.gpu_memory_fraction;
-    if !(share > 0.0 && share <= 1.0) {
-        let reason = format!("{share} is outside (0, 1]");
-        return Err(refuse(
-            "gpu-memory-fraction",
-            reason,
-            "type --gpu-memory-fraction 0.8",
-        ));
-    }
+    let limits = Limits::typed();
+    let refuse = |key: &str, reason: String, remedy: &str| limits.refuse(key, reason, remedy);
+    let share = limits.share("gpu-memory-fraction", args.gpu_memory_fraction)?;
     // larger ones are slips of the finger, and sums of bytes must not overflow
     for (key, value, most) in [
         ("width", u64::from(args.width), 100_000),

@@ -7,6 +7,7 @@ use clap::Args;
 
 use crate::event::Reporter;
 use crate::exit::Failure;
+use crate::objective::failing;
 use crate::progress::{Chronicle, Progress, Reporters};
 use crate::record::History;
 use crate::run::{End, World, watch_signals};
@@ -57,12 +58,11 @@ fn fruitless(out: &Path, history: &History) -> Option<Failure> {
     let all = &history.evaluations;
     let last = all.last()?.reason.as_deref().unwrap_or("no reason given");
     let equal = all.iter().all(|line| line.reason.as_deref() == Some(last));
-    let when = if equal { "each time" } else { "the last time" };
     all.iter()
         .all(|line| line.value.is_none())
         .then(|| Failure::NothingSucceeded {
             count: all.len(),
-            reason: format!("{when}: {last}"),
+            reason: failing(equal, last),
             out: out.to_owned(),
         })
 }

@@ -46,18 +46,21 @@ impl Breaker {
         self.any += 1;
         self.last = Some(key);
         if self.equal >= EQUAL || self.any >= ANY {
-            let all_equal = self.equal == self.any;
             return Err(Failure::KeepsFailing {
                 count: self.any,
-                reason: if all_equal {
-                    format!("each time: {reason}")
-                } else {
-                    format!("the last time: {reason}")
-                },
+                reason: failing(self.equal == self.any, &reason),
                 out: out.to_owned(),
             });
         }
         Ok(())
+    }
+}
+
+/// What failures said, of which the last gave this reason, after a comma.
+pub fn failing(all_equal: bool, last: &str) -> String {
+    match all_equal {
+        true => format!("each time: {last}"),
+        false => format!("the last time: {last}"),
     }
 }
 

@@ -34,7 +34,7 @@ use crate::run::StopFlag;
 use crate::settings::{ImagePair, ObjectiveSettings, Settings, read_space_or};
 
 pub use bo_bayes::optimizer::Query;
-pub use breaker::Breaker;
+pub use breaker::{Breaker, failing};
 pub use clock::PartSeconds;
 #[cfg(any(test, fuzzing))]
 pub use command::answer_in;

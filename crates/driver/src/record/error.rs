@@ -32,6 +32,14 @@ pub enum RecordError {
         /// What is wrong, naming the line or the byte.
         reason: String,
     },
+    /// A whole file of another kind than was to be read.
+    #[error("{}: {reason}", path.display())]
+    OtherKind {
+        /// The file.
+        path: PathBuf,
+        /// Which kind it is, and which was to be read.
+        reason: String,
+    },
     /// Bytes that are what was written, by another program than this.
     #[error("{}: {reason}", path.display())]
     Unknown {
@@ -97,12 +105,14 @@ impl RecordError {
         }
     }
 
-    /// What is wrong with a seal: [`RecordError::Damaged`] or [`RecordError::Unknown`]; `place` begins the reason.
+    /// What is wrong with a seal: [`RecordError::Damaged`], [`RecordError::OtherKind`] or [`RecordError::Unknown`];
+    /// `place` begins the reason.
     pub fn seal(path: &Path, place: &str, error: &SealError) -> Self {
         let (path, reason) = (path.to_owned(), format!("{place}{error}"));
-        match error.is_damage() {
-            true => Self::Damaged { path, reason },
-            false => Self::Unknown { path, reason },
+        match error {
+            SealError::Format { .. } => Self::OtherKind { path, reason },
+            _ if error.is_damage() => Self::Damaged { path, reason },
+            _ => Self::Unknown { path, reason },
         }
     }
 
@@ -131,7 +141,7 @@ impl RecordError {
                         .to_owned()
                 })
             }
-            Self::Unknown { path, .. } => format!(
+            Self::Unknown { path, .. } | Self::OtherKind { path, .. } => format!(
                 "nothing was changed; go on with the bo that wrote it: bo resume {}",
                 typed(folder_of(path))
             ),

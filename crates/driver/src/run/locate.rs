@@ -127,8 +127,7 @@ fn forked(path: &Path, new: &Path, history: History) -> Result<Located, Failure>
 fn damaged(path: &Path, folder: &Path, error: RecordError) -> Failure {
     match &error {
         RecordError::Damaged { .. } => {}
-        // of another format, not of a newer version
-        RecordError::Unknown { reason, .. } if reason.ends_with("belongs") => {
+        RecordError::OtherKind { reason, .. } => {
             let remedy = format!(
                 "name the run or one of its iter_NNN.json: bo resume {}",
                 typed(folder)

@@ -154,7 +154,7 @@ pub fn records(problem: &Problem) -> (Vec<ParameterRecord>, Vec<ParameterRecord>
 }
 
 /// Note of `run.json`: what may make a run that was killed and resumed another than one that was left alone.
-const OUTSIDE: &str = "outside the promise";
+pub const OUTSIDE: &str = "outside the promise";
 
 /// What of this run lies outside the promise of the same answer.
 fn outside(description: &Description) -> Vec<String> {

@@ -2,10 +2,12 @@
 
 use std::path::Path;
 
+use serde_json::Value;
+
 use super::locate::{Base, Located, Place};
 use super::mirror;
 use super::session::Session;
-use super::setup::Setup;
+use super::setup::{OUTSIDE, Setup};
 use super::stop::End;
 use crate::event::{Level, Reporter, RunEvent, Started};
 use crate::exit::Failure;
@@ -33,6 +35,15 @@ pub fn begin(
     attach(&directory)?;
     let mut session = Session::new(setup, directory, None, reporter);
     session.announce(0, None);
+    let outside = session.manifest.notes.get(OUTSIDE);
+    if let Some(outside) = outside.and_then(Value::as_array) {
+        let words: Vec<&str> = outside.iter().filter_map(Value::as_str).collect();
+        let message = format!(
+            "resumed after a kill it comes to the same answer; not promised for {}",
+            words.join(", nor for ")
+        );
+        session.notice(Level::Info, message);
+    }
     session.course()
 }
 

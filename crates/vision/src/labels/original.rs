@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::annotation::{AnnotatedLine, Annotation};
 use super::format::Entries;
 use super::json::coordinate;
+use crate::corner::CORNER_NAMES;
 use crate::geometry::{Point, Segment};
 use crate::source::LineKind;
 
@@ -28,20 +29,10 @@ const LINES: [(LineKind, &str, &str); 4] = [
     (LineKind::Collar, "collar_left_lower", "collar_left_upper"),
 ];
 
-/// Names of all points.
-const POINTS: [&str; 6] = [
-    "longi_left_lower",
-    "longi_left_upper",
-    "longi_right_lower",
-    "longi_right_upper",
-    "collar_left_lower",
-    "collar_left_upper",
-];
-
 /// Whether a number's name is that of a point with its axis.
 fn is_known(key: &str) -> bool {
     let point = key.strip_suffix("_x").or_else(|| key.strip_suffix("_y"));
-    point.is_some_and(|point| POINTS.contains(&point))
+    point.is_some_and(|point| CORNER_NAMES.contains(&point))
 }
 
 /// Reads all images of the file. An entry without a single whole line stays, without lines.
@@ -83,7 +74,7 @@ pub(super) fn read(value: &Value) -> Result<Entries, String> {
         if !known {
             return Err(format!(
                 "`coordinates` of {name} has none of the names that are known: {}, each with _x and _y",
-                POINTS.join(", ")
+                CORNER_NAMES.join(", ")
             ));
         }
         entries.push((name.clone(), labels));

@@ -14,6 +14,11 @@ impl<'o> Limits<'o> {
         Self { origin }
     }
 
+    /// Of what is no setting of a run and was typed.
+    pub fn typed() -> Self {
+        Self::new(&|key| Origin::Flag(format!("--{key}")))
+    }
+
     /// Where a key was set.
     pub fn origin(&self, key: &str) -> Origin {
         (self.origin)(key)
@@ -41,6 +46,21 @@ impl<'o> Limits<'o> {
                 &format!("type --{key} 1 or more"),
             )),
             _ => Ok(value),
+        }
+    }
+
+    /// A share of a whole, in (0, 1].
+    ///
+    /// # Errors
+    /// It is outside.
+    pub fn share(&self, key: &str, value: f64) -> Result<f64, Failure> {
+        match value > 0.0 && value <= 1.0 {
+            true => Ok(value),
+            false => Err(self.refuse(
+                key,
+                format!("{value} is outside (0, 1]"),
+                &format!("type --{key} 0.8"),
+            )),
         }
     }
 

@@ -84,16 +84,10 @@ pub fn means(raw: &RawSettings, batch: u64, limits: &Limits<'_>) -> Result<Means
                     .map(|images| images as usize)
             })
             .transpose()?,
-        gpu_memory_fraction: match raw.gpu_memory_fraction.unwrap_or(0.8) {
-            share if share > 0.0 && share <= 1.0 => share,
-            share => {
-                return Err(limits.refuse(
-                    "gpu-memory-fraction",
-                    format!("{share} is outside (0, 1]"),
-                    "type --gpu-memory-fraction 0.8",
-                ));
-            }
-        },
+        gpu_memory_fraction: limits.share(
+            "gpu-memory-fraction",
+            raw.gpu_memory_fraction.unwrap_or(0.8),
+        )?,
         command_folder: raw.command_folder.clone(),
         cache_mb: limits.at_most(
             "cache-mb",

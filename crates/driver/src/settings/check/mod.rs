@@ -8,7 +8,7 @@ mod study;
 
 use std::path::PathBuf;
 
-use limits::Limits;
+pub use limits::Limits;
 
 use super::{Origin, RawSettings, Settings};
 use crate::exit::Failure;
