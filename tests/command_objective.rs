@@ -45,6 +45,20 @@ fn recorded(case: &Case) -> Vec<(String, String)> {
 }
 
 #[test]
+fn what_a_run_does_not_promise_is_told_and_recorded() {
+    let case = Case::new()
+        .file("s.toml", SPACE)
+        .file("o.sh", &sh("echo \"{\\\"id\\\":$id,\\\"value\\\":1}\""));
+    case.bo("run --command 'sh o.sh' --space s.toml --n-initial 2 --n-w 1 --iterations 0 --out r")
+        .ok()
+        .says(&[
+            "it comes to the same answer; not promised for a resume on another type of processor",
+            "nor for a program that answers the same question differently each time",
+        ]);
+    assert!(case.read("r/run.json").contains("outside the promise"));
+}
+
+#[test]
 fn both_modes_give_the_same_run_with_every_kind_of_parameter() {
     let case = Case::new().file("s.toml", SPACE).file("o.py", PYTHON);
     let mut results = Vec::new();
