@@ -124,7 +124,7 @@ struct MeansArgs {
     )]
     gpu_memory_fraction: Option<f64>,
 
-    /// Host memory this process may take, MiB
+    /// Host memory that networks, images and what is kept of them may take, MiB
     #[arg(
         long,
         value_name = "N",

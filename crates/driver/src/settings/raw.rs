@@ -290,7 +290,7 @@ pub struct RawSettings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache: Option<PathBuf>,
 
-    /// Host memory this process may take, MiB; what does not fit is seen in tiles [default: 80 % of the machine's
+    /// Host memory that networks, images and what is kept of them may take, MiB; what does not fit is seen in tiles [default: 80 % of the machine's
     /// memory or of the tightest cgroup limit]
     #[arg(long, value_name = "N", help_heading = "Machine")]
     #[serde(skip_serializing_if = "Option::is_none")]
