@@ -525,7 +525,7 @@ impl Summary {
 fn caution(risk: f64, [low, high]: [f64; 2]) -> Option<&'static str> {
     let outside = risk < low || risk > high;
     outside.then_some(
-        "(the estimate takes the model's mean for true, the interval what else may be true: believe the interval)",
+        "(the estimate takes the model's mean for true, the interval what else may be true; both are the model's, and often too good)",
     )
 }
 

@@ -268,7 +268,7 @@ pub(super) fn joint(xs: &[Vec<f64>], environments: &EnvironmentSet) -> Array2<f6
 
 #[cfg(test)]
 mod tests {
-    use super::super::examples::weighted;
+    use super::super::examples::{agrees, weighted};
     use super::*;
     use crate::gp::{Hyperparameters, Warp};
     use crate::kernel::{KernelForm, KernelKind};
@@ -416,20 +416,7 @@ mod tests {
                 let (x, j) = (sobol::point(k, 2, 5), (k % 5) as usize);
                 let (value, gradient) = kg.slope(&x, j);
                 assert!((value - kg.at(&x)[j]).abs() < 1e-13);
-                for d in 0..2 {
-                    let h = 1e-5;
-                    let moved = |s: f64| {
-                        let mut x = x.clone();
-                        x[d] += s;
-                        kg.at(&x)[j]
-                    };
-                    let difference = (moved(h) - moved(-h)) / (2.0 * h);
-                    assert!(
-                        (gradient[d] - difference).abs() < 1e-6 * (1.0 + difference.abs()),
-                        "{risk:?}, point {k}, {d}: {} {difference}",
-                        gradient[d]
-                    );
-                }
+                agrees(&x, &gradient, |x| kg.at(x)[j]);
             }
         }
     }

@@ -222,7 +222,7 @@ fn through_factor(factor: &Factor, sensitivity: &Array2<f64>) -> Array2<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::examples::{Example, agrees, worth};
+    use super::super::examples::{Example, agrees_within, worth};
     use super::*;
 
     #[test]
@@ -247,7 +247,8 @@ mod tests {
                 let x = sobol::point(k, 2, 9);
                 let (value, gradient) = gain.slope(&x);
                 assert_eq!(value, gain.value(&x));
-                agrees(&x, &gradient, |x| gain.value(x));
+                // gains are smoothed over 1e-4 of a value
+                agrees_within(1e-6, &x, &gradient, |x| gain.value(x));
             }
         }
     }
