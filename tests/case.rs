@@ -66,6 +66,14 @@ impl Case {
         done
     }
 
+    /// What the evaluations of a run returned, in the order of their lines.
+    pub fn values(&self, run: &str) -> Vec<f64> {
+        let text = self.read(&format!("{run}/evaluations.jsonl"));
+        let value =
+            |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["value"].as_f64();
+        text.lines().map(|line| value(line).unwrap()).collect()
+    }
+
     /// Names in the folder, sorted.
     pub fn names(&self) -> Vec<String> {
         names(self.0.path())

@@ -1,6 +1,7 @@
 //! End to end: the built binary in an empty folder.
 
 mod bad_input;
+mod budget;
 mod case;
 mod command_objective;
 mod commands;

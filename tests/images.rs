@@ -137,13 +137,6 @@ fn corrupted_images_are_environments_and_a_deleted_cache_changes_nothing() {
 }
 
 /// The values that a run recorded, all of them numbers.
-fn values(case: &Case, run: &str) -> Vec<f64> {
-    let text = case.read(&format!("{run}/evaluations.jsonl"));
-    let value =
-        |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["value"].as_f64();
-    text.lines().map(|line| value(line).unwrap()).collect()
-}
-
 #[test]
 fn out_of_memory_the_batch_falls_and_the_next_process_begins_with_what_was_safe() {
     let case = Case::new();
@@ -167,7 +160,7 @@ fn out_of_memory_the_batch_falls_and_the_next_process_begins_with_what_was_safe(
     }
     // one by one gives the same bits
     case.bo(&format!("{run} --quiet --out b")).ok();
-    assert_eq!(values(&case, "a"), values(&case, "b"));
+    assert_eq!(case.values("a"), case.values("b"));
     // other images, the same size: nothing is tried again that failed
     case.bo("evaluate a --scenes 4 --scene-seed 7 --json")
         .ok()
@@ -189,7 +182,7 @@ fn out_of_memory_below_the_budget_an_image_is_seen_in_tiles_with_the_same_bits()
     assert!(log.contains("memory: the image is seen in"), "{log}");
     case.bo(&format!("{run} --out b")).ok();
     assert!(!case.read("b/log.txt").contains("the image is seen in"));
-    assert_eq!(values(&case, "a"), values(&case, "b"));
+    assert_eq!(case.values("a"), case.values("b"));
 }
 
 #[test]

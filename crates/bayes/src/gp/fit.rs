@@ -22,8 +22,8 @@ use crate::stream::{Purpose, stream};
 
 /// Rows on which starts compete where there are many more.
 const FIRST_STAGE: usize = 256;
-/// Starts climbed before it is asked whether there were enough.
-const WAVE: usize = 2;
+/// Starts climbed before it is asked whether there were enough, side by side where there are threads.
+pub(crate) const WAVE: usize = 2;
 /// Share of starts with an unseen optimum that is left be.
 const UNSEEN: f64 = 0.1;
 /// Climbs that end this close to each other (nats) have found the same optimum.

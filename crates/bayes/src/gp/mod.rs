@@ -17,6 +17,7 @@ mod warp;
 mod warped_inputs;
 
 pub use evidence::{Evidence, EvidenceGradient};
+pub(crate) use fit::WAVE;
 pub use fit::{Fit, FitEvent, FitSettings, fit};
 pub use hyperparameters::Hyperparameters;
 pub use posterior::{Posterior, Whitened};

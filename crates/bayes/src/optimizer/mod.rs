@@ -8,6 +8,7 @@ mod ask_tell;
 mod decide;
 mod error;
 mod event;
+mod footprint;
 mod model;
 #[cfg(test)]
 mod prediction;

@@ -28,6 +28,12 @@ pub(super) fn recommends(iteration: u64) -> bool {
     iteration <= 100 || iteration <= 1000 && iteration.is_multiple_of(10)
 }
 
+/// The last of `iterations` after which such a run brings its model up to date.
+pub(super) fn last_recommending(iterations: u64) -> u64 {
+    let tens = iterations.min(1000) / 10 * 10;
+    tens.max(iterations.min(100))
+}
+
 /// Whether the predictions of new observations (`inputs`, standardised `values`) were off.
 pub(super) fn surprised(posterior: &Posterior, inputs: ArrayView2<f64>, values: &[f64]) -> bool {
     if values.is_empty() {
@@ -54,6 +60,10 @@ mod tests {
             (due(0, 100), due(101, 1000), due(1001, 10_000)),
             (101, 90, 0)
         );
+        for all in [0, 7, 99, 100, 105, 110, 999, 1000, 5000] {
+            let last = (0..=all).filter(|&i| recommends(i)).max();
+            assert_eq!(Some(last_recommending(all)), last, "{all}");
+        }
     }
 
     #[test]

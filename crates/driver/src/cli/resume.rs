@@ -124,7 +124,7 @@ struct MeansArgs {
     )]
     gpu_memory_fraction: Option<f64>,
 
-    /// Host memory that networks, images and what is kept of them may take, MiB
+    /// Host memory that the process may hold, MiB
     #[arg(
         long,
         value_name = "N",

@@ -36,6 +36,8 @@ impl Session<'_> {
     fn iterations(&mut self) -> Result<(), Halt> {
         // what opening thousands of images took goes back before iterations take theirs
         host::trim();
+        // nor is its peak one of theirs
+        host::reset_peak();
         if self.complete().is_none() {
             let scope = self.ledger.scope("initial design");
             let design: Vec<_> = (0..).zip(self.optimizer.initial_design()).collect();

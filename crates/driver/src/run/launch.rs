@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bo_memory::host;
 
 use super::Setup;
+use super::allowance::afford;
 use super::choices::choices;
 use super::locate::{Base, Located, Place, locate};
 use super::provenance;
@@ -104,6 +105,7 @@ pub fn start(
     let out = settings.out();
     free(out)?;
     let setup = prepare(settings, world, reporter)?;
+    afford(&setup)?;
     std::fs::create_dir_all(out)
         .map_err(|error| Failure::input(out, error, "give --out a directory that can be made"))?;
     begin(setup, out, &|directory| world.attach(directory), reporter)
@@ -305,6 +307,7 @@ pub fn resume(
     let cache = new_cache(&located.place, &settings);
     let prepared = prepare(&settings, world, reporter).and_then(|setup| {
         unchanged(manifest, &setup.manifest, request.accept_changed)?;
+        afford(&setup)?;
         Ok(setup)
     });
     if let (Err(_), Some(cache)) = (&prepared, cache) {

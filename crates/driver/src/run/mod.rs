@@ -4,6 +4,7 @@
 //! in `step` and `evaluate`. [`Setup`] is what a run needs before it touches the disk; [`World`] is what it shares with
 //! the process around it.
 
+mod allowance;
 mod choices;
 mod course;
 mod evaluate;

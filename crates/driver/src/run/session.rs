@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use bo_bayes::optimizer::{Event, Optimizer};
+use bo_memory::budget::Budget;
 use bo_memory::device::DevicePool;
 use bo_memory::{Counting, Ledger, Slope};
 
@@ -50,6 +51,10 @@ pub struct Session<'r> {
     /// The GPU's memory, where the objective works on one.
     pub(super) pool: Option<DevicePool>,
     pub(super) slope: Slope,
+    /// What the run may hold of the host's memory.
+    pub(super) budget: Budget,
+    /// It was said that more was held for a while.
+    pub(super) told_peak: bool,
     pub(super) breaker: Breaker,
     /// Evaluations below this one were failing when the run last gave up, and it was resumed: they count no more.
     forgiven: u64,
@@ -116,6 +121,8 @@ impl<'r> Session<'r> {
             ledger: ledger(pool.as_ref()),
             pool,
             slope: Slope::default(),
+            budget: setup.budget,
+            told_peak: false,
             breaker: Breaker::default(),
             forgiven: 0,
             manifest: setup.manifest,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bo_bayes::environment::{Environments, Marginal};
 use bo_bayes::optimizer::{self, Direction, Optimizer, Problem};
 use bo_bayes::space::{Domain, Scale};
+use bo_memory::budget::{self, Budget};
 use serde_json::Value;
 
 use super::StopFlag;
@@ -44,6 +45,8 @@ pub struct Setup {
     pub manifest: Manifest,
     /// When to save.
     pub schedule: Schedule,
+    /// What it may hold of the host's memory.
+    pub budget: Budget,
     /// Asks the run to stop; the objective watches the same.
     pub stop: StopFlag,
 }
@@ -91,6 +94,7 @@ impl Setup {
                 deep_clean_every: means.deep_clean_every.max(1),
                 keep: means.keep_checkpoints,
             },
+            budget: budget::host(means.host_memory_mb.map(|mb| mb << 20)),
             stop,
         })
     }

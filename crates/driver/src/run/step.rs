@@ -160,10 +160,14 @@ impl Session<'_> {
         if !replayed && iteration.is_multiple_of(self.schedule.checkpoint_every) {
             self.save_checkpoint(iteration)?;
         }
-        let freed = (iteration > 0 && iteration.is_multiple_of(self.schedule.deep_clean_every))
-            .then(|| self.deep_clean(iteration));
+        let due = iteration > 0 && iteration.is_multiple_of(self.schedule.deep_clean_every);
+        let mut stays = host::resident();
+        let freed = (due || self.is_too_much(stays)).then(|| self.deep_clean(iteration));
         self.seconds.other += begun.elapsed().as_secs_f64();
-        let resident = host::resident().map_or(0, |resident| resident.now);
+        if freed.is_some() {
+            stays = host::resident();
+        }
+        let resident = stays.map_or(0, |resident| resident.now);
         let mut line = MemoryLine::new(iteration, &report, resident, self.seconds);
         line.device = self.pool.as_ref().and_then(|pool| pool.bytes().ok());
         line.freed = freed;
@@ -212,7 +216,7 @@ impl Session<'_> {
             peak: report.peak.host,
         };
         self.emit(&RunEvent::IterationDone(done));
-        Ok(())
+        self.keep_within_budget(iteration, stays)
     }
 
     /// Writes the checkpoint of a complete iteration.

@@ -4,10 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering::SeqCst};
 
+use bo_memory::budget::{Budget, Source};
 use serde::Serialize;
 
+use super::allowance::{holders, mebibytes, too_small};
 use crate::bounded;
 use crate::exit::Failure;
+use crate::quantity::{bytes, typed};
 use crate::record::RunResult;
 
 /// How a run ended without a failure of ours.
@@ -35,6 +38,19 @@ pub enum Stop {
         /// What the last one said.
         reason: String,
     },
+    /// More stays in memory than the run may hold.
+    Memory {
+        /// After which iteration.
+        iteration: u64,
+        /// What it may hold.
+        budget: Budget,
+        /// Resident bytes after a clean-up.
+        resident: u64,
+        /// Bytes of them that are allocated.
+        allocated: u64,
+        /// Bytes of those by holder.
+        held: Vec<(String, u64)>,
+    },
 }
 
 impl Stop {
@@ -51,6 +67,31 @@ impl Stop {
                 reason: reason.clone(),
                 out: out.to_owned(),
             },
+            Self::Memory {
+                iteration,
+                budget,
+                resident,
+                allocated,
+                held,
+            } => too_small(
+                *budget,
+                format!(
+                    "{} are resident after iteration {iteration}: {}",
+                    bytes(*resident),
+                    holders(*resident, *allocated, held)
+                ),
+                match budget.source {
+                    Source::Asked => format!(
+                        "everything is saved; to go on: bo resume {} --host-memory-mb {}",
+                        typed(out),
+                        mebibytes(*resident)
+                    ),
+                    _ => format!(
+                        "everything is saved; where there is more: bo resume {}",
+                        typed(out)
+                    ),
+                },
+            ),
         }
     }
 }

@@ -290,8 +290,8 @@ pub struct RawSettings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache: Option<PathBuf>,
 
-    /// Host memory that networks, images and what is kept of them may take, MiB; what does not fit is seen in tiles [default: 80 % of the machine's
-    /// memory or of the tightest cgroup limit]
+    /// Host memory that the process may hold, MiB: images that do not fit are seen in tiles, and a run that cannot keep within it is
+    /// refused, or stopped with everything saved [default: 80 % of the machine's memory or of the tightest cgroup limit]
     #[arg(long, value_name = "N", help_heading = "Machine")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host_memory_mb: Option<u64>,

@@ -22,6 +22,9 @@ use crate::event::Phase;
 /// Most bytes that `fill` takes before it gives up waiting for the kernel.
 const FILL: usize = 1 << 30;
 
+/// Bytes that `leak` never gives back.
+const LEAK: usize = 256 << 20;
+
 /// Where the run is, once its loop has made a step.
 static FOLDER: OnceLock<PathBuf> = OnceLock::new();
 
@@ -94,6 +97,7 @@ fn strike(kind: &str) {
         }
         "abort" => std::process::abort(),
         "overflow" => drop(black_box(bottomless(black_box(0)))),
+        "leak" => std::mem::forget(black_box(vec![1_u8; LEAK])),
         "hang" => std::thread::sleep(Duration::from_secs(3600)),
         "allocate" => drop(black_box(Vec::<u8>::with_capacity(black_box(1 << 45)))),
         "fill" => {
