@@ -59,6 +59,26 @@ fn images_that_have_moved_are_found_again_by_their_content() {
 }
 
 #[test]
+fn where_labels_name_no_regions_false_lines_cost_and_it_is_said() {
+    let case = photographs();
+    case.bo("run --images photos --labels labels --n-initial 1 --n-w 2 --iterations 1 --out r")
+        .ok()
+        .says(&["2 of 2 images have labels without regions: their score is F"]);
+    // thresholds at which next to everything is grown
+    let loose = "edgeThresh1=-23,edgeThresh2=-23,pixelRatio1=0.01,pixelRatio2=0.01";
+    let measured = case
+        .bo(&format!("evaluate r --json --x {loose}"))
+        .ok()
+        .json();
+    for image in measured["images"].as_array().unwrap() {
+        assert_eq!(image["score"], image["f"], "{image}");
+        assert!(image["f"].as_f64() <= image["lp"].as_f64(), "{image}");
+    }
+    let run: serde_json::Value = serde_json::from_str(&case.read("r/run.json")).unwrap();
+    assert_eq!(run["hashes"]["score of images without regions"], "F");
+}
+
+#[test]
 fn corrupted_images_are_environments_and_a_deleted_cache_changes_nothing() {
     let case = Case::new();
     let whole = case

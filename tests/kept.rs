@@ -76,3 +76,40 @@ fn what_is_kept_serves_every_run_over_the_same_pixels_and_weights() {
     case.bo(&format!("{RUN} --out d")).ok();
     assert_eq!(kept(&case).len(), 5);
 }
+
+#[test]
+fn an_image_is_decoded_once_and_a_damaged_record_of_it_is_noticed() {
+    let case = lines();
+    let looks = || {
+        let mut files = std::fs::read_dir(case.path("kept")).unwrap();
+        let path = files.find_map(|file| {
+            let path = file.unwrap().path();
+            (path.extension()? == "looks").then_some(path)
+        });
+        path.unwrap()
+    };
+    let inode = || looks().metadata().unwrap().ino();
+    let environments = |run: &str| {
+        let run: serde_json::Value =
+            serde_json::from_str(&case.read(&format!("{run}/run.json"))).unwrap();
+        run["environments"].clone()
+    };
+    case.bo(&format!("{RUN} --out a")).ok();
+    let (sound, first) = (std::fs::read(looks()).unwrap(), inode());
+    case.bo(&format!("{RUN} --out b")).ok();
+    case.bo("evaluate b --json").ok();
+    assert_eq!(inode(), first);
+
+    let mut damaged = sound.clone();
+    damaged[50] ^= 4;
+    std::fs::write(looks(), damaged).unwrap();
+    case.bo(&format!("{RUN} --out c")).ok();
+    assert!(
+        case.read("c/log.txt")
+            .contains("1 damaged records of images")
+    );
+    assert_eq!(std::fs::read(looks()).unwrap().len(), sound.len());
+    for run in ["b", "c"] {
+        assert_eq!(environments(run), environments("a"));
+    }
+}

@@ -84,6 +84,9 @@ struct Scored {
     name: String,
     /// The objective's value; none if it failed.
     score: Option<f64>,
+    /// LP_r: how well the true lines are covered. The score, but where labels name no regions: that is F.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lp: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     precision: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -108,6 +111,7 @@ impl Scored {
         Self {
             name,
             score,
+            lp: None,
             precision: None,
             f: None,
             corner_error: None,
@@ -120,11 +124,12 @@ impl Scored {
     fn examined(name: String, found: &Examination) -> Self {
         let error = found.corner_error;
         Self {
+            lp: Some(found.score.lp),
             precision: Some(found.score.precision),
             f: Some(found.score.f),
             corner_error: error.and_then(|error| error.mean),
             corners: error.map(|error| [error.found, error.labelled]),
-            ..Self::new(name, Ok(found.score.lp))
+            ..Self::new(name, Ok(found.value))
         }
     }
 }
@@ -368,7 +373,7 @@ impl fmt::Display for Evaluation {
         let cornered = self.images.iter().any(|image| image.corners.is_some());
         let mut header = String::new();
         if detailed {
-            header += "  precision        F";
+            header += "  coverage  precision        F";
         }
         if cornered {
             header += "  corners off by";
@@ -381,7 +386,8 @@ impl fmt::Display for Evaluation {
             if detailed {
                 write!(
                     f,
-                    "  {:>9}  {:>7}",
+                    "  {:>8}  {:>9}  {:>7}",
+                    number(image.lp),
                     number(image.precision),
                     number(image.f)
                 )?;
@@ -427,9 +433,16 @@ impl fmt::Display for Evaluation {
             value(self.risk)
         )?;
         writeln!(f, "mean over {count}, measured: {}", value(self.mean))?;
-        if let Some(mean) = mean_over(&self.images, |image| image.precision) {
-            let over = mean_over(&self.images, |image| image.f).unwrap_or(mean);
-            writeln!(f, "mean precision {}, mean F {}", value(mean), value(over))?;
+        let means = [
+            mean_over(&self.images, |image| image.lp),
+            mean_over(&self.images, |image| image.precision),
+            mean_over(&self.images, |image| image.f),
+        ];
+        if let [Some(lp), Some(precision), Some(over)] = means.map(|mean| mean.map(value)) {
+            writeln!(
+                f,
+                "mean coverage (LP_r) {lp}, mean precision {precision}, mean F {over}"
+            )?;
         }
         if let Some(mean) = mean_over(&self.images, |image| image.corner_error) {
             let count = |k: usize| -> usize {

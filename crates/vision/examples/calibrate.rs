@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 use bo_vision::edge::EdgeModel;
 use bo_vision::folder::FolderSource;
+use bo_vision::kept::KeptLooks;
 use bo_vision::line::Detectors;
 use bo_vision::pipeline::{LineParameters, PARAMETERS, Scratch, Seen, evaluate, see};
 use bo_vision::scene::SceneSource;
@@ -189,7 +190,7 @@ fn main() {
         Some(images) => {
             let labels = arguments.0.get("labels").expect("--labels with --images");
             Box::new(
-                FolderSource::open(&[(images.into(), labels.into())])
+                FolderSource::open(&[(images.into(), labels.into())], &mut KeptLooks::default())
                     .expect("images")
                     .0,
             )

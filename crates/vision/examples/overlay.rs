@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use bo_vision::edge::EdgeModel;
 use bo_vision::folder::FolderSource;
 use bo_vision::geometry::Segment;
+use bo_vision::kept::KeptLooks;
 use bo_vision::line::Detectors;
 use bo_vision::pipeline::{LineParameters, PARAMETERS, Scratch, detect, evaluate, see};
 use bo_vision::scene::SceneSource;
@@ -47,7 +48,11 @@ fn main() {
     let source: Box<dyn ImageSource> = match rest {
         [images, labels] => {
             let pair = (PathBuf::from(images), PathBuf::from(labels));
-            Box::new(FolderSource::open(&[pair]).expect("images").0)
+            Box::new(
+                FolderSource::open(&[pair], &mut KeptLooks::default())
+                    .expect("images")
+                    .0,
+            )
         }
         _ => Box::new(SceneSource::new(1_000, 0)),
     };

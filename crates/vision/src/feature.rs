@@ -25,6 +25,28 @@ const TEXTURE_HALF: f64 = 2000.0;
 /// Laplacian variance at which blur is 0.5.
 const BLUR_HALF: f64 = 200.0;
 
+/// Version of the features and of decoding: what is kept of an image is computed anew under another one.
+pub const VERSION: &str = "features 1";
+
+/// What decoding an image tells of it beside its pixels.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Look {
+    /// Columns and rows.
+    pub size: (u32, u32),
+    /// [`environment_features`].
+    pub features: [f64; 6],
+}
+
+impl Look {
+    /// At these pixels.
+    pub fn at(pixels: &RgbImage) -> Self {
+        Self {
+            size: pixels.dimensions(),
+            features: environment_features(pixels),
+        }
+    }
+}
+
 /// Raw features of an image, in the order of [`FEATURE_NAMES`].
 ///
 /// With grey g in 0 ..= 255, v the variance of its 4-neighbour Laplacian, and h = g minus its 3 x 3 binomial mean:

@@ -1,7 +1,8 @@
 //! Labelled photographs in folders, as a source of images.
 //!
 //! [`FolderSource::open`] checks every image once (header, size, content, labels), names what it passes over, and
-//! then loads images one at a time. An image and its labels are identified by a BLAKE3 hash.
+//! then loads images one at a time. An image and its labels are identified by a BLAKE3 hash; what decoding an image
+//! taught is kept by the hash of its file ([`KeptLooks`]), so that opening it again reads the file and decodes nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -14,7 +15,8 @@ mod album;
 use album::{Album, Photograph};
 
 use crate::decode::{DecodeError, decode};
-use crate::feature::environment_features;
+use crate::feature::Look;
+use crate::kept::KeptLooks;
 use crate::labels::{LabelError, LabelSet};
 use crate::source::{Glance, ImageSource, LabelledImage, SourceError};
 
@@ -103,12 +105,15 @@ pub struct FolderSource {
 }
 
 impl FolderSource {
-    /// Opens pairs of (folder of images, label file or folder). Every image is decoded once,
-    /// to see that it can be and for its features.
+    /// Opens pairs of (folder of images, label file or folder). Every image that `looks` does not know is decoded,
+    /// to see that it can be and for its features, and made known to it.
     ///
     /// # Errors
     /// See [`OpenError`]. An image that cannot be used is not an error but returned with its reason, unless none is left.
-    pub fn open(pairs: &[(PathBuf, PathBuf)]) -> Result<(Self, Vec<Skipped>), OpenError> {
+    pub fn open(
+        pairs: &[(PathBuf, PathBuf)],
+        looks: &mut KeptLooks,
+    ) -> Result<(Self, Vec<Skipped>), OpenError> {
         if pairs.is_empty() {
             return Err(OpenError::NoPair);
         }
@@ -151,11 +156,15 @@ impl FolderSource {
             for block in files.chunks(BLOCK) {
                 let opened: Vec<_> = block
                     .par_iter()
-                    .map(|file| photograph(folder, file, &set))
+                    .map(|file| photograph(folder, file, &set, looks))
                     .collect();
                 for (path, one) in block.iter().zip(opened) {
                     match one {
-                        Ok(photograph) => photographs.push(photograph),
+                        Ok(photograph) => {
+                            let Glance { size, features, .. } = photograph.glance;
+                            looks.learn(photograph.pixel_hash, Look { size, features });
+                            photographs.push(photograph);
+                        }
                         Err(reason) => skipped.push(Skipped {
                             path: path.clone(),
                             reason,
@@ -212,8 +221,9 @@ impl FolderSource {
         let count = self.album.without_regions();
         (count > 0).then(|| {
             format!(
-                "{count} of {} images have labels without regions: their score is that of all segments grown, on which \
-                 voters, ransac_weight_q and ransac_weight_qg have no influence",
+                "{count} of {} images have labels without regions: their score is F (coverage and precision) of all \
+                 segments grown, so a line that nobody labelled counts as false, and voters, ransac_weight_q and \
+                 ransac_weight_qg have no influence",
                 self.album.len()
             )
         })
@@ -363,22 +373,37 @@ fn without_image(set: &LabelSet, files: &[PathBuf], labels: &Path) -> Option<Str
 }
 
 /// Checks one image file against the labels.
-fn photograph(folder: usize, path: &Path, set: &LabelSet) -> Result<Photograph, String> {
+fn photograph(
+    folder: usize,
+    path: &Path,
+    set: &LabelSet,
+    looks: &KeptLooks,
+) -> Result<Photograph, String> {
     let name = file_name(path);
     let labels = set.find(&name).ok_or("no labels for it")?;
     if labels.lines.is_empty() {
         return Err("its labels hold no line".to_owned());
     }
-    let pixels = decode(path).map_err(|error| error.to_string())?;
-    let size = pixels.dimensions();
+    let words = |error: std::io::Error| error.to_string();
+    let mut hasher = hash(path).map_err(words)?;
+    let pixel_hash = hasher.finalize();
+    let Look { size, features } = match looks.get(&pixel_hash) {
+        Some(look) => look,
+        None => {
+            let pixels = decode(path).map_err(|error| error.to_string())?;
+            // what was seen is kept under this hash for good
+            if hash(path).map_err(words)?.finalize() != pixel_hash {
+                return Err("the file changed while it was opened".to_owned());
+            }
+            Look::at(&pixels)
+        }
+    };
     let truth = labels.truth(size.0, size.1).ok_or_else(|| {
         format!(
             "all labelled lines lie outside its {} x {} pixels",
             size.0, size.1
         )
     })?;
-    let mut hasher = hash(path).map_err(|error| error.to_string())?;
-    let pixel_hash = hasher.finalize();
     hasher.update(&labels.fingerprint());
     Ok(Photograph {
         folder,
@@ -388,7 +413,7 @@ fn photograph(folder: usize, path: &Path, set: &LabelSet) -> Result<Photograph, 
         hash: hasher.finalize(),
         glance: Glance {
             size,
-            features: environment_features(&pixels),
+            features,
             truth,
         },
         notes: labels.notes.clone(),
@@ -486,6 +511,42 @@ mod tests {
             .unwrap();
     }
 
+    fn open(pairs: &[(PathBuf, PathBuf)]) -> Result<(FolderSource, Vec<Skipped>), OpenError> {
+        FolderSource::open(pairs, &mut KeptLooks::default())
+    }
+
+    #[test]
+    fn what_is_known_by_content_is_not_decoded_again_and_a_changed_file_is() {
+        let folder = tempfile::tempdir().unwrap();
+        save(folder.path(), "a.png", 10);
+        save(folder.path(), "b.png", 90);
+        for stem in ["a", "b"] {
+            std::fs::write(folder.path().join(format!("{stem}.txt")), "1 2 60 70\n").unwrap();
+        }
+        let pairs = [(folder.path().to_owned(), folder.path().to_owned())];
+        let mut looks = KeptLooks::default();
+        let (first, _) = FolderSource::open(&pairs, &mut looks).unwrap();
+        let glances = |source: &FolderSource| {
+            (0..source.len())
+                .map(|index| source.glance(index).unwrap())
+                .collect::<Vec<_>>()
+        };
+        // whatever is kept of a content is believed: so it is seen that nothing was decoded
+        let told = Look {
+            size: (100, 80),
+            features: [0.25; 6],
+        };
+        let mut claimed = KeptLooks::default();
+        claimed.learn(first.pixel_hash(0), told);
+        let (second, _) = FolderSource::open(&pairs, &mut claimed).unwrap();
+        assert_eq!(second.glance(0).unwrap().features, told.features);
+        assert_eq!(glances(&second)[1], glances(&first)[1]);
+        assert_eq!(second.content_hash(0), first.content_hash(0));
+        save(folder.path(), "a.png", 11);
+        let (third, _) = FolderSource::open(&pairs, &mut claimed).unwrap();
+        assert!((third.glance(0).unwrap().features[0] - 11.0 / 255.0).abs() < 1e-12);
+    }
+
     #[test]
     fn unusable_images_are_named_and_the_rest_is_loaded() {
         let (images, labels) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -500,7 +561,7 @@ mod tests {
         }
         std::fs::write(labels.path().join("e_gt.txt"), "300 300 400 400\n").unwrap();
         let pair = (images.path().to_owned(), labels.path().to_owned());
-        let (source, skipped) = FolderSource::open(std::slice::from_ref(&pair)).unwrap();
+        let (source, skipped) = open(std::slice::from_ref(&pair)).unwrap();
         assert_eq!(
             (0..source.len())
                 .map(|i| source.name(i))
@@ -537,7 +598,7 @@ mod tests {
         save(images.path(), "b.bmp", 20);
         let before = source.content_hash(0);
         std::fs::write(labels.path().join("a_gt.txt"), "1 2 60 71\n").unwrap();
-        let (changed, _) = FolderSource::open(&[pair]).unwrap();
+        let (changed, _) = open(&[pair]).unwrap();
         assert_ne!(changed.content_hash(0), before);
         assert_eq!(changed.pixel_hash(0), source.pixel_hash(0));
         assert_eq!(changed.content_hash(1), source.content_hash(1));
@@ -549,20 +610,18 @@ mod tests {
         std::fs::write(labels.path().join("z_gt.txt"), "1 2 60 70\n").unwrap();
         let pair = (images.path().to_owned(), labels.path().to_owned());
         assert!(matches!(
-            FolderSource::open(std::slice::from_ref(&pair)),
+            open(std::slice::from_ref(&pair)),
             Err(OpenError::NoImages { .. })
         ));
         save(images.path(), "a.png", 10);
-        let message = FolderSource::open(std::slice::from_ref(&pair))
-            .unwrap_err()
-            .to_string();
+        let message = open(std::slice::from_ref(&pair)).unwrap_err().to_string();
         assert!(
             message.contains("such as z)") && message.contains("such as a.png)"),
             "{message}"
         );
         std::fs::write(labels.path().join("a_gt.txt"), "1 2 60 70\n").unwrap();
         std::fs::write(images.path().join("a.png"), "broken").unwrap();
-        let message = FolderSource::open(&[pair]).unwrap_err().to_string();
+        let message = open(&[pair]).unwrap_err().to_string();
         assert!(message.contains("none of 1 is usable"), "{message}");
     }
 
@@ -577,7 +636,7 @@ mod tests {
             .iter()
             .map(|f| (f.path().to_owned(), f.path().to_owned()))
             .collect();
-        let (source, _) = FolderSource::open(&pairs).unwrap();
+        let (source, _) = open(&pairs).unwrap();
         assert_eq!((source.name(0), source.name(1)), ("1/a.png", "2/a.png"));
     }
 
@@ -599,8 +658,7 @@ mod tests {
                 let _ = writeln!(std::io::stderr(), "skipped: {} absent", folder.display());
                 continue;
             }
-            let (source, skipped) =
-                FolderSource::open(&[(folder.join(images), folder.join(labels))]).unwrap();
+            let (source, skipped) = open(&[(folder.join(images), folder.join(labels))]).unwrap();
             assert!(skipped.is_empty(), "{set}: {skipped:?}");
             assert!(!source.is_empty());
         }

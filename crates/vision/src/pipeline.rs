@@ -267,6 +267,8 @@ pub struct Examination {
     pub lines: Vec<DetectedLine>,
     /// The lines against the true ones.
     pub score: LineScore,
+    /// The one number of them that counts: [`counted`].
+    pub value: f64,
     /// The corner points that follow from the lines, where these are of a weld scene.
     pub corners: Corners,
     /// They against the true ones, where there are such.
@@ -285,13 +287,27 @@ pub fn examine(
     let kinds = truth.kinds();
     let of_kind = |line: &DetectedLine| line.found(kinds[line.region?]);
     let corners = Corners::from_lines(&lines.iter().filter_map(of_kind).collect::<Vec<_>>());
+    let score = score(&detected, &truth.lines(), seen.width, seen.height);
     Examination {
-        score: score(&detected, &truth.lines(), seen.width, seen.height),
+        value: counted(&score, truth),
+        score,
         corners,
         corner_error: Corners::from_truth(truth).map(|labelled| corners.error(&labelled)),
         lines,
     }
 }
+
+/// What an image is worth: LP_r where regions are named, since each of them answers one line at most, so that coverage
+/// cannot be had by detecting everything; else F, since any number of segments may be grown there.
+pub fn counted(score: &LineScore, truth: &Truth) -> f64 {
+    match truth {
+        Truth::Regions(_) => score.lp,
+        Truth::Segments(_) => score.f,
+    }
+}
+
+/// Name of [`counted`] where no regions are named, for the record: a run goes on by the measure it was begun with.
+pub const COUNTED_WITHOUT_REGIONS: &str = "F";
 
 /// Detects with the regions that `truth` names and scores the lines against it.
 pub fn evaluate(
@@ -512,6 +528,25 @@ mod tests {
             &mut Scratch::default(),
         );
         assert!(score.lp > 0.8 && score.precision > 0.8, "{score:?}");
+    }
+
+    #[test]
+    fn false_lines_cost_where_no_region_bounds_their_number() {
+        let lines = [
+            Segment::new(40.0, 60.0, 280.0, 84.0),
+            Segment::new(60.0, 110.0, 75.0, 220.0),
+        ];
+        let seen = seen(320, 240, &lines);
+        let look = |truth: Truth| {
+            let parameters = LineParameters::default();
+            examine(&seen, &truth, &parameters, &mut Scratch::default())
+        };
+        let whole = look(Truth::Segments(lines.to_vec()));
+        let strays = look(Truth::Segments(lines[..1].to_vec()));
+        assert_eq!((whole.value, strays.value), (whole.score.f, strays.score.f));
+        assert!(strays.score.lp > 0.8 && strays.value < whole.value - 0.1);
+        let bounded = look(Truth::Regions(vec![region(30, 40, 290, 105, lines[0])]));
+        assert_eq!(bounded.value, bounded.score.lp);
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! Labelled images as environments: x are the eight line parameters, w features of an image, what was done to it,
-//! or both ([`Sights`]); the value is its LP_r.
+//! or both ([`Sights`]); the value is its LP_r, or its F where labels name no regions ([`pipeline::counted`]).
 //!
 //! Central type: [`LineImages`]. Images are decoded one at a time; what the network says of an image is computed
 //! once and kept in a bounded store, in the form from which scores are always computed. Only the labels and
@@ -208,6 +208,11 @@ impl LineImages {
         Ok(turned.unwrap_or(Truth::Segments(Vec::new())))
     }
 
+    fn is_without_regions(&self, image: usize) -> bool {
+        let glance = self.source.glance(image);
+        glance.is_ok_and(|glance| matches!(glance.truth, Truth::Segments(_)))
+    }
+
     /// As an objective.
     pub fn into_opened(self, notices: Vec<String>) -> Opened {
         Opened {
@@ -305,7 +310,7 @@ impl Objective for LineImages {
                 // Working memory ends with the evaluation: nothing is left that the ledger would have to name.
                 let found = self.examine(number, &request.query.x, &mut Scratch::default());
                 match found {
-                    Ok(found) => Outcome::Value(found.score.lp),
+                    Ok(found) => Outcome::Value(found.value),
                     Err(error) if error.is_device_lost() => Outcome::Lost {
                         reason: error.to_string(),
                     },
@@ -338,6 +343,14 @@ impl Objective for LineImages {
             self.eyes.network().fingerprint().to_owned(),
         );
         hashes.insert("preprocessing".to_owned(), self.eyes.preprocessing());
+        if self
+            .images
+            .iter()
+            .any(|&image| self.is_without_regions(image))
+        {
+            let by = pipeline::COUNTED_WITHOUT_REGIONS.to_owned();
+            hashes.insert("score of images without regions".to_owned(), by);
+        }
         Description {
             kind: self.kind.to_owned(),
             environments: self.names(),

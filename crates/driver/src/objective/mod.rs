@@ -17,13 +17,14 @@ mod safe_batches;
 mod sights;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bo_bayes::optimizer::Problem;
 use bo_bayes::risk::RiskMeasure;
 use bo_memory::device::DevicePool;
 use bo_vision::folder::FolderSource;
+use bo_vision::kept::KeptLooks;
 use bo_vision::labels::LabelSet;
 use bo_vision::scene::SceneSource;
 use serde::{Deserialize, Serialize};
@@ -237,13 +238,27 @@ pub fn open_images(
                 .iter()
                 .map(|pair| (pair.images.clone(), pair.labels.clone()))
                 .collect();
+            let Surroundings {
+                cache,
+                log,
+                reads_only,
+                ..
+            } = surroundings.clone();
+            let mut looks = known_looks(&cache, &*log);
             let (source, passed_over) =
-                FolderSource::open(&pairs).map_err(|error| refused(&error))?;
+                FolderSource::open(&pairs, &mut looks).map_err(|error| refused(&error))?;
             let mut notices = skipped(&passed_over);
             notices.extend(source.notes());
             let (images, more) =
                 LineImages::open("images", Box::new(source), settings, surroundings)?;
             notices.extend(more);
+            // not before: what is refused leaves nothing behind
+            if !reads_only && let Err(error) = looks.save() {
+                log(&format!(
+                    "what was learned of images is not kept in {} ({error})",
+                    cache.display()
+                ));
+            }
             Ok((images, notices))
         }
         _ => Err(Failure::unexpected(
@@ -251,6 +266,25 @@ pub fn open_images(
             "the objective of this run is not made of images",
         )),
     }
+}
+
+/// What the cache knows of images. What cannot be read there is looked at again.
+fn known_looks(cache: &Path, log: &dyn Fn(&str)) -> KeptLooks {
+    let looks = KeptLooks::open(cache).unwrap_or_else(|error| {
+        log(&format!(
+            "what is known of images in {} cannot be read ({error}): they are decoded again",
+            cache.display()
+        ));
+        KeptLooks::default()
+    });
+    if looks.damaged() > 0 {
+        let damaged = looks.damaged();
+        log(&format!(
+            "{damaged} damaged records of images in {}: they are decoded again",
+            cache.display()
+        ));
+    }
+    looks
 }
 
 /// Opens the edge network that the settings name, on their device, with its store; and notices for the user.

@@ -135,7 +135,8 @@ pub struct RawSettings {
     pub images: Vec<PathBuf>,
 
     /// Labels (file or folder) of the --images before it: LabelMe JSON, NAME_gt.txt with x1 y1 x2 y2 a line, or others
-    /// that the README names
+    /// that the README names. Where they name no regions, an image's score is F (lines that nobody labelled count as
+    /// false) instead of LP_r
     #[arg(
         long,
         value_name = "PATH",

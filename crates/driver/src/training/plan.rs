@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use bo_vision::edge::EdgeModel;
 use bo_vision::folder::{FolderSource, Skipped};
+use bo_vision::kept::KeptLooks;
 use bo_vision::train::{
     ExampleSource, FolderExamples, LabelledExamples, SceneExamples, ShapeExamples, TrainSettings,
 };
@@ -236,7 +237,10 @@ impl Plan {
             sources.push((SHARES[0] / pairs as f64, Box::new(examples)));
         }
         for Labelled { images, labels } in &self.labelled {
-            let opened = FolderSource::open(&[(images.clone(), labels.clone())]);
+            let opened = FolderSource::open(
+                &[(images.clone(), labels.clone())],
+                &mut KeptLooks::default(),
+            );
             let (examples, passed_over) = opened.map_err(|error| {
                 let remedy = "give every --images DIR its --labels PATH that names images in it";
                 Failure::input(images, error, remedy)

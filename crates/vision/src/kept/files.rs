@@ -104,18 +104,7 @@ impl Files {
                 self.limit
             )));
         }
-        let turn = self.writes.fetch_add(1, Ordering::Relaxed);
-        let (place, process) = (place(), std::process::id());
-        let beside = path.with_extension(format!("{place}-{process}-{turn}.tmp"));
-        // the whole folder may have been deleted since it was opened
-        let written = std::fs::create_dir_all(&self.folder)
-            .and_then(|()| std::fs::File::create(&beside))
-            .and_then(|mut file| file.write_all(bytes))
-            .and_then(|()| std::fs::rename(&beside, path));
-        if let Err(error) = written {
-            let _ = std::fs::remove_file(&beside); // the first error is the one to tell
-            return Err(error);
-        }
+        put(path, bytes, self.writes.fetch_add(1, Ordering::Relaxed))?;
         self.known().add(path.to_owned(), bytes.len() as u64);
         Ok(())
     }
@@ -160,6 +149,21 @@ impl Known {
         }
         first
     }
+}
+
+/// Writes a file of a cache folder beside its place and moves it there; `turn` tells what this process writes at once
+/// apart. The folder is made if absent: it may have been deleted since it was opened.
+pub(super) fn put(path: &Path, bytes: &[u8], turn: u64) -> std::io::Result<()> {
+    let (place, process) = (place(), std::process::id());
+    let beside = path.with_extension(format!("{place}-{process}-{turn}.tmp"));
+    let written = std::fs::create_dir_all(path.parent().unwrap_or(Path::new(".")))
+        .and_then(|()| std::fs::File::create(&beside))
+        .and_then(|mut file| file.write_all(bytes))
+        .and_then(|()| std::fs::rename(&beside, path));
+    if written.is_err() {
+        let _ = std::fs::remove_file(&beside); // the first error is the one to tell
+    }
+    written
 }
 
 /// Removes a file that another program may have removed before.

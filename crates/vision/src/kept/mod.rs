@@ -4,7 +4,9 @@ mod files;
 mod form;
 mod held;
 mod key;
+mod looks;
 mod store;
 
 pub use key::KeptKey;
+pub use looks::KeptLooks;
 pub use store::{Kept, KeptBounds, KeptStore, KeptWarning, Origin};
