@@ -52,7 +52,18 @@ impl Case {
 
     /// Runs it to its end.
     pub fn bo(&self, words: &str) -> Done {
-        let output = self.command(words).output().unwrap();
+        Self::end(words, self.command(words))
+    }
+
+    /// Runs it to its end with a fault that tests may ask for.
+    pub fn faulty(&self, fault: &str, words: &str) -> Done {
+        let mut command = self.command(words);
+        command.env("BO_FAULT", fault);
+        Self::end(words, command)
+    }
+
+    fn end(words: &str, mut command: Command) -> Done {
+        let output = command.output().unwrap();
         let done = Done {
             code: output.status.code().unwrap_or(-1),
             stdout: String::from_utf8(output.stdout).unwrap(),

@@ -90,11 +90,81 @@ fn a_budget_is_kept_by_named_remedies_and_the_steps_stay() {
         "train edge --out free --resume --host-memory-mb {allowed}"
     ))
     .code(2)
-    .says(&["as it was begun"]);
+    .says(&["one crop at a time"]);
     // what is smaller by the remedy that was named fits
     let smaller = TRAIN.replace("--side 96", "--side 32");
     case.bo(&format!("{smaller} --out small --host-memory-mb {allowed}"))
         .ok();
+}
+
+#[test]
+fn out_of_memory_in_a_step_goes_down_and_who_does_it_again_gets_the_same_bits() {
+    let case = Case::new();
+    let words = "train edge --scenes 20 --batch 4 --side 64 --loaders 1 --seed 1 --steps 12 \
+                 --checkpoint-every 100 --judge-every 6";
+    let falls = "oom crops 2 3";
+    let whole = case.faulty(falls, &format!("{words} --out whole"));
+    let said = whole.ok().stderr;
+    let told = "memory: from step 4 on 2 crops at once; a step stays one of 4 crops";
+    assert_eq!(said.matches("memory: from step").count(), 1, "{said}");
+    assert!(said.contains(told), "{said}");
+    assert!(case.read("whole/pace.json").contains("\"step\": 3"));
+    // the steps are those of a training with room
+    case.bo(&format!("{words} --out free")).ok();
+    assert!(!case.path("free/pace.json").exists());
+    let losses = |out: &str| -> Vec<f64> {
+        let loss =
+            |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["loss"].as_f64();
+        let text = case.read(&format!("{out}/losses.jsonl"));
+        text.lines().map(|line| loss(line).unwrap()).collect()
+    };
+    let pairs: Vec<(f64, f64)> = losses("free").into_iter().zip(losses("whole")).collect();
+    assert_eq!(pairs.len(), 12);
+    assert!(pairs[..3].iter().all(|(a, b)| a == b), "{pairs:?}");
+    assert!(
+        pairs.iter().all(|(a, b)| (a - b).abs() < 1e-3 * a),
+        "{pairs:?}"
+    );
+    // killed after it went down, before any checkpoint: all steps are done again, with room for any pace
+    let mut cut = case.command(&format!("{words} --out cut"));
+    let mut cut = cut
+        .env("BO_FAULT", falls)
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let steps =
+        || std::fs::read_to_string(case.path("cut/losses.jsonl")).map_or(0, |t| t.lines().count());
+    let begun = Instant::now();
+    while steps() < 5 {
+        assert!(
+            begun.elapsed() < Duration::from_secs(120),
+            "no step was done"
+        );
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    cut.kill().unwrap();
+    cut.wait().unwrap();
+    assert!(!case.path("cut/state.safetensors").exists(), "too late");
+    case.bo("train edge --out cut --resume").ok();
+    assert_eq!(
+        case.read("cut/losses.jsonl"),
+        case.read("whole/losses.jsonl")
+    );
+    // below the last rung it says what to change, and nothing is lost
+    let refused = case.faulty("oom all 2", &format!("{words} --out none"));
+    refused
+        .code(2)
+        .says(&["one crop of 64 x 64 pixels at once", "--side", "--resume"]);
+    let resumed = case.bo("train edge --out none --resume").ok();
+    assert!(
+        !resumed.stderr.contains("memory: from"),
+        "{}",
+        resumed.stderr
+    );
+    assert_eq!(
+        case.read("none/losses.jsonl"),
+        case.read("free/losses.jsonl")
+    );
 }
 
 #[test]

@@ -157,7 +157,7 @@ fn training(model: EdgeModel, batch: usize, side: usize, checkpointed: bool) -> 
 fn stepping(work: &Work, how: Training) -> u64 {
     let settings = TrainSettings {
         batch: work.batch,
-        accumulate: how.micro_batches,
+        accumulate: how.crops / work.batch,
         side: work.height,
         checkpoint_gradients: work.purpose == Purpose::CheckpointedTraining,
         ..TrainSettings::default()
@@ -219,15 +219,15 @@ const LONG: [Case; 3] = [
 
 /// In words, for the table.
 fn doing(work: &Work, how: Option<Training>) -> String {
-    let Some(Training {
-        micro_batches,
-        rank,
-    }) = how
-    else {
+    let Some(Training { crops, rank }) = how else {
         return format!("{:?}", work.purpose);
     };
     let subject = rank.map_or("all".to_owned(), |rank| format!("rank {rank}"));
-    format!("{:?} of {subject}, {micro_batches} added up", work.purpose)
+    format!(
+        "{:?} of {subject}, {} added up",
+        work.purpose,
+        crops.div_ceil(work.batch)
+    )
 }
 
 #[test]
@@ -244,7 +244,7 @@ fn predictions_lie_within_a_tenth_of_the_measured_peak() {
         width: 64,
     };
     let changes = Training {
-        micro_batches: 1,
+        crops: 1,
         rank: Some(4),
     };
     stepping(&small, changes);
@@ -302,7 +302,7 @@ fn predictions_lie_within_a_tenth_of_the_measured_peak() {
                 for rank in whole.into_iter().chain([Some(4)]) {
                     for micro_batches in [1, 4] {
                         let how = Training {
-                            micro_batches,
+                            crops: batch * micro_batches,
                             rank,
                         };
                         let predicted = work.step(how).unwrap().beside_model();

@@ -28,6 +28,16 @@ impl LossLine {
         }
     }
 
+    /// Before a step that is told is the first at another pace than those before it; `crops` are those of every step.
+    pub fn slower(&self, report: &StepReport, crops: usize) {
+        let over = if self.live { "\r\x1b[K" } else { "" };
+        let (step, pace) = (report.step + 1, report.pace);
+        let _ = writeln!(
+            std::io::stderr(),
+            "{over}bo: memory: from step {step} on {pace}; a step stays one of {crops} crops"
+        );
+    }
+
     /// After a step, judged or not.
     pub fn step(&mut self, report: &StepReport, judged: Option<f32>) {
         let smooth = self

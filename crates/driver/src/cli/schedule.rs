@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bo_memory::{Ledger, budget, host};
-use bo_vision::train::TrainSettings;
+use bo_vision::train::{Pace, TrainSettings};
 use clap::Args;
 
 use super::loss_line::LossLine;
@@ -71,7 +71,7 @@ pub struct Schedule {
     #[arg(long, value_name = "NAME", default_value = "float32")]
     precision: String,
 
-    /// Host memory that may be taken, MiB; what does not fit is held to it: fewer loaders, smaller batches with their
+    /// Host memory that may be taken, MiB; what does not fit is held to it: fewer loaders, fewer crops at once with their
     /// gradients added up, gradient checkpointing [default: 80 % of the machine's memory or of the tightest cgroup limit]
     #[arg(long, value_name = "N")]
     host_memory_mb: Option<u64>,
@@ -154,7 +154,7 @@ impl Schedule {
     pub fn go(&self, out: &Path, plan: Option<Plan>) -> Result<(), Failure> {
         let stop = StopFlag::default();
         watch_signals_within(&stop, PATIENCE)?;
-        let mut plan = match plan {
+        let plan = match plan {
             Some(plan) => {
                 let checked = plan.check();
                 checked.map_err(|outside| refuse(outside.key, outside.reason, &outside.remedy))?;
@@ -165,10 +165,11 @@ impl Schedule {
         let (sources, passed_over) = plan.sources()?;
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
         let budget = budget::host(self.host_memory_mb.map(|mb| mb.saturating_mul(1 << 20)));
-        let demand = Demand {
+        let mut demand = Demand {
             model: plan.model(),
             rank: plan.adapt.as_ref().map(|adapt| adapt.rank),
             settings: plan.settings.clone(),
+            pace: Pace::asked(&plan.settings),
             loaders: self.loaders.unwrap_or(cores.div_ceil(3)).clamp(1, 64),
             judging: JUDGING,
             pixels: sources
@@ -178,13 +179,19 @@ impl Schedule {
                 .unwrap_or(0),
             base: host::resident().map_or(0, |resident| resident.now),
         };
+        let open = || Course::open(&plan, out, self.resume, &candle_core::Device::Cpu);
+        // what is there goes on at its own pace; a new one is not begun before it fits
+        let begun = self.resume.then(open).transpose()?;
+        if let Some(course) = &begun {
+            demand.pace = course.pace();
+        }
         let asked = demand.bytes()?;
-        let (demand, changes) = match self.resume {
-            true => demand.resumed_within(budget.bytes)?,
-            false => demand.held_to(budget.bytes)?,
+        let (demand, changes) = demand.held_to(budget.bytes)?;
+        let mut course = match begun {
+            Some(course) => course,
+            None => open()?,
         };
-        plan.settings = demand.settings.clone();
-        let course = Course::open(&plan, out, self.resume, &candle_core::Device::Cpu)?;
+        course.keep_to(demand.pace)?;
         let examples: usize = sources.iter().map(|(_, source)| source.len()).sum();
         let mut words = vec![format!(
             "{} trained values of {}, {examples} examples",
@@ -208,7 +215,11 @@ impl Schedule {
         let mut line = LossLine::new(plan.settings.steps);
         let ledger = Ledger::new();
         let (ended, took) = ledger.during("training", || {
+            let mut pace = demand.pace;
             course.run(&sources, demand.loaders, &stop, &mut |report, judged| {
+                if std::mem::replace(&mut pace, report.pace) != report.pace {
+                    line.slower(report, plan.settings.batch * plan.settings.accumulate);
+                }
                 line.step(report, judged);
             })
         });

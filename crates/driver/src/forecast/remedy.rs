@@ -58,12 +58,13 @@ impl fmt::Display for Remedy {
 /// # Errors
 /// A size that the network does not take.
 pub fn remedies(work: &Work, room: u64) -> Result<Vec<Remedy>, Failure> {
+    let asked = *work;
     let mut found = Vec::new();
     let mut add = |change: Change, work: Work| -> Result<(), Failure> {
         let peak = match change {
             Change::Batch { accumulate, .. } if accumulate > 1 => {
                 let how = Training {
-                    micro_batches: accumulate,
+                    crops: asked.batch,
                     rank: None,
                 };
                 step(&work, how)?.peak

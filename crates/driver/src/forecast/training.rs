@@ -1,13 +1,13 @@
 //! A training held to a budget: what it takes, and what is changed, in order, until it fits.
 //!
-//! Central type [`Demand`]. Changed are only what leaves the training as it was asked for: threads that load, crops at
-//! once (the gradients of so many batches added up give the same step), and whether maps are kept or computed again. What
-//! would make it another training (smaller crops, a smaller network) is named, not done.
+//! Central type [`Demand`]. Changed are only what leaves the training as it was asked for: threads that load, and the
+//! pace, rung by rung, as it falls when memory runs out in training. What would make it another training (smaller crops, a
+//! smaller network) is named, not done.
 
 use std::fmt;
 
 use bo_vision::edge::{EdgeModel, Purpose, Training, Work};
-use bo_vision::train::{TrainSettings, steps_held};
+use bo_vision::train::{Pace, TrainSettings, steps_held};
 
 use super::step;
 use crate::exit::Failure;
@@ -31,8 +31,10 @@ pub struct Demand {
     pub model: EdgeModel,
     /// Rank of the low-rank changes that are trained; none where the whole network is.
     pub rank: Option<usize>,
-    /// Batch, accumulation, crop, checkpointing.
+    /// Crops of a step and their size.
     pub settings: TrainSettings,
+    /// How a step is taken.
+    pub pace: Pace,
     /// Threads that load.
     pub loaders: usize,
     /// Crops that judge progress.
@@ -48,7 +50,7 @@ pub struct Demand {
 pub enum Change {
     /// Threads that load.
     Loaders(usize),
-    /// Crops at once, and how many batches make a step.
+    /// Crops at once, and in how many parts a step is taken then.
     Batch(usize, usize),
     /// Gradient checkpointing.
     Checkpoint,
@@ -77,26 +79,26 @@ impl Demand {
             batch,
             accumulate,
             side,
-            checkpoint_gradients,
             ..
         } = self.settings;
+        let crops = batch * accumulate;
         let work = Work {
             model: self.model,
-            purpose: match checkpoint_gradients {
+            purpose: match self.pace.checkpoint_gradients {
                 true => Purpose::CheckpointedTraining,
                 false => Purpose::Training,
             },
-            batch,
+            batch: self.pace.at_once,
             height: side,
             width: side,
         };
         let how = Training {
-            micro_batches: accumulate,
+            crops,
             rank: self.rank,
         };
         let network = step(&work, how)?;
         let loading = self.loaders as u64 * LOADING * self.pixels;
-        let crops = steps_held(self.loaders) * batch * accumulate + self.judging;
+        let crops = steps_held(self.loaders) * crops + self.judging;
         let crops = crops as u64 * CROP * (side * side) as u64;
         let work = network.peak + loading + crops;
         Ok(self.base + PROGRAM + (work as f64 * OVERHEAD) as u64)
@@ -106,76 +108,34 @@ impl Demand {
         Ok(self.bytes()? <= budget)
     }
 
-    /// With fewer threads that load, if that helps; the most that fit, else one.
-    fn with_loaders(mut self, budget: u64, changes: &mut Vec<Change>) -> Result<Self, Failure> {
-        let asked = self.loaders;
-        while self.loaders > 1 && !self.fits(budget)? {
-            self.loaders -= 1;
-        }
-        if self.loaders < asked {
-            changes.push(Change::Loaders(self.loaders));
-        }
-        Ok(self)
-    }
-
-    /// Changed until it fits: loaders first, then crops at once with accumulation, then gradient checkpointing.
+    /// Changed until it fits: fewer threads that load, then lower paces.
     ///
     /// # Errors
     /// Nothing that leaves the training as it is makes it fit; what would, is named.
-    pub fn held_to(self, budget: u64) -> Result<(Self, Vec<Change>), Failure> {
-        let mut changes = Vec::new();
-        let mut demand = self.with_loaders(budget, &mut changes)?;
-        if demand.fits(budget)? {
-            return Ok((demand, changes));
+    pub fn held_to(&self, budget: u64) -> Result<(Self, Vec<Change>), Failure> {
+        let mut held = self.clone();
+        while held.loaders > 1 && !held.fits(budget)? {
+            held.loaders -= 1;
         }
-        let crops = demand.settings.batch * demand.settings.accumulate;
-        let batches = (1..=demand.settings.batch)
-            .rev()
-            .filter(|batch| crops.is_multiple_of(*batch));
-        let whole = demand.settings.batch;
-        let kept = demand.settings.checkpoint_gradients;
-        // the most crops at once without computing anything twice, then with
-        for checkpoint in [kept, true] {
-            demand.settings.checkpoint_gradients = checkpoint;
-            for batch in batches.clone() {
-                demand.settings.batch = batch;
-                demand.settings.accumulate = crops / batch;
-                if demand.fits(budget)? {
-                    if batch < whole {
-                        changes.push(Change::Batch(batch, crops / batch));
-                    }
-                    if checkpoint && !kept {
-                        changes.push(Change::Checkpoint);
-                    }
-                    return Ok((demand, changes));
-                }
-            }
+        while !held.fits(budget)? {
+            held.pace = match held.pace.lower() {
+                Some(lower) => lower,
+                None => return Err(held.too_much(budget)?),
+            };
         }
-        Err(demand.too_much(budget)?)
+        let changes = self.changes(&held);
+        Ok((held, changes))
     }
 
-    /// Changed until it fits where its settings are written down already: fewer loaders alone.
-    ///
-    /// # Errors
-    /// That is not enough.
-    pub fn resumed_within(self, budget: u64) -> Result<(Self, Vec<Change>), Failure> {
-        let mut changes = Vec::new();
-        let demand = self.with_loaders(budget, &mut changes)?;
-        if demand.fits(budget)? {
-            return Ok((demand, changes));
-        }
-        let needed = demand.bytes()?;
-        Err(Self::refused(
-            format!(
-                "this training takes {} as it was begun, allowed are {}",
-                bytes(needed),
-                bytes(budget)
-            ),
-            format!(
-                "allow {} MiB, or begin anew in another folder under this budget",
-                needed.div_ceil(1 << 20)
-            ),
-        ))
+    /// What was changed to make `held` of it.
+    fn changes(&self, held: &Self) -> Vec<Change> {
+        let crops = self.settings.batch * self.settings.accumulate;
+        let (at_once, parts) = (held.pace.at_once, crops.div_ceil(held.pace.at_once));
+        let loaders = (held.loaders < self.loaders).then_some(Change::Loaders(held.loaders));
+        let batch = (at_once < self.pace.at_once).then_some(Change::Batch(at_once, parts));
+        let checkpoint = held.pace.checkpoint_gradients && !self.pace.checkpoint_gradients;
+        let checkpoint = checkpoint.then_some(Change::Checkpoint);
+        [loaders, batch, checkpoint].into_iter().flatten().collect()
     }
 
     /// With one crop at a time and checkpointing it still does not fit: what would.
@@ -235,6 +195,10 @@ mod tests {
         Demand {
             model: EdgeModel::Compact,
             rank: None,
+            pace: Pace {
+                at_once: 8,
+                checkpoint_gradients: false,
+            },
             settings: TrainSettings {
                 batch: 8,
                 side: 96,
@@ -261,18 +225,20 @@ mod tests {
         while let Ok((held, changes)) = demand().held_to(budget) {
             let took = held.bytes().unwrap();
             assert!(took <= budget && took < least);
-            assert_eq!(held.settings.batch * held.settings.accumulate, 8);
+            assert_eq!(held.settings, demand().settings);
             least = took;
             seen.push(changes);
             budget = took - 1;
         }
-        let batch = |batch| Change::Batch(batch, 8 / batch);
+        let batch = |batch| Change::Batch(batch, 8_usize.div_ceil(batch));
         let with = |more: &[Change]| [&[Change::Loaders(1)], more].concat();
         assert_eq!(
             seen,
             [
                 with(&[]),
+                with(&[batch(6)]),
                 with(&[batch(4)]),
+                with(&[batch(3)]),
                 with(&[batch(2)]),
                 with(&[batch(1)]),
                 with(&[batch(1), Change::Checkpoint]),
@@ -283,8 +249,6 @@ mod tests {
             said.contains("one crop at a time") && said.contains("--side 80"),
             "{said}"
         );
-        let said = demand().resumed_within(budget).unwrap_err().to_string();
-        assert!(said.contains("as it was begun"), "{said}");
     }
 
     #[test]

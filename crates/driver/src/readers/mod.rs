@@ -19,13 +19,14 @@ use bo_vision::edge::Weights;
 use bo_vision::geometry::Rect;
 use bo_vision::labels::LabelSet;
 use bo_vision::pipeline::{self, LineParameters, PARAMETERS, Scratch, Seen};
+use bo_vision::train::Pace;
 use image::GrayImage;
 use tempfile::TempDir;
 
 use crate::detect::Rois;
 use crate::objective::{SafeBatches, answer_in};
 use crate::settings::{Origin, RawSettings, Settings, read_config, read_space};
-use crate::training::{Ledger, Plan};
+use crate::training::{Ledger, Paces, Plan};
 
 pub use files::{checkpoint, resume, run_files};
 
@@ -105,9 +106,9 @@ pub fn batches(bytes: &[u8]) {
     }
 }
 
-/// The folder of a training: its plan, a byte that no text holds, its losses.
+/// The folder of a training: its plan, its losses and its paces, between them a byte that no text holds.
 pub fn training(bytes: &[u8]) {
-    let mut parts = bytes.splitn(2, |&byte| byte == files::BETWEEN);
+    let mut parts = bytes.splitn(3, |&byte| byte == files::BETWEEN);
     let place = file("train.json", parts.next().unwrap_or_default());
     let place = place.parent().expect("a file in a folder");
     if let Ok(plan) = Plan::read(place) {
@@ -117,6 +118,14 @@ pub fn training(bytes: &[u8]) {
     if let Ok(ledger) = Ledger::open(place, 2) {
         let _ = ledger.best();
         let _ = ledger.draw();
+    }
+    file("pace.json", parts.next().unwrap_or_default());
+    let asked = Pace {
+        at_once: 8,
+        checkpoint_gradients: false,
+    };
+    if let Ok(paces) = Paces::open(place, asked) {
+        assert!((1..=4096).contains(&paces.of(3).at_once));
     }
 }
 

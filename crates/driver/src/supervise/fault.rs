@@ -6,6 +6,8 @@
 //! `BO_FAULT="oom batch 6"` has the edge network run out of memory with more than 6 images at once, `"oom window 40000"`
 //! with more than so many pixels. `"lost attempt 3"` loses the device at the third attempt of the network and at every
 //! later one of the process, as a device is lost; while the run holds no post-mortem, `"lost attempt 3 2"` fewer than two.
+//! `"oom crops 6 2"` has training run out of memory with more than 6 crops at once from step 2 on, `"oom crops 0 2"`
+//! wherever maps are kept, `"oom all 2"` always.
 //!
 //! `unsafe` for the one write to an address that belongs to nobody, which is the fault.
 
@@ -16,6 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use bo_vision::edge::{Attempt, EdgeError};
+use bo_vision::train::Pace;
 
 use crate::event::Phase;
 
@@ -74,9 +77,27 @@ pub fn device_failure(attempt: Attempt) -> Option<EdgeError> {
         _ => return None,
     };
     let most: usize = most.parse().ok()?;
-    (of > most).then(|| EdgeError::OutOfMemory {
+    (of > most).then(full)
+}
+
+/// How `BO_FAULT` has this step of training fail at this pace.
+pub fn training_failure(step: usize, pace: Pace) -> Option<EdgeError> {
+    let order = std::env::var("BO_FAULT").ok()?;
+    let (fails, from) = match order.split(' ').collect::<Vec<_>>()[..] {
+        ["oom", "crops", most, from] => {
+            let fails = pace.at_once > most.parse().ok()? && !pace.checkpoint_gradients;
+            (fails, from)
+        }
+        ["oom", "all", from] => (true, from),
+        _ => return None,
+    };
+    (fails && step >= from.parse().ok()?).then(full)
+}
+
+fn full() -> EdgeError {
+    EdgeError::OutOfMemory {
         reason: "injected".into(),
-    })
+    }
 }
 
 /// In the words in which a memory error of a card arrives.

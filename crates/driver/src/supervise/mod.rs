@@ -20,6 +20,7 @@ use std::io::IsTerminal as _;
 use std::path::Path;
 
 use bo_vision::edge::{Attempt, EdgeError};
+use bo_vision::train::Pace;
 use rustix::process::{Signal, set_parent_process_death_signal};
 
 use crate::event::Phase;
@@ -71,6 +72,17 @@ pub fn device_failure(attempt: Attempt) -> Option<EdgeError> {
     #[cfg(not(debug_assertions))]
     {
         let _ = attempt;
+        None
+    }
+}
+
+/// How a step of training is to fail at a pace, as if the device had: tests ask for that.
+pub fn training_failure(step: usize, pace: Pace) -> Option<EdgeError> {
+    #[cfg(debug_assertions)]
+    return fault::training_failure(step, pace);
+    #[cfg(not(debug_assertions))]
+    {
+        let _ = (step, pace);
         None
     }
 }

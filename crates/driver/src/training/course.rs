@@ -2,23 +2,26 @@
 //!
 //! Its folder holds `train.json` (the plan), `weights.safetensors` (the best so far, for `--weights`; where a network is
 //! adapted, `adapter.safetensors`, for `--adapter`), `state.safetensors` (to go on from), `losses.jsonl`, `losses.svg` and
-//! the lock of whoever works there.
+//! the lock of whoever works there; `pace.json` where memory made the pace another than was asked for.
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use bo_vision::edge::{AdapterHead, Weights};
 use bo_vision::train::{
-    Crop, EdgeTrainer, ExampleSource, Part, StepReport, Subject, TrainError, judging_crops, stream,
+    Crop, EdgeTrainer, ExampleSource, Pace, Part, StepReport, Subject, TrainError, judging_crops,
+    stream,
 };
 use candle_core::Device;
 
 use super::Plan;
 use super::ledger::{Entry, Ledger};
+use super::paces::Paces;
 use crate::exit::Failure;
 use crate::record::{Lock, RecordError};
 use crate::run::StopFlag;
 use crate::settings::Origin;
+use crate::supervise::training_failure;
 
 /// Crops by which progress is judged.
 pub const JUDGING: usize = 16;
@@ -29,6 +32,7 @@ pub struct Course<'p> {
     folder: PathBuf,
     trainer: EdgeTrainer,
     ledger: Ledger,
+    paces: Paces,
     judging: Vec<Crop>,
     lock: Lock,
 }
@@ -49,7 +53,7 @@ impl<'p> Course<'p> {
     ///
     /// # Errors
     /// Weights that do not fit, a folder that another process trains in or that holds a training where one is to begin,
-    /// or a state or ledger that cannot be used.
+    /// or a state, ledger or pace that cannot be used.
     pub fn open(
         plan: &'p Plan,
         folder: &Path,
@@ -77,12 +81,14 @@ impl<'p> Course<'p> {
                 held
             }
         };
+        let paces = Paces::open(folder, Pace::asked(&plan.settings))?;
         let ledger = Ledger::open(folder, trainer.steps_done())?;
         Ok(Self {
             plan,
             folder: folder.to_owned(),
-            trainer,
+            trainer: trainer.with_failures(Box::new(training_failure)),
             ledger,
+            paces,
             judging: Vec::new(),
             lock: held,
         })
@@ -96,6 +102,22 @@ impl<'p> Course<'p> {
     /// Whether all steps were done before.
     pub fn is_done(&self) -> bool {
         self.trainer.steps_done() >= self.plan.settings.steps
+    }
+
+    /// The pace of the next step.
+    pub fn pace(&self) -> Pace {
+        self.paces.of(self.trainer.steps_done())
+    }
+
+    /// Takes the next step, and those after it, at this pace, and notes that; a training that is done has none.
+    ///
+    /// # Errors
+    /// The note cannot be written.
+    pub fn keep_to(&mut self, pace: Pace) -> Result<(), Failure> {
+        match self.is_done() {
+            true => Ok(()),
+            false => self.paces.note(self.trainer.steps_done(), pace),
+        }
     }
 
     /// Trains until the end, with so many loaders; `tell` hears of every step. When it is asked to stop, the step under
@@ -121,7 +143,13 @@ impl<'p> Course<'p> {
         let (mut ended, mut trouble) = (Ended::Done, None);
         let steps = self.trainer.steps_done()..settings.steps;
         let streamed = stream(settings, &mixture(&trained), steps, loaders, |crops| {
-            let report = self.trainer.step(crops, &|| stop.asked().is_some())?;
+            self.trainer.keep_to(self.pace());
+            let report = self.trainer.step(crops, &|| stop.asked().is_some());
+            if matches!(report, Err(TrainError::OutOfMemory { .. })) {
+                // nothing was changed by the step that failed
+                trouble = self.save().err();
+            }
+            let report = report?;
             let after = match report {
                 Some(report) => self.after(&report, stop, tell),
                 None => Ok(stop.asked().map(Ended::Stopped)),
@@ -152,6 +180,8 @@ impl<'p> Course<'p> {
         stop: &StopFlag,
         tell: &mut dyn FnMut(&StepReport, Option<f32>),
     ) -> Result<Option<Ended>, Failure> {
+        // before the step counts: done again it must be taken alike
+        self.paces.note(report.step, report.pace)?;
         let done = report.step + 1;
         let last = done == self.plan.settings.steps;
         let due = done.is_multiple_of(self.plan.judge_every) || last;
@@ -308,6 +338,17 @@ fn failed(folder: &Path, error: &TrainError) -> Failure {
             },
             reason: error.to_string(),
             remedy: "begin anew in another folder with a lower --learning-rate".to_owned(),
+        },
+        TrainError::OutOfMemory { .. } => Failure::Setting {
+            key: "side".to_owned(),
+            origin: Origin::File {
+                path: Plan::path(folder),
+                key: "side".to_owned(),
+            },
+            reason: error.to_string(),
+            remedy: "begin anew in another folder with smaller crops (a smaller --side) or a smaller network; or free \
+                     memory and go on with --resume: the steps that are done are saved"
+                .to_owned(),
         },
         TrainError::Edge(_) | TrainError::Tensor(_) => Failure::unexpected("training", error),
     }

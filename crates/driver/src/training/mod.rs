@@ -4,9 +4,12 @@
 mod course;
 mod ledger;
 mod limits;
+mod paces;
 mod plan;
 
 pub use course::{Course, Ended, JUDGING};
 #[cfg(any(test, fuzzing))]
 pub use ledger::Ledger;
+#[cfg(any(test, fuzzing))]
+pub use paces::Paces;
 pub use plan::{Adaptation, Labelled, Pair, Plan};

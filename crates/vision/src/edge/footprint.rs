@@ -36,19 +36,10 @@ pub enum Purpose {
 /// What a step of training is made of beside its images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Training {
-    /// Micro-batches whose gradients are added up, at least 1.
-    pub micro_batches: usize,
+    /// Crops of the step; those beyond [`Work::batch`] follow in further micro-batches, their gradients added up.
+    pub crops: usize,
     /// Rank of the low-rank changes that are trained; `None` where all weights are.
     pub rank: Option<usize>,
-}
-
-impl Default for Training {
-    fn default() -> Self {
-        Self {
-            micro_batches: 1,
-            rank: None,
-        }
-    }
 }
 
 /// Something that a network is going to do.
@@ -101,7 +92,10 @@ impl Work {
     /// A size that the network does not take.
     pub fn footprint(&self) -> Result<Footprint> {
         if self.purpose != Purpose::Inference {
-            return self.step(Training::default());
+            return self.step(Training {
+                crops: self.batch,
+                rank: None,
+            });
         }
         let books = Books::default();
         let body = outlines(self.model, &books, false);
@@ -110,8 +104,8 @@ impl Work {
         Ok(read(&books))
     }
 
-    /// The memory of a step of training, [`EdgeTrainer::step`](crate::train::EdgeTrainer::step), on micro-batches of this
-    /// size.
+    /// The memory of a step of training, [`EdgeTrainer::step`](crate::train::EdgeTrainer::step), on micro-batches of at
+    /// most this size.
     ///
     /// # Errors
     /// As [`Work::footprint`].
@@ -121,9 +115,12 @@ impl Work {
         let trained: u64 = learner.variables.iter().map(Outline::bytes).sum();
         let remembered = books.take(Kind::Optimiser, "AdamW", 2 * trained);
         let mut total: Option<Vec<Option<Outline>>> = None;
-        // the third and later ones find what the second found
-        for _ in 0..how.micro_batches.clamp(1, 2) {
-            let own = self.gradient(&books, &body, &learner.variables)?;
+        // the third and later ones find what the second found, and are no larger
+        let first = self.batch.min(how.crops);
+        let second = self.batch.min(how.crops - first);
+        for batch in [first, second].into_iter().filter(|batch| *batch > 0) {
+            let part = Self { batch, ..*self };
+            let own = part.gradient(&books, &body, &learner.variables)?;
             total = Some(match total {
                 None => own,
                 Some(sum) => added(sum, own)?,

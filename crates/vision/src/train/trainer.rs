@@ -1,7 +1,7 @@
 //! The training loop of an edge network, one step at a time.
 //!
 //! Central type [`EdgeTrainer`]. Optimiser: AdamW under a cosine schedule with a short rise. What a step does depends
-//! on its crops and the state before it alone.
+//! on its crops, the state before it and the [`Pace`] alone; out of memory lowers the pace and tries the step again.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -12,8 +12,9 @@ use serde::{Deserialize, Serialize};
 use super::adamw::AdamW;
 use super::augment::Crop;
 use super::loss::Balance;
+use super::pace::Pace;
 use super::subject::{Learner, Subject};
-use crate::edge::{EdgeError, Staged as _, View, gradients};
+use crate::edge::{EdgeError, Staged as _, View, gradients, out_of_memory};
 
 /// Names in a checkpoint: what comes before a variable's own.
 const WEIGHT: &str = "weight/";
@@ -31,7 +32,7 @@ pub struct TrainSettings {
     pub seed: u64,
     /// Number of steps of the whole schedule.
     pub steps: usize,
-    /// Crops of a micro-batch, at least 1.
+    /// Crops of a micro-batch, at least 1; fewer where memory does not hold them, see [`Pace`].
     pub batch: usize,
     /// Micro-batches whose gradients are averaged for a step, at least 1.
     pub accumulate: usize,
@@ -85,6 +86,8 @@ pub struct StepReport {
     pub loss: f32,
     /// Learning rate used.
     pub learning_rate: f64,
+    /// How it was taken.
+    pub pace: Pace,
 }
 
 /// Why training cannot go on.
@@ -136,6 +139,16 @@ pub enum TrainError {
         /// The loss.
         loss: f32,
     },
+    /// Memory ran out below the last rung of [`Pace`].
+    #[error(
+        "out of memory with one crop of {side} x {side} pixels at once and gradient checkpointing: {reason}"
+    )]
+    OutOfMemory {
+        /// Pixels of a side of the crop.
+        side: usize,
+        /// In the device's own words.
+        reason: String,
+    },
     /// Weights to start from do not fit.
     #[error(transparent)]
     Edge(#[from] EdgeError),
@@ -143,6 +156,20 @@ pub enum TrainError {
     #[error("training failed: {0}")]
     Tensor(#[from] candle_core::Error),
 }
+
+impl TrainError {
+    /// Memory ran out: less at once may do.
+    fn is_out_of_memory(&self) -> bool {
+        match self {
+            Self::Edge(error) => error.is_out_of_memory(),
+            Self::Tensor(error) => out_of_memory(error),
+            _ => false,
+        }
+    }
+}
+
+/// The failure of a step, by its number, at a pace, as if the device had failed.
+pub type Failing = Box<dyn Fn(usize, Pace) -> Option<EdgeError> + Send + Sync>;
 
 /// Gradients by the names of variables, which hold nothing of what they were computed from.
 pub(super) type Gradients = BTreeMap<String, Tensor>;
@@ -153,6 +180,8 @@ pub struct EdgeTrainer {
     device: Device,
     learner: Learner,
     optimiser: AdamW,
+    pace: Pace,
+    failing: Option<Failing>,
 }
 
 impl EdgeTrainer {
@@ -168,10 +197,23 @@ impl EdgeTrainer {
         let learner = Learner::new(subject, settings.seed, device)?;
         Ok(Self {
             optimiser: AdamW::new(&learner.variables, settings.weight_decay)?,
+            pace: Pace::asked(&settings),
+            failing: None,
             settings,
             device: device.clone(),
             learner,
         })
+    }
+
+    /// With failures that are not real.
+    pub fn with_failures(mut self, failing: Failing) -> Self {
+        self.failing = Some(failing);
+        self
+    }
+
+    /// Takes the next steps at this pace.
+    pub fn keep_to(&mut self, pace: Pace) {
+        self.pace = pace;
     }
 
     /// Steps done.
@@ -189,10 +231,11 @@ impl EdgeTrainer {
     }
 
     /// One step on its crops, in micro-batches: their mean gradient is that of one batch of all. Where `stop` says so
-    /// between two of them, nothing is changed and there is no report.
+    /// between two of them, nothing is changed and there is no report. Out of memory lowers the pace, for the steps after
+    /// it too, and nothing else.
     ///
     /// # Errors
-    /// A loss that is not finite, or a failure of the device.
+    /// A loss that is not finite, a failure of the device, or [`TrainError::OutOfMemory`] below the lowest pace.
     pub fn step(
         &mut self,
         crops: Vec<Crop>,
@@ -200,9 +243,20 @@ impl EdgeTrainer {
     ) -> Result<Option<StepReport>, TrainError> {
         let learning_rate = self.learning_rate();
         let step = self.steps_done();
-        let Some((mut grads, loss)) = self.mean_gradient(crops, stop)? else {
-            return Ok(None);
+        let (mut grads, loss) = loop {
+            match self.mean_gradient(&crops, stop) {
+                Ok(Some(found)) => break found,
+                Ok(None) => return Ok(None),
+                Err(error) if error.is_out_of_memory() => {
+                    self.pace = self.pace.lower().ok_or_else(|| TrainError::OutOfMemory {
+                        side: self.settings.side,
+                        reason: error.to_string(),
+                    })?;
+                }
+                Err(error) => return Err(error),
+            }
         };
+        drop(crops);
         if !loss.is_finite() {
             return Err(TrainError::Diverged { step, loss });
         }
@@ -213,6 +267,7 @@ impl EdgeTrainer {
             step,
             loss,
             learning_rate,
+            pace: self.pace,
         }))
     }
 
@@ -231,15 +286,19 @@ impl EdgeTrainer {
         Ok(sum / crops.len().max(1) as f32)
     }
 
-    /// Gradient and loss over all crops, `batch` of them at a time; none if stopped between.
+    /// Gradient and loss over all crops, as many of them at a time as the pace says; none if stopped between.
     fn mean_gradient(
         &self,
-        crops: Vec<Crop>,
+        crops: &[Crop],
         stop: &dyn Fn() -> bool,
     ) -> Result<Option<(Gradients, f32)>, TrainError> {
+        let failing = self.failing.as_ref();
+        if let Some(error) = failing.and_then(|fails| fails(self.steps_done(), self.pace)) {
+            return Err(error.into());
+        }
         let body = self.learner.body(true)?;
         let (mut total, mut loss) = (None, 0.0);
-        for part in crops.chunks(self.settings.batch.max(1)) {
+        for part in crops.chunks(self.pace.at_once) {
             if stop() {
                 return Ok(None);
             }
@@ -251,7 +310,7 @@ impl EdgeTrainer {
                 let (all, fused) = balance.with_sides(&sides, &fused, &weights)?;
                 Ok(((all * share)?, fused.to_scalar::<f32>()?))
             };
-            let checkpointed = self.settings.checkpoint_gradients;
+            let checkpointed = self.pace.checkpoint_gradients;
             let (found, fused) = gradients(&body, &input, view, checkpointed, losses)?;
             loss += fused * share as f32;
             let own = self.learner.variables.iter().filter_map(|(name, var)| {
@@ -450,7 +509,8 @@ mod tests {
             let trainer =
                 EdgeTrainer::new(settings.clone(), Subject::Whole(None), &Device::Cpu).unwrap();
             let crops = crops(&settings, &[(1.0, &shapes)], 0).unwrap();
-            let (grads, loss) = trainer.mean_gradient(crops, &|| false).unwrap().unwrap();
+            let found = trainer.mean_gradient(&crops, &|| false);
+            let (grads, loss) = found.unwrap().unwrap();
             let one = |grad: &Tensor| grad.flatten_all().unwrap().to_vec1::<f32>().unwrap();
             (grads.values().flat_map(one).collect::<Vec<f32>>(), loss)
         };
@@ -521,6 +581,67 @@ mod tests {
         ));
     }
 
+    /// Out of memory, as a GPU's driver says it, at every pace of which `fails` says so.
+    fn failing(fails: impl Fn(Pace) -> bool + Send + Sync + 'static) -> Failing {
+        let words = r#"DriverError(CUDA_ERROR_OUT_OF_MEMORY, "out of memory")"#;
+        Box::new(move |_, pace| {
+            fails(pace).then(|| EdgeError::Tensor(candle_core::Error::Msg(words.into())))
+        })
+    }
+
+    #[test]
+    fn out_of_memory_goes_down_to_what_fits_with_the_steps_of_the_whole_batch() {
+        let shapes = ShapeExamples { count: 4, seed: 1 };
+        let settings = small(8, 1);
+        let trainer =
+            || EdgeTrainer::new(settings.clone(), Subject::Whole(None), &Device::Cpu).unwrap();
+        let take = |trainer: &mut EdgeTrainer| {
+            let crops = crops(&settings, &[(1.0, &shapes)], trainer.steps_done()).unwrap();
+            trainer.step(crops, &|| false).map(Option::unwrap)
+        };
+        let pace = |at_once, checkpoint_gradients| Pace {
+            at_once,
+            checkpoint_gradients,
+        };
+        let mut whole = trainer();
+        let expected = [take(&mut whole).unwrap(), take(&mut whole).unwrap()];
+        // 8 crops as 6 and 2, as 3, 3 and 2, and one by one computed twice
+        for (lowest, fits) in [(pace(6, false), 6), (pace(3, false), 3), (pace(1, true), 0)] {
+            let fails = move |pace: Pace| !pace.checkpoint_gradients && pace.at_once > fits;
+            let mut held = trainer().with_failures(failing(fails));
+            for whole in &expected {
+                let report = take(&mut held).unwrap();
+                assert_eq!(report.pace, lowest);
+                let off = (report.loss - whole.loss).abs();
+                assert!(off < 1e-5 * whole.loss, "{lowest}: {off}");
+            }
+            // begun at that pace it has the same bits
+            let mut again = trainer();
+            again.keep_to(lowest);
+            take(&mut again).unwrap();
+            take(&mut again).unwrap();
+            for (name, value) in &held.learner.variables {
+                let bits = |v: &candle_core::Var| v.flatten_all().unwrap().to_vec1::<f32>();
+                let other = &again.learner.variables[name];
+                assert_eq!(bits(value).unwrap(), bits(other).unwrap(), "{name}");
+            }
+        }
+        let mut none = trainer().with_failures(failing(|_| true));
+        let said = take(&mut none).unwrap_err().to_string();
+        assert!(
+            said.starts_with("out of memory with one crop of 64 x 64 pixels"),
+            "{said}"
+        );
+        assert_eq!(none.steps_done(), 0);
+        // what is no want of memory is no reason to go down
+        let mut lost = trainer().with_failures(Box::new(|_, _| {
+            let words = "DriverError(CUDA_ERROR_ILLEGAL_ADDRESS, \"illegal\")";
+            Some(EdgeError::Tensor(candle_core::Error::Msg(words.into())))
+        }));
+        assert!(matches!(take(&mut lost), Err(TrainError::Edge(_))));
+        assert_eq!(lost.pace, pace(8, false));
+    }
+
     #[test]
     fn a_step_that_is_stopped_changes_nothing() {
         let shapes = ShapeExamples { count: 4, seed: 1 };
@@ -571,7 +692,7 @@ mod tests {
         let (input, view, balance) = trainer.read(&crops).unwrap();
         let logits = loaded.forward(&input, view).unwrap();
         let loss = balance.loss(&logits).unwrap().to_scalar::<f32>().unwrap();
-        let (_, other) = trainer.mean_gradient(crops, &|| false).unwrap().unwrap();
+        let (_, other) = trainer.mean_gradient(&crops, &|| false).unwrap().unwrap();
         assert!((loss - other).abs() < 1e-5, "{loss} {other}");
     }
 

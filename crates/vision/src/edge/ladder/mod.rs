@@ -17,6 +17,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use image::RgbImage;
 
 pub use rung::Safe;
+pub(crate) use rung::quarter_less;
 use rung::{Rung, quarter_more};
 pub use step::Step;
 

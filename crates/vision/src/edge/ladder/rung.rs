@@ -68,7 +68,7 @@ impl Rung {
 }
 
 /// A batch a quarter smaller, an even number above 4: 16, 12, 8, 6, 4, 3, 2, 1.
-pub(super) fn quarter_less(batch: usize) -> usize {
+pub(crate) fn quarter_less(batch: usize) -> usize {
     let less = batch * 3 / 4;
     let less = if less > 4 { less / 2 * 2 } else { less };
     less.clamp(1, batch.max(2) - 1)
