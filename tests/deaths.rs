@@ -130,6 +130,54 @@ fn every_death_is_named_and_survived() {
     }
 }
 
+#[test]
+fn a_hang_before_the_loop_begins_or_in_a_replay_is_seen_too() {
+    let bench = Bench::new();
+    let whole = whole(&bench);
+    succeed(&mut dying(&bench, "opening", "hang open 0", ""));
+    let verdict = |out: &str| postmortem(&bench.path(out))["verdict"].to_string();
+    let found = verdict("opening");
+    assert!(
+        found.contains("it hung, while opening what it works with"),
+        "{found}"
+    );
+    assert_eq!(record(&bench.path("opening")), whole);
+
+    succeed(&mut dying(&bench, "replayed", "", ""));
+    let mut replay = bench.bo(&["resume", "replayed/iter_000.json", "--iterations", "3"]);
+    replay.env("BO_FAULT", "hang replay 2");
+    succeed(replay.env("BO_HANG_SECONDS", "5"));
+    let found = verdict("replayed");
+    assert!(
+        found.contains("it hung, while replaying iteration 2"),
+        "{found}"
+    );
+    succeed(&mut bench.bo(&["resume", "whole", "--iterations", "3"]));
+    assert_eq!(
+        record(&bench.path("replayed")),
+        record(&bench.path("whole"))
+    );
+
+    let mut looking = bench.bo(&[
+        "run",
+        "--scenes",
+        "6",
+        "--iterations",
+        "0",
+        "--n-initial",
+        "1",
+        "--out",
+        "looking",
+    ]);
+    looking.env("BO_FAULT", "hang look 3");
+    succeed(looking.env("BO_HANG_SECONDS", "5"));
+    let found = verdict("looking");
+    assert!(
+        found.contains("it hung, while looking at images, "),
+        "{found}"
+    );
+}
+
 /// A memory cgroup of our own with a limit, removed at the end.
 struct Group(PathBuf);
 

@@ -3,5 +3,8 @@
 /// A worker's parent, by its process number. Never passed on to programs.
 pub const WATCHED_BY: &str = "BO_WATCHED_BY";
 
+/// Where a worker tells its parent of steps before its loop: a number among the parent's open files.
+pub const PULSE: &str = "BO_PULSE";
+
 /// The mark of a program that evaluates, inherited by all that it starts.
 pub const PROGRAM: &str = "BO_PROGRAM";

@@ -6,6 +6,7 @@
 //! the features of all images are held, by their source.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use bo_bayes::environment::{Environments, Finite};
 use bo_bayes::optimizer::{Direction, Problem};
@@ -29,6 +30,7 @@ use crate::exit::Failure;
 use crate::picture::draw;
 use crate::run::choices;
 use crate::settings::{Origin, Settings};
+use crate::supervise::{Step, tell};
 
 /// Labelled images that can be scored.
 pub struct LineImages {
@@ -40,6 +42,20 @@ pub struct LineImages {
     /// What is seen of them: the environments.
     sights: Sights,
     eyes: Eyes,
+}
+
+/// Every image once; whoever watches hears of each.
+fn looked_at(source: &dyn ImageSource) -> Vec<Result<Glance, SourceError>> {
+    let (done, of) = (AtomicU64::new(0), source.len() as u64);
+    (0..source.len())
+        .into_par_iter()
+        .map(|index| {
+            let glance = source.glance(index);
+            let done = done.fetch_add(1, Relaxed) + 1;
+            tell(Step::Look { done, of });
+            glance
+        })
+        .collect()
 }
 
 impl LineImages {
@@ -57,10 +73,7 @@ impl LineImages {
         let chosen = device::choose(settings)?;
         let mut notices = chosen.notices.clone();
         let network = network(settings, &chosen.device)?;
-        let looked: Vec<Result<Glance, SourceError>> = (0..source.len())
-            .into_par_iter()
-            .map(|index| source.glance(index))
-            .collect();
+        let looked = looked_at(source.as_ref());
         let (mut images, mut glances, mut unreadable) = (Vec::new(), Vec::new(), 0);
         for (index, glance) in looked.into_iter().enumerate() {
             match glance {

@@ -24,6 +24,7 @@ use crate::record::{
     checkpoint_files, holds_run, now,
 };
 use crate::settings::{ObjectiveSettings, Origin, RawSettings, Settings};
+use crate::supervise::{Step, tell};
 
 /// What a run shares with the world around it.
 #[derive(Clone, Default)]
@@ -151,6 +152,8 @@ pub(super) fn prepare(
     world: &World,
     reporter: &mut dyn Reporter,
 ) -> Result<Setup, Failure> {
+    let out = settings.out();
+    tell(Step::Open { out });
     workers(settings.means().threads);
     let objective = &settings.study().objective;
     if matches!(
@@ -174,6 +177,8 @@ pub(super) fn prepare(
             message,
         });
     }
+    let asks = opened.objective.asks();
+    tell(Step::SetUp { asks });
     let setup = Setup::new(
         &settings,
         opened.problem,

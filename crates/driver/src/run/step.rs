@@ -17,7 +17,7 @@ use crate::record::{
     DecisionLine, EvaluationLine, Heartbeat, Manifest, Member, MemoryLine, RecordError, now,
 };
 use crate::settings::{Keep, Origin};
-use crate::supervise::reach;
+use crate::supervise::{Step, reach, tell};
 
 impl Session<'_> {
     /// The decision of an iteration: from the record, or computed and recorded. The queries it asks for, with
@@ -27,17 +27,21 @@ impl Session<'_> {
         scope: &Scope,
         iteration: u64,
     ) -> Result<Vec<(u64, optimizer::Query)>, Halt> {
+        let trusted = !self.verify && self.ahead.decisions.contains_key(&iteration);
+        if !trusted {
+            self.check_stop()?;
+            // while it still lies ahead: nothing may change before the two are compared
+            self.phase(iteration, Phase::Acquire);
+        }
         let recorded = self.ahead.decisions.remove(&iteration);
         let line = match recorded {
-            Some(line) if !self.verify => {
+            Some(line) if trusted => {
                 if self.accounted.is_none_or(|last| iteration > last) {
                     self.seconds.add(line.seconds);
                 }
                 line
             }
             recorded => {
-                self.check_stop()?;
-                self.phase(iteration, Phase::Acquire);
                 let computed = self.compute_decision(scope, iteration)?;
                 match recorded {
                     Some(line) => {
@@ -263,6 +267,9 @@ impl Session<'_> {
     ) {
         self.emit(&RunEvent::Phase { iteration, phase });
         if self.replaying() {
+            // nothing of the run may change yet, not even its heartbeat
+            let asks = self.objective.asks();
+            tell(Step::Replay { iteration, asks });
             return;
         }
         self.beats += 1;

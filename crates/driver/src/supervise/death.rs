@@ -29,6 +29,8 @@ pub struct Signs {
     pub words: Vec<String>,
     /// The machine was started anew since.
     pub restarted: bool,
+    /// What it told its parent last before its loop began, in words.
+    pub told: Option<String>,
     /// Last beat.
     pub last: Option<Heartbeat>,
     /// Last lines of the log.
@@ -63,9 +65,10 @@ const WORDS: usize = 6;
 
 /// Judges.
 pub fn judge(signs: &Signs) -> Verdict {
-    let place = match &signs.last {
-        Some(beat) => format!(" {}", step(beat)),
-        None => " before its first step".to_owned(),
+    let place = match (&signs.last, &signs.told) {
+        (Some(beat), _) => format!(" {}", step(beat)),
+        (None, Some(told)) => format!(" {told}"),
+        (None, None) => " before its first step".to_owned(),
     };
     let (what, own) = if signs.watched {
         cause(signs)

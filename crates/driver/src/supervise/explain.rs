@@ -42,6 +42,7 @@ pub fn explain(
         kernel: kernel::lines_about(ended.pid),
         words: ended.words.clone(),
         restarted: false,
+        told: ended.told.clone(),
         last,
         log: log_tail(folder),
     };

@@ -3,6 +3,9 @@
 //! `BO_FAULT="segv fit 2"` is a memory fault when iteration 2 begins to fit. It strikes while the run holds no
 //! post-mortem; `"segv fit 2 3"` while it holds fewer than three.
 //!
+//! Before the loop begins `"hang open 0"` strikes when what the run works with is opened, `"hang look 3"` once three
+//! images were looked at, `"hang replay 2"` when the decision of iteration 2 is computed again.
+//!
 //! `BO_FAULT="oom batch 6"` has the edge network run out of memory with more than 6 images at once, `"oom window 40000"`
 //! with more than so many pixels. `"lost attempt 3"` loses the device at the third attempt of the network and at every
 //! later one of the process, as a device is lost; while the run holds no post-mortem, `"lost attempt 3 2"` fewer than two.
@@ -20,6 +23,7 @@ use std::time::Duration;
 use bo_vision::edge::{Attempt, EdgeError};
 use bo_vision::train::Pace;
 
+use super::Step;
 use crate::event::Phase;
 
 /// Most bytes that `fill` takes before it gives up waiting for the kernel.
@@ -37,6 +41,32 @@ static ATTEMPTS: AtomicU64 = AtomicU64::new(0);
 /// Strikes if `BO_FAULT` names this moment of the run in `folder`.
 pub fn reach(phase: Phase, iteration: u64, folder: &Path) {
     FOLDER.get_or_init(|| folder.to_owned());
+    let here = match phase {
+        Phase::Fit => "fit",
+        Phase::Acquire => "acquire",
+        Phase::Evaluate => "evaluate",
+        Phase::Record => "checkpoint",
+    };
+    strike_at(here, iteration, folder);
+}
+
+/// Strikes if `BO_FAULT` names this step before the loop.
+pub fn tell(step: Step<'_>) {
+    let (here, number) = match step {
+        Step::Open { out } => {
+            FOLDER.get_or_init(|| out.to_owned());
+            ("open", 0)
+        }
+        Step::Look { done, .. } => ("look", done),
+        Step::Replay { iteration, .. } => ("replay", iteration),
+        Step::Start | Step::SetUp { .. } => return,
+    };
+    if let Some(folder) = FOLDER.get() {
+        strike_at(here, number, folder);
+    }
+}
+
+fn strike_at(here: &str, reached: u64, folder: &Path) {
     let Ok(order) = std::env::var("BO_FAULT") else {
         return;
     };
@@ -44,13 +74,7 @@ pub fn reach(phase: Phase, iteration: u64, folder: &Path) {
     let &[kind, at, number, ref times @ ..] = words.as_slice() else {
         return;
     };
-    let here = match phase {
-        Phase::Fit => "fit",
-        Phase::Acquire => "acquire",
-        Phase::Evaluate => "evaluate",
-        Phase::Record => "checkpoint",
-    };
-    if at == here && number.parse() == Ok(iteration) && is_due(folder, times) {
+    if at == here && number.parse() == Ok(reached) && is_due(folder, times) {
         strike(kind);
     }
 }

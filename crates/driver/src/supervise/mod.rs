@@ -12,6 +12,7 @@ mod kernel;
 mod leftover;
 mod memory;
 mod monitor;
+mod pulse;
 mod watch;
 mod words;
 
@@ -27,6 +28,7 @@ use crate::event::Phase;
 use crate::lineage::WATCHED_BY;
 
 pub use leftover::end_leftover;
+pub use pulse::Step;
 pub use watch::{Orders, watch};
 
 /// Whether this process is a worker: it was started by a parent that watches it.
@@ -50,6 +52,7 @@ pub fn follow_parent() {
         if !has_parent() {
             std::process::exit(137);
         }
+        tell(Step::Start);
     }
 }
 
@@ -85,6 +88,13 @@ pub fn training_failure(step: usize, pace: Pace) -> Option<EdgeError> {
         let _ = (step, pace);
         None
     }
+}
+
+/// A step before the loop of the run makes any; tests have workers die there.
+pub fn tell(step: Step<'_>) {
+    pulse::tell(&step);
+    #[cfg(debug_assertions)]
+    fault::tell(step);
 }
 
 /// A step of the loop of the run in `folder`; tests have workers die there.

@@ -9,6 +9,7 @@ use bo_memory::cgroup;
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 
 use super::memory::Curve;
+use super::pulse::Pulse;
 use crate::record::Heartbeat;
 
 /// Shortest time without a step of the loop that is called a hang.
@@ -27,14 +28,22 @@ pub struct Seen {
     pub hung: Option<u64>,
     /// Out-of-memory kills that the kernel counted in its last [`RECENT`] seconds.
     pub kills: Option<u64>,
+    /// The last step before its loop, in words.
+    pub told: Option<String>,
 }
 
 /// Watches until `over` is closed. `kills`: out-of-memory kills before the worker was started.
-pub fn monitor(pid: u32, folder: &Path, kills: Option<u64>, over: &Receiver<()>) -> Seen {
+pub fn monitor(
+    pid: u32,
+    folder: &Path,
+    pulse: &Pulse,
+    kills: Option<u64>,
+    over: &Receiver<()>,
+) -> Seen {
     let mut curve = Curve::of(pid);
     let mut count = KillCount::begun_at(kills);
-    let mut last = (0, Instant::now());
-    // before the first beat nothing is known
+    let mut last = ((0, 0), Instant::now());
+    // before the first step nothing is known
     let mut waits = true;
     let mut longest = Duration::ZERO;
     let mut hung = None;
@@ -46,14 +55,22 @@ pub fn monitor(pid: u32, folder: &Path, kills: Option<u64>, over: &Receiver<()>)
             reap_orphans(pid);
         }
         let beat = Heartbeat::read(folder).filter(|beat| beat.pid == pid);
-        let number = beat.as_ref().map_or(0, |beat| beat.beat);
+        // told of before the loop writes its first beat, never after
+        let told = pulse.last();
+        let number = (
+            told.as_ref().map_or(0, |told| told.number),
+            beat.as_ref().map_or(0, |beat| beat.beat),
+        );
         if number != last.0 {
             if !waits {
                 longest = longest.max(last.1.elapsed());
             }
             last = (number, Instant::now());
         }
-        waits = beat.is_none_or(|beat| beat.waits);
+        waits = beat
+            .map(|beat| beat.waits)
+            .or_else(|| told.map(|told| told.waits))
+            .unwrap_or(true);
         let patience = shortest.max(longest * HANG_FACTOR);
         if !waits && hung.is_none() && last.1.elapsed() > patience {
             hung = Some(last.1.elapsed().as_secs());
@@ -67,6 +84,7 @@ pub fn monitor(pid: u32, folder: &Path, kills: Option<u64>, over: &Receiver<()>)
         curve,
         hung,
         kills: count.recent(cgroup::kills()),
+        told: pulse.last().map(|told| told.place),
     }
 }
 

@@ -20,10 +20,11 @@ use super::end_leftover;
 use super::explain::{explain, explain_earlier};
 use super::memory::Curve;
 use super::monitor::{Seen, monitor};
+use super::pulse::Pulse;
 use super::words::Words;
 use crate::bounded;
 use crate::exit::Failure;
-use crate::lineage::WATCHED_BY;
+use crate::lineage::{PULSE, WATCHED_BY};
 use crate::record::{History, Lock};
 use crate::run::StopRequest;
 
@@ -90,6 +91,8 @@ pub struct Ended {
     pub hung: Option<u64>,
     /// Out-of-memory kills that the kernel counted in its last seconds.
     pub kills: Option<u64>,
+    /// Its last step before its loop, in words.
+    pub told: Option<String>,
     /// Last lines on its stderr.
     pub words: Vec<String>,
 }
@@ -183,9 +186,11 @@ impl<'o> Watch<'o> {
         let failed = |error| Failure::unexpected("starting the worker", error);
         let program = std::env::current_exe().map_err(failed)?;
         let kills = cgroup::kills();
+        let pulse = Pulse::new().map_err(failed)?;
         let mut child = Command::new(program)
             .args(words)
             .env(WATCHED_BY, std::process::id().to_string())
+            .env(PULSE, pulse.number())
             .stdin(Stdio::from(self.lock.share().map_err(failed)?))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -197,7 +202,7 @@ impl<'o> Watch<'o> {
         let words = Words::of(child.stdout.take(), child.stderr.take());
         let (done, over) = channel::<()>();
         let folder = self.orders.folder.clone();
-        let monitor = thread::spawn(move || monitor(pid, &folder, kills, &over));
+        let monitor = thread::spawn(move || monitor(pid, &folder, &pulse, kills, &over));
         // nobody else gets its number before it is reaped: until then signals reach nobody else
         let _ = waitid(
             WaitId::Pid(Pid::from_child(&child)),
@@ -209,6 +214,7 @@ impl<'o> Watch<'o> {
             curve: Curve::of(pid),
             hung: None,
             kills: None,
+            told: None,
         });
         Ok(Ended {
             pid,
@@ -216,6 +222,7 @@ impl<'o> Watch<'o> {
             curve: seen.curve,
             hung: seen.hung,
             kills: seen.kills,
+            told: seen.told,
             words: words.close(),
         })
     }

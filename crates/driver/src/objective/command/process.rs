@@ -15,7 +15,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, wa
 
 use super::line::each_line;
 use super::stray;
-use crate::lineage::{PROGRAM, WATCHED_BY};
+use crate::lineage::{PROGRAM, PULSE, WATCHED_BY};
 use crate::record::Birth;
 
 /// How long a program may take to end after SIGTERM before it gets SIGKILL.
@@ -90,6 +90,7 @@ impl Process {
             .env(PROGRAM, &mark)
             // a `bo` that the program starts is nobody's worker
             .env_remove(WATCHED_BY)
+            .env_remove(PULSE)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
