@@ -56,10 +56,11 @@ fn run(bench: &Bench, seed: u64, out: &str) -> Command {
     let kind = KINDS[seed as usize % KINDS.len()];
     match kind {
         Kind::Problem => command.args(["--problem", "branin_williams", "--iterations", "12"]),
+        Kind::Scenes => command.args(["--scenes", "4", "--iterations", "5"]),
         _ => command.args(["--command", "./objective.sh", "--space", "space.toml"]),
     };
     command.args(match kind {
-        Kind::Problem => &[][..],
+        Kind::Problem | Kind::Scenes => &[][..],
         Kind::Once => &["--iterations", "5"],
         Kind::TwoAtOnce => &["--iterations", "3", "--batch", "2", "--jobs", "2"],
         Kind::Server => &["--iterations", "5", "--command-mode", "server"],
@@ -76,10 +77,18 @@ enum Kind {
     TwoAtOnce,
     /// One process for all evaluations, kept alive between them.
     Server,
+    /// The main job; every other time with its cache gone when it is taken up again.
+    Scenes,
 }
 
 /// By seed, in turn.
-const KINDS: [Kind; 4] = [Kind::Problem, Kind::Once, Kind::TwoAtOnce, Kind::Server];
+const KINDS: [Kind; 5] = [
+    Kind::Problem,
+    Kind::Once,
+    Kind::TwoAtOnce,
+    Kind::Server,
+    Kind::Scenes,
+];
 
 /// One run, killed once after `moment`, taken up again to its end.
 fn trial(bench: &Bench, seed: u64, out: &str, victim: Victim, moment: Duration) -> Tally {
@@ -110,6 +119,10 @@ fn trial(bench: &Bench, seed: u64, out: &str, victim: Victim, moment: Duration) 
     } else {
         child.kill().unwrap();
         child.wait().unwrap();
+        let cache = bench.path(out).join("cache");
+        if kind == Kind::Scenes && moment.as_micros().is_multiple_of(2) && cache.exists() {
+            fs::remove_dir_all(cache).unwrap();
+        }
         if bench.path(out).join("run.json").exists() {
             succeed(&mut bench.bo(&["resume", out]));
         } else {
@@ -171,7 +184,7 @@ fn restarted(bench: &Bench, out: &str, at_once: u64, trial: &str) -> usize {
 
 #[test]
 fn runs_killed_at_random_moments_are_the_same_runs() {
-    let (seeds, kills) = if long() { (20, 25) } else { (4, 3) };
+    let (seeds, kills) = if long() { (20, 25) } else { (5, 3) };
     let begun = Instant::now();
     let mut total: BTreeMap<String, Tally> = BTreeMap::new();
     for seed in 0..seeds {
