@@ -83,9 +83,26 @@ fn a_budget_is_kept_by_named_remedies_and_the_steps_stay() {
         "half precision would need a GPU",
     ]);
     assert!(!case.path(&format!("b{allowed}")).exists());
-    case.bo(&format!("{TRAIN} --out no --precision float16"))
-        .code(2)
-        .says(&["needs a GPU", "--checkpoint-gradients"]);
+    for (more, code, said) in [
+        (
+            "--precision float16",
+            2,
+            "float16 needs a GPU, and this runs on the CPU",
+        ),
+        (
+            "--device cpu --precision bfloat16",
+            2,
+            "--checkpoint-gradients",
+        ),
+        ("--precision double", 2, "none of float32, tf32"),
+        ("--device gpu", 2, "\"gpu\" is no device"),
+        ("--device cuda:99", 6, "type --device cpu"),
+    ] {
+        case.bo(&format!("{TRAIN} --out no {more}"))
+            .code(code)
+            .says(&[said]);
+        assert!(!case.path("no").exists());
+    }
     case.bo(&format!(
         "train edge --out free --resume --host-memory-mb {allowed}"
     ))

@@ -13,6 +13,7 @@ pub struct LossLine {
     begun: Instant,
     smooth: Option<f32>,
     judged: Option<f32>,
+    skipped: usize,
     live: bool,
 }
 
@@ -24,6 +25,7 @@ impl LossLine {
             begun: Instant::now(),
             smooth: None,
             judged: None,
+            skipped: 0,
             live: std::io::stderr().is_terminal(),
         }
     }
@@ -45,6 +47,7 @@ impl LossLine {
             .map_or(report.loss, |s| 0.97 * s + 0.03 * report.loss);
         self.smooth = Some(smooth);
         self.judged = judged.or(self.judged);
+        self.skipped += usize::from(report.skipped);
         let done = report.step + 1;
         if !self.live && !done.is_multiple_of(20) && done != self.steps {
             return;
@@ -52,8 +55,12 @@ impl LossLine {
         let held = self
             .judged
             .map_or(String::new(), |judged| format!(", held out {judged:.4}"));
+        let skipped = match self.skipped {
+            0 => String::new(),
+            steps => format!(", {steps} skipped: infinite in float16"),
+        };
         let text = format!(
-            "step {done} of {}: loss {:.4}, smoothed {smooth:.4}{held}; {}",
+            "step {done} of {}: loss {:.4}, smoothed {smooth:.4}{held}{skipped}; {}",
             self.steps,
             report.loss,
             clock(self.begun.elapsed().as_secs_f64())

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bo_memory::{Ledger, budget, host};
+use bo_vision::edge::Precision;
 use bo_vision::train::{Pace, TrainSettings};
 use clap::Args;
 
@@ -11,10 +12,10 @@ use super::loss_line::LossLine;
 use super::result::notify;
 use crate::exit::Failure;
 use crate::forecast::Demand;
-use crate::objective::skipped;
+use crate::objective::{Chosen, Reserve, Wish, open_device, skipped};
 use crate::quantity::{bytes, typed};
 use crate::run::{StopFlag, watch_signals_within};
-use crate::settings::Origin;
+use crate::settings::{Limits, Origin, device};
 use crate::training::{Course, Ended, JUDGING, Plan};
 
 /// Longest that a micro-batch may take once a training was asked to stop; a second signal ends it at once.
@@ -67,9 +68,18 @@ pub struct Schedule {
     #[arg(long)]
     checkpoint_gradients: bool,
 
-    /// Numbers: float32; float16 and bfloat16 need a GPU
+    /// Numbers of maps and their gradients: float32; on a GPU also tf32, float16, bfloat16 (weights, their gradients and the
+    /// loss stay float32)
     #[arg(long, value_name = "NAME", default_value = "float32")]
     precision: String,
+
+    /// auto, cpu or cuda:N; with --resume it may be another one, whose numbers have other last bits
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    device: String,
+
+    /// Share of the GPU's memory that may be taken, with what others hold there
+    #[arg(long, value_name = "SHARE", default_value_t = 0.8)]
+    gpu_memory_fraction: f64,
 
     /// Host memory that may be taken, MiB; what does not fit is held to it: fewer loaders, fewer crops at once with their
     /// gradients added up, gradient checkpointing [default: 80 % of the machine's memory or of the tightest cgroup limit]
@@ -109,7 +119,12 @@ impl Schedule {
     /// # Errors
     /// One that cannot be.
     pub fn settings(&self, defaults: TrainSettings) -> Result<TrainSettings, Failure> {
+        let precision = self
+            .precision
+            .parse()
+            .map_err(|reason| refuse("precision", reason, "type --precision float32"))?;
         let settings = TrainSettings {
+            precision,
             seed: self.seed,
             steps: self.steps.unwrap_or(defaults.steps),
             batch: self.batch.unwrap_or(defaults.batch),
@@ -124,22 +139,19 @@ impl Schedule {
             let reason = format!("{} is outside 1 .. 64", self.loaders.unwrap_or(1));
             return Err(refuse("loaders", reason, "type --loaders 2"));
         }
-        match self.precision.as_str() {
-            "float32" => Ok(settings),
-            "float16" | "bfloat16" => Err(refuse(
-                "precision",
-                format!(
-                    "{} needs a GPU, and training runs on the CPU",
-                    self.precision
-                ),
-                "leave it out; for half the memory type --checkpoint-gradients",
-            )),
-            other => Err(refuse(
-                "precision",
-                format!("{other:?} is none of float32, float16, bfloat16"),
-                "type --precision float32",
-            )),
-        }
+        Ok(settings)
+    }
+
+    /// The device, which must compute in `precision`.
+    fn device(&self, precision: Precision) -> Result<Chosen, Failure> {
+        let limits = Limits::typed();
+        open_device(&Wish {
+            device: device(&self.device, &limits)?,
+            origin: &limits.origin("device"),
+            share: limits.share("gpu-memory-fraction", self.gpu_memory_fraction)?,
+            precision,
+            instead: "leave it out; for half the memory type --checkpoint-gradients",
+        })
     }
 
     /// The steps of judging, ending early and saving.
@@ -162,6 +174,7 @@ impl Schedule {
             }
             None => Plan::read(out)?,
         };
+        let chosen = self.device(plan.settings.precision)?;
         let (sources, passed_over) = plan.sources()?;
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
         let budget = budget::host(self.host_memory_mb.map(|mb| mb.saturating_mul(1 << 20)));
@@ -178,8 +191,9 @@ impl Schedule {
                 .max()
                 .unwrap_or(0),
             base: host::resident().map_or(0, |resident| resident.now),
+            card: chosen.card.as_ref().map(Reserve::room),
         };
-        let open = || Course::open(&plan, out, self.resume, &candle_core::Device::Cpu);
+        let open = || Course::open(&plan, out, self.resume, &chosen.device);
         // what is there goes on at its own pace; a new one is not begun before it fits
         let begun = self.resume.then(open).transpose()?;
         if let Some(course) = &begun {
@@ -194,10 +208,19 @@ impl Schedule {
         course.keep_to(demand.pace)?;
         let examples: usize = sources.iter().map(|(_, source)| source.len()).sum();
         let mut words = vec![format!(
-            "{} trained values of {}, {examples} examples",
+            "{} trained values of {}, {examples} examples, on {}",
             course.parameters(),
-            plan.model()
+            plan.model(),
+            chosen.name
         )];
+        // that there is no GPU is no news to whoever did not ask for one
+        words.extend(
+            chosen
+                .notices
+                .iter()
+                .filter(|_| chosen.card.is_some())
+                .cloned(),
+        );
         words.extend(plan.shares(&sources));
         words.extend(skipped(&passed_over));
         words.extend(course.is_done().then(|| plan.done(out)));

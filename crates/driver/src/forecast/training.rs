@@ -43,6 +43,8 @@ pub struct Demand {
     pub pixels: u64,
     /// What the program takes before it begins.
     pub base: u64,
+    /// Bytes that may be taken of the GPU's memory, where the network is on one.
+    pub card: Option<u64>,
 }
 
 /// What was changed to fit.
@@ -70,18 +72,30 @@ impl fmt::Display for Change {
 }
 
 impl Demand {
-    /// Bytes at the peak, the program itself included.
+    /// Bytes of host memory at the peak, the program itself included.
     ///
     /// # Errors
     /// A size that the network does not take.
     pub fn bytes(&self) -> Result<u64, Failure> {
-        let TrainSettings {
-            batch,
-            accumulate,
-            side,
-            ..
-        } = self.settings;
-        let crops = batch * accumulate;
+        let side = self.settings.side;
+        let network = match self.card {
+            None => self.network()?,
+            Some(_) => 0,
+        };
+        let loading = self.loaders as u64 * LOADING * self.pixels;
+        let crops = steps_held(self.loaders) * self.crops() + self.judging;
+        let crops = crops as u64 * CROP * (side * side) as u64;
+        let work = network + loading + crops;
+        Ok(self.base + PROGRAM + (work as f64 * OVERHEAD) as u64)
+    }
+
+    fn crops(&self) -> usize {
+        self.settings.batch * self.settings.accumulate
+    }
+
+    /// Bytes that the network takes, wherever it is.
+    fn network(&self) -> Result<u64, Failure> {
+        let side = self.settings.side;
         let work = Work {
             model: self.model,
             purpose: match self.pace.checkpoint_gradients {
@@ -93,19 +107,18 @@ impl Demand {
             width: side,
         };
         let how = Training {
-            crops,
+            crops: self.crops(),
             rank: self.rank,
         };
-        let network = step(&work, how)?;
-        let loading = self.loaders as u64 * LOADING * self.pixels;
-        let crops = steps_held(self.loaders) * crops + self.judging;
-        let crops = crops as u64 * CROP * (side * side) as u64;
-        let work = network.peak + loading + crops;
-        Ok(self.base + PROGRAM + (work as f64 * OVERHEAD) as u64)
+        Ok(step(&work, how)?.peak)
     }
 
     fn fits(&self, budget: u64) -> Result<bool, Failure> {
-        Ok(self.bytes()? <= budget)
+        let on_card = match self.card {
+            None => true,
+            Some(room) => self.network()? <= room,
+        };
+        Ok(on_card && self.bytes()? <= budget)
     }
 
     /// Changed until it fits: fewer threads that load, then lower paces.
@@ -114,7 +127,7 @@ impl Demand {
     /// Nothing that leaves the training as it is makes it fit; what would, is named.
     pub fn held_to(&self, budget: u64) -> Result<(Self, Vec<Change>), Failure> {
         let mut held = self.clone();
-        while held.loaders > 1 && !held.fits(budget)? {
+        while held.loaders > 1 && held.bytes()? > budget {
             held.loaders -= 1;
         }
         while !held.fits(budget)? {
@@ -129,7 +142,7 @@ impl Demand {
 
     /// What was changed to make `held` of it.
     fn changes(&self, held: &Self) -> Vec<Change> {
-        let crops = self.settings.batch * self.settings.accumulate;
+        let crops = self.crops();
         let (at_once, parts) = (held.pace.at_once, crops.div_ceil(held.pace.at_once));
         let loaders = (held.loaders < self.loaders).then_some(Change::Loaders(held.loaders));
         let batch = (at_once < self.pace.at_once).then_some(Change::Batch(at_once, parts));
@@ -140,6 +153,20 @@ impl Demand {
 
     /// With one crop at a time and checkpointing it still does not fit: what would.
     fn too_much(self, budget: u64) -> Result<Failure, Failure> {
+        if let Some(room) = self.card
+            && self.bytes()? <= budget
+        {
+            return Ok(Self::refused(
+                "gpu-memory-fraction",
+                format!(
+                    "{} takes {} of the GPU even with one crop at a time and gradient checkpointing, {} may be taken now",
+                    self.model,
+                    bytes(self.network()?),
+                    bytes(room)
+                ),
+                "type a smaller --side, or --device cpu, or end what holds the GPU's memory (bo gpu)".to_owned(),
+            ));
+        }
         let needed = self.bytes()?;
         let mut remedies = vec![format!(
             "allow {} MiB with --host-memory-mb",
@@ -166,6 +193,7 @@ impl Demand {
             }
         }
         Ok(Self::refused(
+            "host-memory-mb",
             format!(
                 "{} takes {} even with one crop at a time and gradient checkpointing, allowed are {} (half precision would \
                  need a GPU)",
@@ -177,10 +205,10 @@ impl Demand {
         ))
     }
 
-    fn refused(reason: String, remedy: String) -> Failure {
+    fn refused(key: &str, reason: String, remedy: String) -> Failure {
         Failure::Setting {
-            key: "host-memory-mb".to_owned(),
-            origin: Origin::Flag("--host-memory-mb".to_owned()),
+            key: key.to_owned(),
+            origin: Origin::Flag(format!("--{key}")),
             reason,
             remedy,
         }
@@ -208,6 +236,7 @@ mod tests {
             judging: 16,
             pixels: 640 * 480,
             base: 10_000_000,
+            card: None,
         }
     }
 

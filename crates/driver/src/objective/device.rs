@@ -55,13 +55,42 @@ impl Reserve {
     }
 }
 
+/// A device that is asked for.
+pub struct Wish<'w> {
+    /// Which.
+    pub device: settings::Device,
+    /// Where that was said.
+    pub origin: &'w Origin,
+    /// Share of a GPU's memory that may be taken.
+    pub share: f64,
+    /// Numbers in which it is to compute.
+    pub precision: Precision,
+    /// What to do on a device that cannot compute in them.
+    pub instead: &'static str,
+}
+
 /// The device that the settings ask for.
+///
+/// # Errors
+/// As [`open`].
+pub fn choose(settings: &Settings) -> Result<Chosen, Failure> {
+    let means = settings.means();
+    open(&Wish {
+        device: means.device,
+        origin: &means.device_origin,
+        share: means.gpu_memory_fraction,
+        precision: settings.study().precision,
+        instead: "type --precision float32, or leave it out",
+    })
+}
+
+/// The device that is wished for.
 ///
 /// # Errors
 /// [`Failure::Device`]: a GPU was asked for and cannot be used. [`Failure::Setting`]: it cannot compute in the precision
 /// that was asked for.
-pub fn choose(settings: &Settings) -> Result<Chosen, Failure> {
-    let (means, precision) = (settings.means(), settings.study().precision);
+pub fn open(wish: &Wish<'_>) -> Result<Chosen, Failure> {
+    let precision = wish.precision;
     let cpu = |notices| Chosen {
         device: Device::Cpu,
         name: "cpu".into(),
@@ -69,9 +98,8 @@ pub fn choose(settings: &Settings) -> Result<Chosen, Failure> {
         card: None,
         notices,
     };
-    let share = means.gpu_memory_fraction;
-    let gpu = |number| open(number, share, precision);
-    let chosen = match means.device {
+    let gpu = |number| on_gpu(number, wish.share, precision);
+    let chosen = match wish.device {
         settings::Device::Cpu => cpu(Vec::new()),
         settings::Device::Auto => match gpu(0) {
             Ok(chosen) => chosen,
@@ -79,8 +107,8 @@ pub fn choose(settings: &Settings) -> Result<Chosen, Failure> {
             Err(reason) => cpu(vec![format!("CPU, as cuda:0 cannot be used: {reason}")]),
         },
         settings::Device::Cuda(number) => gpu(number).map_err(|reason| Failure::Device {
-            device: means.device.to_string(),
-            origin: means.device_origin.clone(),
+            device: wish.device.to_string(),
+            origin: wish.origin.clone(),
             reason: reason.to_string(),
             remedy: "type --device cpu, or --device auto to take a GPU only where there is one"
                 .into(),
@@ -93,7 +121,7 @@ pub fn choose(settings: &Settings) -> Result<Chosen, Failure> {
             key: "precision".into(),
             origin: Origin::Flag("--precision".into()),
             reason: reason + &why.unwrap_or_default(),
-            remedy: "type --precision float32, or leave it out".into(),
+            remedy: wish.instead.into(),
         });
     }
     round_products(precision == Precision::Tf32);
@@ -126,7 +154,7 @@ fn unable(
 }
 
 /// GPU `number`, once a kernel has run there.
-fn open(number: usize, share: f64, precision: Precision) -> Result<Chosen, DeviceError> {
+fn on_gpu(number: usize, share: f64, precision: Precision) -> Result<Chosen, DeviceError> {
     let card = device::probe(number)?;
     let failed = |error: candle_core::Error| DeviceError::at_first_use(&error.to_string());
     let device = Device::new_cuda(number).map_err(failed)?;

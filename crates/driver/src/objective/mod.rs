@@ -40,6 +40,7 @@ pub use clock::PartSeconds;
 #[cfg(any(test, fuzzing))]
 pub use command::answer_in;
 pub use command::end_orphans;
+pub use device::{Chosen, Reserve, Wish, open as open_device};
 pub use eyes::Eyes;
 pub use foresight::Wanted;
 pub use images::{LineImages, parameters, refused, skipped};

@@ -11,7 +11,7 @@ mod raw;
 mod recorded;
 mod space;
 
-pub use check::Limits;
+pub use check::{Limits, device};
 pub use config::read_config;
 pub use nearest::nearest;
 pub use raw::RawSettings;

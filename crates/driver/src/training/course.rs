@@ -7,7 +7,7 @@
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use bo_vision::edge::{AdapterHead, Weights};
+use bo_vision::edge::{AdapterHead, EdgeError, Weights, device_lost, out_of_memory};
 use bo_vision::train::{
     Crop, EdgeTrainer, ExampleSource, Pace, Part, StepReport, Subject, TrainError, judging_crops,
     stream,
@@ -198,6 +198,7 @@ impl<'p> Course<'p> {
             loss: report.loss,
             learning_rate: report.learning_rate,
             judged,
+            skipped: report.skipped,
         })?;
         tell(report, judged);
         let (_, waited) = self.ledger.best();
@@ -339,6 +340,15 @@ fn failed(folder: &Path, error: &TrainError) -> Failure {
             reason: error.to_string(),
             remedy: "begin anew in another folder with a lower --learning-rate".to_owned(),
         },
+        TrainError::Overflow { .. } => Failure::Setting {
+            key: "precision".to_owned(),
+            origin: Origin::File {
+                path: Plan::path(folder),
+                key: "precision".to_owned(),
+            },
+            reason: error.to_string(),
+            remedy: "begin anew in another folder with --precision bfloat16 or float32".to_owned(),
+        },
         TrainError::OutOfMemory { .. } => Failure::Setting {
             key: "side".to_owned(),
             origin: Origin::File {
@@ -350,6 +360,17 @@ fn failed(folder: &Path, error: &TrainError) -> Failure {
                      memory and go on with --resume: the steps that are done are saved"
                 .to_owned(),
         },
+        TrainError::Edge(EdgeError::Tensor(reason)) | TrainError::Tensor(reason)
+            if out_of_memory(reason) || device_lost(reason) =>
+        {
+            Failure::unexpected(
+                "training",
+                format!(
+                    "{error}\n  the steps up to the last checkpoint are saved: go on with --resume --out {}",
+                    crate::quantity::typed(folder)
+                ),
+            )
+        }
         TrainError::Edge(_) | TrainError::Tensor(_) => Failure::unexpected("training", error),
     }
 }

@@ -22,6 +22,9 @@ pub struct Entry {
     pub learning_rate: f64,
     /// Loss after it over crops that are not trained on, where progress was judged.
     pub judged: Option<f32>,
+    /// Its gradient was infinite in float16: nothing was moved.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub skipped: bool,
 }
 
 /// All steps so far.
@@ -138,6 +141,7 @@ mod tests {
             loss: 0.1 + 0.2 * step as f32,
             learning_rate: 1e-3,
             judged,
+            skipped: false,
         };
         let mut ledger = Ledger::open(folder.path(), 0).unwrap();
         for (step, judged) in [None, Some(0.5), Some(0.4), Some(0.4), Some(0.3)]

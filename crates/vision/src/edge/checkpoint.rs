@@ -6,7 +6,7 @@
 //! that outlines allocate what tensors allocate.
 
 use candle_core::backprop::GradStore;
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, Var};
+use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor, Var};
 
 use super::activation::Activation;
 use super::stage::{Passage, Staged};
@@ -26,7 +26,7 @@ pub trait Differentiable: Activation {
     /// A failure of the device.
     fn leaf(&self) -> Result<Self>;
 
-    /// A number (0) whose gradient by this map is `gradient`.
+    /// A number (which means nothing) whose gradient by this map is `gradient`.
     ///
     /// # Errors
     /// A failure of the device.
@@ -125,6 +125,10 @@ impl Differentiable for Tensor {
     }
 
     fn pulled(&self, gradient: Self) -> Result<Self> {
+        if !self.device().is_cpu() || self.dtype() != DType::F32 {
+            // another number with the same gradient, by candle's own operations
+            return (self * gradient)?.sum_all();
+        }
         self.apply_op1(Pulled(gradient))
     }
 

@@ -15,11 +15,27 @@ use super::convolution::{cpu_slice, slice};
 /// Not four-dimensional.
 pub fn halving_maximum(x: &Tensor) -> Result<Tensor> {
     if !x.device().is_cpu() || x.dtype() != DType::F32 {
+        if x.track_op() {
+            return largest_of_three(&largest_of_three(x, 2)?, 3);
+        }
         // a border that repeats pixels of the same neighbourhood changes no maximum
         let wide = x.pad_with_same(2, 1, 1)?.pad_with_same(3, 1, 1)?;
         return wide.max_pool2d_with_stride(3, 2);
     }
     x.contiguous()?.apply_op1(HalvingMaximum)
+}
+
+/// The largest of every second value along an axis and its neighbours, by operations of candle that have a gradient, for
+/// devices other than the CPU and numbers other than `f32`. Of equal ones each gets a part of the gradient.
+fn largest_of_three(x: &Tensor, axis: usize) -> Result<Tensor> {
+    let side = x.dim(axis)?;
+    let shifted = |by: isize| {
+        let inside = |at: usize| (2 * at).saturating_add_signed(by).min(side - 1) as u32;
+        let indices: Vec<u32> = (0..side.div_ceil(2)).map(inside).collect();
+        let indices = Tensor::from_vec(indices, side.div_ceil(2), x.device())?;
+        x.index_select(&indices, axis)
+    };
+    shifted(-1)?.maximum(&shifted(0)?)?.maximum(&shifted(1)?)
 }
 
 struct HalvingMaximum;
@@ -118,6 +134,25 @@ mod tests {
         let grads = grads.backward().unwrap();
         let expected = [0.0, 11.0, 0.0, 0.0, 0.0, 0.0, 100.0, 1000.0, 0.0];
         assert_eq!(flat(grads.get(&x).unwrap()), expected);
+    }
+
+    #[test]
+    fn with_candles_own_operations_maxima_and_gradient_are_the_same() {
+        for (h, w) in [(1, 4), (5, 6), (6, 5), (7, 1)] {
+            let values: Vec<f32> = (0..h * w).map(|i| ((i * 37) % 41) as f32 - 20.0).collect();
+            let x = Tensor::from_vec(values, (1, 1, h, w), &Device::Cpu).unwrap();
+            let x = Var::from_tensor(&x).unwrap();
+            let weighed = |y: Tensor| {
+                let weights: Vec<f32> = (1..=y.elem_count()).map(|i| i as f32).collect();
+                let weights = Tensor::from_vec(weights, y.shape(), &Device::Cpu).unwrap();
+                let grads = (&y * weights).unwrap().sum_all().unwrap().backward();
+                let flat = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+                (flat(&y), flat(grads.unwrap().get(&x).unwrap()))
+            };
+            let own = weighed(halving_maximum(&x).unwrap());
+            let composed = largest_of_three(&largest_of_three(&x, 2).unwrap(), 3);
+            assert_eq!(weighed(composed.unwrap()), own, "{h} x {w}");
+        }
     }
 
     #[test]

@@ -5,9 +5,11 @@
 use std::str::FromStr;
 
 use candle_core::DType;
+use serde::{Deserialize, Serialize};
 
 /// Numbers of a network. Bits of exponent and fraction: 8 and 23, 8 and 10, 5 and 10, 8 and 7.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Precision {
     /// IEEE single precision, on any device.
     #[default]
@@ -35,7 +37,7 @@ impl Precision {
     }
 
     /// The type of 16 bits, if it is one.
-    pub(super) fn half(self) -> Option<DType> {
+    pub(crate) fn half(self) -> Option<DType> {
         match self {
             Self::Float32 | Self::Tf32 => None,
             Self::Float16 => Some(DType::F16),
@@ -73,6 +75,8 @@ mod tests {
     fn names_come_back() {
         for precision in Precision::ALL {
             assert_eq!(precision.name().parse(), Ok(precision));
+            let written = serde_json::to_value(precision).unwrap();
+            assert_eq!(written, precision.name());
         }
         let refused = "double".parse::<Precision>().unwrap_err();
         assert!(

@@ -40,6 +40,11 @@ impl AdamW {
         })
     }
 
+    /// Counts a step that moves nothing.
+    pub fn skip(&mut self) {
+        self.step += 1;
+    }
+
     /// Moves every variable that has a gradient: with t the number of the step from 1,
     /// x <- x (1 - rate decay) - rate m / (1 - b1^t) / (sqrt(v / (1 - b2^t)) + 1e-8).
     ///

@@ -1,6 +1,6 @@
 //! Class-balanced cross-entropy of edge logits, as one candle operation with its gradient.
 
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp1, DType, Device, Layout, Result, Shape, Tensor, bail};
 
 /// Share of an image below which its edge pixels are not weighted up any further.
 const RAREST: f32 = 0.01;
@@ -37,11 +37,13 @@ impl Balance {
         Self { target, weight }
     }
 
-    /// sum of weight * cross-entropy(sigmoid(logit), target), a scalar.
+    /// sum of weight * cross-entropy(sigmoid(logit), target), a scalar in main memory. Logits of any device and precision
+    /// are brought there as `f32`: they are one number a pixel, and so summed alike wherever the network is.
     ///
     /// # Errors
-    /// Another number of logits than targets, or logits that are not `f32` in main memory.
+    /// Another number of logits than targets, or a failure of the device.
     pub fn loss(&self, logits: &Tensor) -> Result<Tensor> {
+        let logits = logits.to_device(&Device::Cpu)?.to_dtype(DType::F32)?;
         logits.contiguous()?.apply_op1(self.clone())
     }
 
@@ -110,7 +112,7 @@ mod tests {
     #[test]
     fn edges_weigh_as_much_as_the_rest() {
         let balance = Balance::new(vec![1.0, 0.0, 0.0, 0.0, -1.0], 1);
-        let zero = Tensor::zeros((1, 1, 1, 5), candle_core::DType::F32, &Device::Cpu).unwrap();
+        let zero = Tensor::zeros((1, 1, 1, 5), DType::F32, &Device::Cpu).unwrap();
         let loss = balance.loss(&zero).unwrap().to_scalar::<f32>().unwrap();
         assert!((loss - std::f32::consts::LN_2).abs() < 1e-6);
     }

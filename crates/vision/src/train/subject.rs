@@ -112,11 +112,12 @@ impl Learner {
         self.model
     }
 
-    /// The network as it stands: with gradients by the variables, or where `tracked` is not wanted without.
+    /// The network as it stands, its weights rounded to `numbers` where variables have more: with gradients by the
+    /// variables, or where `tracked` is not wanted without.
     ///
     /// # Errors
     /// A failure of the device.
-    pub fn body(&self, tracked: bool) -> candle_core::Result<NetworkBody> {
+    pub fn body(&self, tracked: bool, numbers: DType) -> candle_core::Result<NetworkBody> {
         let variable = |name: &str| {
             let tensor = self.variables.get(name)?.as_tensor();
             Some(if tracked {
@@ -128,7 +129,7 @@ impl Learner {
         let scale = self.head.as_ref().map_or(0.0, |head| head.scale);
         NetworkBody::new(self.model, |name, _, _| {
             if let Some(whole) = variable(name) {
-                return Ok(whole);
+                return whole.to_dtype(numbers);
             }
             let weight = &self.fixed[name];
             let pair = (
@@ -136,8 +137,8 @@ impl Learner {
                 variable(&format!("{name}.up")),
             );
             match pair {
-                (Some(down), Some(up)) => merged(weight, &down, &up, scale),
-                _ => Ok(weight.clone()),
+                (Some(down), Some(up)) => merged(weight, &down, &up, scale)?.to_dtype(numbers),
+                _ => weight.to_dtype(numbers),
             }
         })
     }

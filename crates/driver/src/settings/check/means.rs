@@ -25,16 +25,7 @@ pub fn means(raw: &RawSettings, batch: u64, limits: &Limits<'_>) -> Result<Means
         limits.at_least_one("threads", threads as u64)?;
         limits.at_most("threads", threads as u64, 1024)?;
     }
-    let device = parse_device(raw.device.as_deref().unwrap_or("auto")).ok_or_else(|| {
-        limits.refuse(
-            "device",
-            format!(
-                "{:?} is no device",
-                raw.device.as_deref().unwrap_or_default()
-            ),
-            "type --device auto, --device cpu or --device cuda:0",
-        )
-    })?;
+    let device = device(raw.device.as_deref().unwrap_or("auto"), limits)?;
     let keep_checkpoints = match raw.keep_checkpoints.as_deref() {
         None | Some("all") => Keep::All,
         Some(text) => match text.parse() {
@@ -103,11 +94,25 @@ pub fn means(raw: &RawSettings, batch: u64, limits: &Limits<'_>) -> Result<Means
     })
 }
 
-fn parse_device(text: &str) -> Option<Device> {
-    match text {
+/// The device of this name.
+///
+/// # Errors
+/// There is none.
+pub fn device(text: &str, limits: &Limits<'_>) -> Result<Device, Failure> {
+    let found = match text {
         "auto" => Some(Device::Auto),
         "cpu" => Some(Device::Cpu),
         "cuda" => Some(Device::Cuda(0)),
-        _ => text.strip_prefix("cuda:")?.parse().ok().map(Device::Cuda),
-    }
+        _ => text
+            .strip_prefix("cuda:")
+            .and_then(|number| number.parse().ok())
+            .map(Device::Cuda),
+    };
+    found.ok_or_else(|| {
+        limits.refuse(
+            "device",
+            format!("{text:?} is no device"),
+            "type --device auto, --device cpu or --device cuda:0",
+        )
+    })
 }

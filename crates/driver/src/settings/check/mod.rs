@@ -9,6 +9,7 @@ mod study;
 use std::path::PathBuf;
 
 pub use limits::Limits;
+pub use means::device;
 
 use super::{Origin, RawSettings, Settings};
 use crate::exit::Failure;
