@@ -141,23 +141,32 @@ def networks(ours, rounds, folder):
     return result
 
 
-def training(ours, rounds, batch=8, side=192):
+def training(ours, rounds):
+    """Steps of the compact network and of DexiNed, whose normalisations are folded into its convolutions on both sides."""
+    torch.manual_seed(0)
+    dexined = DexiNed()
+    for module in list(dexined.modules()):
+        for name, part in list(module.named_children()):
+            if isinstance(part, torch.nn.BatchNorm2d):
+                setattr(module, name, torch.nn.Identity())
     compact = Compact(read_safetensors(ROOT / "crates/vision/weights/compact.safetensors"))
-    optimiser = torch.optim.AdamW(compact.parameters(), lr=1e-3)
-    seen = torch.rand(batch, 3, side, side) - 0.5
-    target = (torch.arange(batch * side * side) % 16 == 0).float().reshape(batch, 1, side, side)
+    rows = {}
+    for name, network, batch, side in [("compact", compact, 8, 192), ("dexined", dexined, 2, 192)]:
+        optimiser = torch.optim.AdamW(network.parameters(), lr=1e-3)
+        seen = torch.rand(batch, 3, side, side) - 0.5
+        target = (torch.arange(batch * side * side) % 16 == 0).float().reshape(batch, 1, side, side)
 
-    def step():
-        optimiser.zero_grad()
-        loss = sum(balanced_loss(logits, target) for logits in compact(seen))
-        loss.backward()
-        optimiser.step()
+        def step():
+            optimiser.zero_grad()
+            loss = sum(balanced_loss(logits, target) for logits in network(seen))
+            loss.backward()
+            optimiser.step()
 
-    line = f"train {batch} {side}"
-    times = turns({"ours": lambda: ours(line), "torch": lambda: timed(step)}, rounds)
-    row = {"batch": batch, "side": side, **times, **ratios(times)}
-    print("training step, compact", json.dumps(row), flush=True)
-    return row
+        line = f"train {name} {batch} {side}"
+        times = turns({"ours": lambda: ours(line), "torch": lambda: timed(step)}, rounds)
+        rows[name] = {"batch": batch, "side": side, **times, **ratios(times)}
+        print("training step,", name, json.dumps(rows[name]), flush=True)
+    return rows
 
 
 def main():

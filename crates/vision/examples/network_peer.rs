@@ -3,7 +3,7 @@
 //! another library.
 //!
 //! Lines: `convolution ours|candle C O H W K STRIDE PADDING`, `network MODEL WEIGHTS|- H W`,
-//! `logits FILE` (writes those of the last network as little-endian `f32`), `train BATCH SIDE`.
+//! `logits FILE` (writes those of the last network as little-endian `f32`), `train MODEL BATCH SIDE`.
 //! `network` and `train` keep what they made for the next line that says the same.
 
 use std::collections::HashMap;
@@ -11,9 +11,8 @@ use std::error::Error;
 use std::io::{BufRead, Write};
 use std::time::Instant;
 
-use bo_vision::edge::compact::CompactBody;
 use bo_vision::edge::convolution::Convolution;
-use bo_vision::edge::{EdgeModel, EdgeNetwork, Staged as _, View, Weights};
+use bo_vision::edge::{EdgeModel, EdgeNetwork, NetworkBody, Staged as _, View, Weights};
 use bo_vision::train::Balance;
 use candle_core::{Device, Tensor, Var};
 use candle_nn::{AdamW, Optimizer, ParamsAdamW};
@@ -24,7 +23,7 @@ use image::RgbImage;
 struct Kept {
     networks: HashMap<String, Box<dyn EdgeNetwork>>,
     tensors: HashMap<String, [Tensor; 3]>,
-    trainer: Option<(CompactBody, AdamW)>,
+    trainers: HashMap<String, (NetworkBody, AdamW)>,
     logits: Vec<f32>,
 }
 
@@ -40,7 +39,9 @@ fn main() -> Result<(), Box<dyn Error>> {
             ["network", model, weights, height, width] => {
                 network(&mut kept, model, weights, (height.parse()?, width.parse()?))?
             }
-            ["train", batch, side] => train(&mut kept, batch.parse()?, side.parse()?)?,
+            ["train", model, batch, side] => {
+                train(&mut kept, model, batch.parse()?, side.parse()?)?
+            }
             ["logits", file] => {
                 let bytes: Vec<u8> = kept.logits.iter().flat_map(|v| v.to_le_bytes()).collect();
                 std::fs::write(file, bytes)?;
@@ -133,20 +134,26 @@ fn network(
     Ok(since(begun))
 }
 
-/// One step of the compact network: forward, loss of the fused and the four side logits, gradients, AdamW.
-fn train(kept: &mut Kept, batch: usize, side: usize) -> Result<f64, Box<dyn Error>> {
-    if kept.trainer.is_none() {
+/// One step of a network: forward, loss of the fused and the side logits, gradients, AdamW.
+fn train(kept: &mut Kept, model: &str, batch: usize, side: usize) -> Result<f64, Box<dyn Error>> {
+    if !kept.trainers.contains_key(model) {
+        let model = model.parse::<EdgeModel>()?;
         let file = concat!(env!("CARGO_MANIFEST_DIR"), "/weights/compact.safetensors");
         let weights = Weights::open(file.as_ref())?;
         let mut variables = Vec::new();
-        let body = CompactBody::new(|name, shape| -> Result<Tensor, Box<dyn Error>> {
-            let variable = Var::from_tensor(&weights.take(name, shape, &Device::Cpu)?)?;
+        let body = NetworkBody::new(model, |name, shape, _| -> Result<Tensor, Box<dyn Error>> {
+            let value = match model {
+                EdgeModel::Compact => weights.take(name, shape, &Device::Cpu)?,
+                _ => pattern(shape, 0.05)?,
+            };
+            let variable = Var::from_tensor(&value)?;
             variables.push(variable.clone());
-            Ok(variable.as_tensor().clone())
+            Ok(variable.into_inner())
         })?;
-        kept.trainer = Some((body, AdamW::new(variables, ParamsAdamW::default())?));
+        let optimiser = AdamW::new(variables, ParamsAdamW::default())?;
+        kept.trainers.insert(model.to_string(), (body, optimiser));
     }
-    let (body, optimiser) = kept.trainer.as_mut().expect("made above");
+    let (body, optimiser) = kept.trainers.get_mut(model).ok_or("another name")?;
     let inputs = pattern(&[batch, 3, side, side], 2.0)?;
     let edges = (0..batch * side * side).map(|i| if i % 16 == 0 { 1.0 } else { 0.0 });
     let balance = Balance::new(edges.collect(), batch);

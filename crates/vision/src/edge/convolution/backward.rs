@@ -70,11 +70,11 @@ fn turn(e: &Extent, weight: &[f32]) -> Vec<f32> {
 
 /// Sum of every channel over images and pixels (`area` a plane): the gradient of the bias.
 pub(super) fn channel_sums(grad: &[f32], channels: usize, area: usize) -> Vec<f32> {
-    let mut sums = vec![0.0f32; channels];
-    for (i, plane) in grad.chunks_exact(area).enumerate() {
-        sums[i % channels] += sum(plane);
-    }
-    sums
+    let planes = |channel| grad.chunks_exact(area).skip(channel).step_by(channels);
+    (0..channels)
+        .into_par_iter()
+        .map(|channel| planes(channel).map(sum).sum())
+        .collect()
 }
 
 /// Gradient of the weight, given the gradient of the output.

@@ -118,6 +118,7 @@ impl Work for Band<'_> {
                 stride,
                 places,
                 outputs,
+                added: false,
             };
             // SAFETY: the window ends with SPARE values, the rows of the products are SPARE apart.
             unsafe { strip::<L>(group) };

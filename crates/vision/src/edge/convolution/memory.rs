@@ -33,8 +33,12 @@ impl Convolution {
     /// As [`Convolution::apply`].
     pub fn working_memory_back(self, x: &[usize], weight: &[usize]) -> Result<u64> {
         let e = self.shape(x, weight)?;
-        // the gradient of the output is copied first
-        let copy = e.n * e.o * e.oh * e.ow;
+        // the gradient of the output is copied where the ReLU lets it pass
+        let copy = if self.relu {
+            e.n * e.o * e.oh * e.ow
+        } else {
+            0
+        };
         Ok(bytes(copy + e.image_scratch().max(e.weight_scratch())))
     }
 }

@@ -1,6 +1,10 @@
 //! [`Convolution`] as candle sees it: shapes checked, the work handed on, gradients given back.
 
+use std::borrow::Cow;
+
 use candle_core::{CpuStorage, CustomOp3, DType, Layout, Result, Shape, Tensor, bail};
+
+use rayon::prelude::*;
 
 use super::backward::{backward_image, backward_weight, channel_sums};
 use super::extent::Extent;
@@ -133,14 +137,12 @@ impl CustomOp3 for Convolution {
         let e = self.shape(x.dims(), weight.dims())?;
         let grad_res = grad_res.contiguous()?;
         let (sg, lg) = grad_res.storage_and_layout();
-        let mut grad = slice(&sg, lg)?.to_vec();
-        if self.relu {
+        let grad = if self.relu {
             let (sr, lr) = res.storage_and_layout();
-            let res = slice(&sr, lr)?;
-            grad.iter_mut()
-                .zip(res)
-                .for_each(|(g, r)| *g = if *r > 0.0 { *g } else { 0.0 });
-        }
+            Cow::Owned(passed(slice(&sg, lg)?, slice(&sr, lr)?))
+        } else {
+            Cow::Borrowed(slice(&sg, lg)?)
+        };
         let (sx, lx) = x.storage_and_layout();
         let (sw, lw) = weight.storage_and_layout();
         let gx = if x.track_op() {
@@ -158,4 +160,12 @@ impl CustomOp3 for Convolution {
             Some(Tensor::from_vec(gb, bias.shape(), device)?),
         ))
     }
+}
+
+/// The gradient where the result of a ReLU is above 0, elsewhere 0.
+fn passed(grad: &[f32], result: &[f32]) -> Vec<f32> {
+    let pairs = grad.par_iter().zip(result);
+    pairs
+        .map(|(g, r)| if *r > 0.0 { *g } else { 0.0 })
+        .collect()
 }

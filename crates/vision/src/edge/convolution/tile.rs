@@ -22,7 +22,7 @@ pub(super) struct Strip<'a> {
     pub(super) weights: *const f32,
     /// The first place.
     pub(super) image: *const f32,
-    /// Result of the first output at the first place; written, not added to.
+    /// Result of the first output at the first place.
     pub(super) target: *mut f32,
     /// Distance between the results of neighbouring outputs.
     pub(super) stride: usize,
@@ -30,9 +30,11 @@ pub(super) struct Strip<'a> {
     pub(super) places: usize,
     /// Number of outputs, 1 to [`GROUP`].
     pub(super) outputs: usize,
+    /// True if the sum is added to what the target holds, else it replaces it.
+    pub(super) added: bool,
 }
 
-/// target\[o, p\] = sum over k of weights\[k, o\] image\[offsets\[k\] + p\], in the order of k.
+/// target\[o, p\] = sum over k of weights\[k, o\] image\[offsets\[k\] + p\], in the order of k, or that much more.
 ///
 /// # Safety
 /// Inside `dispatch`. For every offset and place, and up to [`SPARE`] - 1 places more, the image can be read;
@@ -111,7 +113,13 @@ unsafe fn tile<L: Lanes, const ROWS: usize, const N: usize>(s: Strip) {
         }
         for (row, sums) in sums.into_iter().enumerate().take(s.outputs.min(ROWS)) {
             for (n, sum) in sums.into_iter().enumerate() {
-                sum.store(s.target.wrapping_add(row * s.stride + n * L::WIDTH));
+                let target = s.target.wrapping_add(row * s.stride + n * L::WIDTH);
+                let sum = if s.added {
+                    L::load(target).plus(sum)
+                } else {
+                    sum
+                };
+                sum.store(target);
             }
         }
     }

@@ -125,6 +125,7 @@ impl Job<'_> {
                     stride,
                     places: run.end - run.first,
                     outputs: (outputs - group * GROUP).min(GROUP),
+                    added: false,
                 };
                 // SAFETY: rows of image and products are stride apart, SPARE more than there are tiles.
                 unsafe { strip::<L>(s) };

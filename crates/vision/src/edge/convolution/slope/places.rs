@@ -1,16 +1,15 @@
-//! The gradient of a dense convolution's weight.
+//! The gradient of a weight whose channels are few.
 //!
-//! Central function [`weight_gradient`]: for every weight the sum over places of the output's gradient times
-//! what the weight met there. The window of the forward pass serves again; a register tile holds eight
+//! Central function [`weight_gradient`]. The window of the forward pass serves again; a register tile holds eight
 //! outputs and three weights, and its lanes are places. `unsafe` because it reads through pointers.
 
 use rayon::prelude::*;
 
-use super::lanes::{Lanes, Width, Work, dispatch};
-use super::shared::{Line, lines};
-use super::stencil::Stencil;
-use super::tile::{GROUP, SPARE};
-use super::window::Window;
+use super::super::lanes::{Lanes, Width, Work, dispatch};
+use super::super::shared::{Line, lines};
+use super::super::stencil::Stencil;
+use super::super::tile::{GROUP, SPARE};
+use super::super::window::Window;
 
 /// Values of the window that a band may take, unless one row already needs more.
 const HELD: usize = 32 * 1024;
@@ -36,8 +35,7 @@ struct Slope<'a> {
     groups: std::ops::Range<usize>,
 }
 
-/// sum over images and places of grad\[o, place\] x\[c, place + tap\], in the order output, channel, tap. The stencil
-/// is that of the forward pass; its weights are not looked at.
+/// As [`super::weight_gradient`].
 pub(super) fn weight_gradient(width: Width, s: &Stencil, x: &[f32], grad: &[f32]) -> Vec<f32> {
     let ([n, ..], [o, oh, _]) = (s.seen, s.places);
     let height = band(s);
