@@ -4,10 +4,11 @@
 //! and may be passed by all together until one of them opens the folder anew.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::KeptKey;
@@ -24,11 +25,12 @@ pub(super) struct Files {
     known: Mutex<Known>,
 }
 
-/// Files by the turn in which they were written, and their bytes together.
+/// Names of files by the turn in which they were written, and their bytes together. There may be thousands: each name
+/// is held once.
 #[derive(Debug, Default)]
 struct Known {
-    by_turn: BTreeMap<u64, (PathBuf, u64)>,
-    turns: BTreeMap<PathBuf, u64>,
+    by_turn: BTreeMap<u64, (Arc<OsStr>, u64)>,
+    turns: BTreeMap<Arc<OsStr>, u64>,
     next: u64,
     bytes: u64,
 }
@@ -56,9 +58,9 @@ impl Files {
         found.sort();
         let mut known = Known::default();
         for (_, path, bytes) in found {
-            known.add(path, bytes);
+            known.add(&path, bytes);
         }
-        known.shrink(limit).map_err(|(path, error)| {
+        known.shrink(folder, limit).map_err(|(path, error)| {
             let said = format!("{} cannot be removed: {error}", path.display());
             std::io::Error::new(error.kind(), said)
         })?;
@@ -105,7 +107,7 @@ impl Files {
             )));
         }
         put(path, bytes, self.writes.fetch_add(1, Ordering::Relaxed))?;
-        self.known().add(path.to_owned(), bytes.len() as u64);
+        self.known().add(path, bytes.len() as u64);
         Ok(())
     }
 
@@ -114,7 +116,7 @@ impl Files {
     /// # Errors
     /// The file that cannot be removed, and why; it counts no more.
     pub fn trim(&self) -> Result<(), (PathBuf, std::io::Error)> {
-        self.known().shrink(self.limit)
+        self.known().shrink(&self.folder, self.limit)
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -124,26 +126,28 @@ impl Files {
 }
 
 impl Known {
-    fn add(&mut self, path: PathBuf, bytes: u64) {
+    fn add(&mut self, path: &Path, bytes: u64) {
+        let name: Arc<OsStr> = path.file_name().unwrap_or_default().into();
         // a file that was damaged or deleted is written again
-        if let Some(turn) = self.turns.insert(path.clone(), self.next)
+        if let Some(turn) = self.turns.insert(Arc::clone(&name), self.next)
             && let Some((_, old)) = self.by_turn.remove(&turn)
         {
             self.bytes -= old;
         }
-        self.by_turn.insert(self.next, (path, bytes));
+        self.by_turn.insert(self.next, (name, bytes));
         self.next += 1;
         self.bytes += bytes;
     }
 
     /// All that is above `limit` is tried; the first that cannot be removed is answered.
-    fn shrink(&mut self, limit: u64) -> Result<(), (PathBuf, std::io::Error)> {
+    fn shrink(&mut self, folder: &Path, limit: u64) -> Result<(), (PathBuf, std::io::Error)> {
         let mut first = Ok(());
         while self.bytes > limit
-            && let Some((_, (path, bytes))) = self.by_turn.pop_first()
+            && let Some((_, (name, bytes))) = self.by_turn.pop_first()
         {
-            self.turns.remove(&path);
+            self.turns.remove(&name);
             self.bytes -= bytes;
+            let path = folder.join(&*name);
             let removed = remove(&path).map_err(|error| (path, error));
             first = first.and(removed);
         }
