@@ -76,6 +76,17 @@ fn where_labels_name_no_regions_false_lines_cost_and_it_is_said() {
     }
     let run: serde_json::Value = serde_json::from_str(&case.read("r/run.json")).unwrap();
     assert_eq!(run["hashes"]["score of images without regions"], "F");
+    case.bo("evaluate r")
+        .ok()
+        .prints(&["coverage", "they replace 2 of an earlier evaluation"]);
+
+    // an image that cannot be read: the others are done, and the code says that it was not
+    std::fs::write(case.path("photos/c.png"), "broken").unwrap();
+    case.bo("detect r --images photos --out found.json")
+        .code(2)
+        .prints(&["of 3 images"])
+        .says(&["c.png: ", "1 of 3 images gave no lines"]);
+    assert!(case.path("found.json").is_file());
 }
 
 #[test]

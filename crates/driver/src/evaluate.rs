@@ -57,6 +57,9 @@ pub struct Evaluation {
     /// Pictures of these.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pictures: Vec<PathBuf>,
+    /// Pictures of an earlier evaluation that made room for them.
+    #[serde(skip)]
+    replaced: usize,
     #[serde(skip)]
     order: Vec<usize>,
 }
@@ -193,6 +196,7 @@ impl Judge<'_> {
             defaults,
             seconds: None,
             pictures: Vec::new(),
+            replaced: 0,
             worst: order
                 .iter()
                 .take(WORST)
@@ -307,7 +311,7 @@ impl Evaluation {
     /// # Errors
     /// An image that no longer loads, or a folder that cannot be written.
     pub fn draw(&mut self, images: &LineImages, x: &[f64], folder: &Path) -> Result<(), Failure> {
-        clear(folder);
+        self.replaced = clear(folder);
         for (rank, &number) in self.order.iter().take(WORST).enumerate() {
             let picture = images
                 .examine(number, x, &mut Scratch::default())
@@ -333,9 +337,10 @@ impl Evaluation {
     }
 }
 
-/// Removes the pictures that an earlier evaluation listed in `folder`, so that those of two are not mixed. What it did
-/// not write stays, and so does whatever cannot be removed.
-fn clear(folder: &Path) {
+/// Removes the pictures that an earlier evaluation listed in `folder`, so that those of two are not mixed; how many.
+/// What it did not write stays, and so does whatever cannot be removed.
+fn clear(folder: &Path) -> usize {
+    let mut removed = 0;
     let list = bounded::read(&folder.join(LIST), bounded::SETTINGS).unwrap_or_default();
     let names: Vec<String> = serde_json::from_slice(&list).unwrap_or_default();
     for name in names {
@@ -343,9 +348,11 @@ fn clear(folder: &Path) {
             .file_name()
             .is_some_and(|own| *own == *name);
         if own && name.ends_with(".png") {
-            let _ = std::fs::remove_file(folder.join(name)); // the next one may overwrite it
+            // what cannot be removed may yet be overwritten
+            removed += usize::from(std::fs::remove_file(folder.join(name)).is_ok());
         }
     }
+    removed
 }
 
 /// Mean of a number over the images that have it.
@@ -426,6 +433,13 @@ impl fmt::Display for Evaluation {
                 "left as it is; right regions yellow, found red, true lines green, missed magenta, corners cyan"
             )?;
         }
+        if self.replaced > 0 {
+            writeln!(
+                f,
+                "they replace {} of an earlier evaluation; --pictures DIR keeps those of both",
+                self.replaced
+            )?;
+        }
         writeln!(
             f,
             "\n{} over {count}, measured: {}",
@@ -470,16 +484,18 @@ impl fmt::Display for Evaluation {
         if let Some(Spent { all, parts }) = self.seconds {
             let PartSeconds {
                 decode,
+                classical,
                 network,
                 lines,
             } = parts;
-            let share =
-                |part: f64| 100.0 * part / (decode + network + lines).max(f64::MIN_POSITIVE);
+            let all_parts = decode + classical + network + lines;
+            let share = |part: f64| 100.0 * part / all_parts.max(f64::MIN_POSITIVE);
             writeln!(
                 f,
-                "{} images in {all:.1} s: {:.0} % decoding, {:.0} % network, {:.0} % lines",
+                "{} images in {all:.1} s: {:.0} % decoding, {:.0} % contrast and voters, {:.0} % network, {:.0} % lines",
                 self.images.len(),
                 share(decode),
+                share(classical),
                 share(network),
                 share(lines)
             )?;

@@ -26,6 +26,7 @@ mod settings;
 mod show;
 mod summary;
 mod supervise;
+mod sweep;
 mod training;
 
 use std::process::ExitCode;

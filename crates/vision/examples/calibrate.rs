@@ -12,7 +12,7 @@ use bo_vision::edge::EdgeModel;
 use bo_vision::folder::FolderSource;
 use bo_vision::kept::KeptLooks;
 use bo_vision::line::Detectors;
-use bo_vision::pipeline::{LineParameters, PARAMETERS, Scratch, Seen, evaluate, see};
+use bo_vision::pipeline::{LineParameters, PARAMETERS, Scratch, Seen, Untimed, evaluate, see};
 use bo_vision::scene::SceneSource;
 use bo_vision::source::{ImageSource, Truth};
 use candle_core::Device;
@@ -71,7 +71,7 @@ impl Stock {
         let images = numbers.par_iter().map(|&index| {
             let image = source.load(index).expect("loadable");
             (
-                see(&image.pixels, network.as_ref(), detectors).expect("edges"),
+                see(&image.pixels, network.as_ref(), detectors, &Untimed).expect("edges"),
                 image.truth,
             )
         });

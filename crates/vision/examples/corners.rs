@@ -7,7 +7,9 @@ use bo_vision::corner::{Corners, FoundLine};
 use bo_vision::edge::EdgeModel;
 use bo_vision::geometry::Segment;
 use bo_vision::line::Detectors;
-use bo_vision::pipeline::{DetectedLine, LineParameters, PARAMETERS, Scratch, detect, see};
+use bo_vision::pipeline::{
+    DetectedLine, LineParameters, PARAMETERS, Scratch, Untimed, detect, see,
+};
 use bo_vision::scene::SceneSource;
 use bo_vision::source::ImageSource;
 use candle_core::Device;
@@ -47,7 +49,13 @@ fn main() {
     let source = SceneSource::new(count, seed);
     let each = (0..count).into_par_iter().map(|index| {
         let image = source.load(index).expect("a scene");
-        let seen = see(&image.pixels, network.as_ref(), Detectors::default()).expect("edges");
+        let seen = see(
+            &image.pixels,
+            network.as_ref(),
+            Detectors::default(),
+            &Untimed,
+        )
+        .expect("edges");
         let (regions, kinds) = (image.truth.regions(), image.truth.kinds());
         let lines = detect(&seen, &regions, &parameters, &mut Scratch::default());
         let labelled = Corners::from_truth(&image.truth).expect("scenes have corners");

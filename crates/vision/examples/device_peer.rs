@@ -22,7 +22,7 @@ use bo_vision::edge::{
     EdgeModel, EdgeNetwork, Ladder, Precision, Tiles, View, logits_within, round_products,
 };
 use bo_vision::line::Detectors;
-use bo_vision::pipeline::{LineParameters, Scratch, detect, evaluate, see, see_together};
+use bo_vision::pipeline::{LineParameters, Scratch, Untimed, detect, evaluate, see, see_together};
 use bo_vision::scene::SceneSource;
 use bo_vision::source::ImageSource as _;
 use candle_core::{DType, Device, Tensor};
@@ -158,7 +158,7 @@ impl Peer {
             .map(|file| Ok(image::open(file)?.into_rgb8()))
             .collect::<Result<_, Failure>>()?;
         let decoded = since(begun);
-        let seen = see_together(images, &ladder, Detectors::default())?;
+        let seen = see_together(images, &ladder, Detectors::default(), &Untimed)?;
         let saw = since(begun);
         let (parameters, mut scratch) = (LineParameters::default(), Scratch::default());
         let found = seen
@@ -188,7 +188,7 @@ impl Peer {
             let pairs = ours.logits.iter().zip(&theirs.logits);
             largest = largest.max(pairs.fold(0.0f32, |m, (a, b)| m.max((a - b).abs())) / scale);
             let mut score = |network: &dyn EdgeNetwork| -> Result<f64, Failure> {
-                let seen = see(&scene.pixels, network, Detectors::default())?;
+                let seen = see(&scene.pixels, network, Detectors::default(), &Untimed)?;
                 Ok(evaluate(&seen, &scene.truth, &parameters, &mut scratch).lp)
             };
             let change = (score(network.as_ref())? - score(reference.as_ref())?).abs();

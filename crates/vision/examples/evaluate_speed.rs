@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use bo_vision::edge::Compact;
 use bo_vision::line::Detectors;
-use bo_vision::pipeline::{LineParameters, PARAMETERS, Scratch, Seen, evaluate, see};
+use bo_vision::pipeline::{LineParameters, PARAMETERS, Scratch, Seen, Untimed, evaluate, see};
 use bo_vision::scene::SceneSource;
 use bo_vision::source::{ImageSource, Truth};
 use candle_core::Device;
@@ -26,7 +26,7 @@ fn main() {
     for index in 0..source.len() {
         let image = source.load(index).expect("generated scenes always load");
         let start = Instant::now();
-        let seen = see(&image.pixels, &network, Detectors::default()).expect("edges");
+        let seen = see(&image.pixels, &network, Detectors::default(), &Untimed).expect("edges");
         let preparing = start.elapsed().as_secs_f64() * 1e3;
         let Truth::Regions(regions) = &image.truth else {
             continue;

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 use bo_vision::edge::{EdgeModel, EdgeNetwork};
 use bo_vision::line::Detectors;
-use bo_vision::pipeline::{LineParameters, PARAMETERS, Scratch, Seen, evaluate, see};
+use bo_vision::pipeline::{LineParameters, PARAMETERS, Scratch, Seen, Untimed, evaluate, see};
 use bo_vision::scene::SceneSource;
 use bo_vision::source::{ImageSource, Truth};
 use candle_core::Device;
@@ -43,7 +43,7 @@ impl Set {
             .map(|index| {
                 let image = source.load(index)?;
                 Ok((
-                    see(&image.pixels, network, Detectors::default())?,
+                    see(&image.pixels, network, Detectors::default(), &Untimed)?,
                     image.truth,
                 ))
             })

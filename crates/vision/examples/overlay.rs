@@ -12,7 +12,7 @@ use bo_vision::folder::FolderSource;
 use bo_vision::geometry::Segment;
 use bo_vision::kept::KeptLooks;
 use bo_vision::line::Detectors;
-use bo_vision::pipeline::{LineParameters, PARAMETERS, Scratch, detect, evaluate, see};
+use bo_vision::pipeline::{LineParameters, PARAMETERS, Scratch, Untimed, detect, evaluate, see};
 use bo_vision::scene::SceneSource;
 use bo_vision::source::{ImageSource, Truth};
 use candle_core::Device;
@@ -62,7 +62,7 @@ fn main() {
         .map(|text| text.parse::<usize>().expect("an index"))
     {
         let image = source.load(index).expect("loadable");
-        let seen = see(&image.pixels, network.as_ref(), Detectors::Both).expect("edges");
+        let seen = see(&image.pixels, network.as_ref(), Detectors::Both, &Untimed).expect("edges");
         let (width, height) = (seen.width, seen.height);
         let mut canvas = RgbImage::new(2 * width, height);
         for (x, y, pixel) in image.pixels.enumerate_pixels() {

@@ -160,6 +160,30 @@ impl DetectedLine {
     }
 }
 
+/// What is at work while an image is seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Contrast enhancement before the network, classical detectors after it.
+    Classical,
+    /// The edge network.
+    Network,
+}
+
+/// Does the work of a stage, and may time it.
+pub trait Stages {
+    /// Does it.
+    fn during<T>(&self, stage: Stage, work: impl FnOnce() -> T) -> T;
+}
+
+/// Nobody asks how long a stage takes.
+pub struct Untimed;
+
+impl Stages for Untimed {
+    fn during<T>(&self, _: Stage, work: impl FnOnce() -> T) -> T {
+        work()
+    }
+}
+
 /// What is kept of an image: contrast enhancement, the network's edge logits, and the voters.
 ///
 /// # Errors
@@ -168,10 +192,13 @@ pub fn see(
     rgb: &RgbImage,
     network: &dyn EdgeNetwork,
     detectors: Detectors,
+    stages: &impl Stages,
 ) -> Result<Seen, EdgeError> {
-    let enhanced = contrast::enhance(rgb);
-    let edges = network.logits(&enhanced)?;
-    Ok(kept(edges, &enhanced, network.scale(), detectors))
+    let enhanced = stages.during(Stage::Classical, || contrast::enhance(rgb));
+    let edges = stages.during(Stage::Network, || network.logits(&enhanced))?;
+    Ok(stages.during(Stage::Classical, || {
+        kept(edges, &enhanced, network.scale(), detectors)
+    }))
 }
 
 /// What is kept of images of one size, as [`see`] answers it, in batches as large as memory allows.
@@ -182,16 +209,20 @@ pub fn see_together(
     images: Vec<RgbImage>,
     ladder: &Ladder,
     detectors: Detectors,
+    stages: &impl Stages,
 ) -> Result<Vec<Seen>, EdgeError> {
-    let enhanced: Vec<RgbImage> = images
-        .into_par_iter()
-        .map(|rgb| contrast::enhance(&rgb))
-        .collect();
-    let edges = ladder.all(&enhanced.iter().collect::<Vec<_>>())?;
-    let seen = edges.into_par_iter().zip(&enhanced);
-    Ok(seen
-        .map(|(edges, enhanced)| kept(edges, enhanced, ladder.scale(), detectors))
-        .collect())
+    let enhanced: Vec<RgbImage> = stages.during(Stage::Classical, || {
+        let all = images.into_par_iter();
+        all.map(|rgb| contrast::enhance(&rgb)).collect()
+    });
+    let edges = stages.during(Stage::Network, || {
+        ladder.all(&enhanced.iter().collect::<Vec<_>>())
+    })?;
+    Ok(stages.during(Stage::Classical, || {
+        let seen = edges.into_par_iter().zip(&enhanced);
+        seen.map(|(edges, enhanced)| kept(edges, enhanced, ladder.scale(), detectors))
+            .collect()
+    }))
 }
 
 fn kept(mut edges: EdgeMap, enhanced: &RgbImage, scale: LogitScale, detectors: Detectors) -> Seen {
@@ -644,7 +675,7 @@ mod tests {
         let [low, high] = [PARAMETERS[0].low as f32, PARAMETERS[0].high as f32];
         let network = EdgeModel::Compact.load(None, &Device::Cpu).unwrap();
         let image = Scene::generate(1, 0).image;
-        let mut kept: Vec<f32> = see(&image, network.as_ref(), Detectors::default())
+        let mut kept: Vec<f32> = see(&image, network.as_ref(), Detectors::default(), &Untimed)
             .unwrap()
             .logits
             .into_iter()
@@ -665,12 +696,13 @@ mod tests {
             .map(|k| RgbImage::from_fn(70, 50, move |x, y| image::Rgb([(x * k) as u8, y as u8, 9])))
             .collect();
         let ladder = Ladder::new(network(), |_| u64::MAX, |_| ());
-        let together = see_together(images.clone(), &ladder, Detectors::default()).unwrap();
+        let together =
+            see_together(images.clone(), &ladder, Detectors::default(), &Untimed).unwrap();
         assert!(ladder.safe().is_empty(), "3 are no full batch");
         for (image, seen) in images.iter().zip(together) {
             assert_eq!(
                 seen,
-                see(image, network().as_ref(), Detectors::default()).unwrap()
+                see(image, network().as_ref(), Detectors::default(), &Untimed).unwrap()
             );
         }
     }

@@ -55,7 +55,7 @@ pub struct DetectArgs {
 /// Detects.
 ///
 /// # Errors
-/// No run of images, no recommendation, no images, or a file that cannot be written.
+/// No run of images, no recommendation, no images, one that cannot be read, or a file that cannot be written.
 pub fn main(args: &DetectArgs) -> Result<(), Failure> {
     let history = History::read(&args.run)?;
     if !matches!(history.manifest.objective.as_str(), "scenes" | "images") {
@@ -116,7 +116,22 @@ pub fn main(args: &DetectArgs) -> Result<(), Failure> {
         args.out.display(),
         overlays.display()
     )]);
-    print(&detection, args.json)
+    print(&detection, args.json)?;
+    match detection.failures().len() {
+        0 => Ok(()),
+        // after all the others: theirs is written
+        failed => Err(Failure::input(
+            &args.images,
+            format!(
+                "{failed} of {} images gave no lines, as said above",
+                photographs.len()
+            ),
+            format!(
+                "mend or remove them; the others are in {}",
+                args.out.display()
+            ),
+        )),
+    }
 }
 
 /// Whether `path` is what an earlier `bo detect` wrote, which may be replaced.

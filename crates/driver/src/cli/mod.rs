@@ -17,6 +17,7 @@ mod schedule;
 mod show;
 mod stop;
 mod supervision;
+mod sweep;
 mod train;
 mod verify;
 mod watch;
@@ -45,6 +46,8 @@ struct Cli {
 enum Command {
     /// Runs an optimisation
     Run(Box<run::RunArgs>),
+    /// Many runs over values of some settings, one after the other; typed again it goes on
+    Sweep(Box<sweep::SweepArgs>),
     /// Goes on with a run that was stopped, killed or is to be longer
     Resume(resume::ResumeArgs),
     /// The state of a run in one screen
@@ -89,6 +92,7 @@ pub fn main() -> ExitCode {
     };
     let end = match cli.command {
         Command::Run(args) => run::main(*args),
+        Command::Sweep(args) => sweep::main(*args),
         Command::Resume(args) => resume::main(args),
         Command::Show(args) => show::main(&args),
         Command::Evaluate(args) => evaluate::main(&args),

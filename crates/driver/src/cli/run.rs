@@ -50,15 +50,27 @@ pub fn main(args: RunArgs) -> Result<(), Failure> {
     })
 }
 
-/// Flags over file, checked, with paths that hold wherever the run is resumed from.
-fn settings(flags: RawSettings, config: Option<&Path>) -> Result<Settings, Failure> {
+/// Flags over file, with paths that hold wherever the run is resumed from; and those of the file.
+///
+/// # Errors
+/// As [`read_config`].
+pub(super) fn merged(
+    flags: RawSettings,
+    config: Option<&Path>,
+) -> Result<(RawSettings, RawSettings), Failure> {
     let file = match config {
         Some(path) => read_config(path)?,
         None => RawSettings::default(),
     };
-    let mut merged = flags.clone().over(file.clone());
+    let mut merged = flags.over(file.clone());
     merged.make_inputs_absolute();
     merged.start_command_here();
+    Ok((merged, file))
+}
+
+/// The same, checked.
+fn settings(flags: RawSettings, config: Option<&Path>) -> Result<Settings, Failure> {
+    let (merged, file) = merged(flags.clone(), config)?;
     Settings::check(&merged, &|key| match config {
         _ if flags.names(key) => Origin::Flag(format!("--{key}")),
         Some(path) if file.names(key) => Origin::File {

@@ -16,7 +16,7 @@ use crate::objective::{Chosen, Reserve, Wish, open_device, skipped};
 use crate::quantity::{bytes, typed};
 use crate::run::{StopFlag, watch_signals_within};
 use crate::settings::{Limits, Origin, device};
-use crate::training::{Course, Ended, JUDGING, Plan};
+use crate::training::{Course, Ended, JUDGING, Plan, unlikely};
 
 /// Longest that a micro-batch may take once a training was asked to stop; a second signal ends it at once.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -223,6 +223,7 @@ impl Schedule {
         );
         words.extend(plan.shares(&sources));
         words.extend(skipped(&passed_over));
+        words.extend(plan.pairs.iter().filter_map(|pair| unlikely(&pair.edges)));
         words.extend(course.is_done().then(|| plan.done(out)));
         if !changes.is_empty() {
             let changes: Vec<String> = changes.iter().map(ToString::to_string).collect();

@@ -1,4 +1,4 @@
-//! Where the time of looking at images goes: decoding, network, lines.
+//! Where the time of looking at images goes: decoding, contrast and voters, network, lines.
 //!
 //! Central type [`Clock`]. It adds up over threads. A thread that takes up another image while it waits for the network
 //! works at one part at a time: the outer one stands still meanwhile.
@@ -7,6 +7,7 @@ use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
+use bo_vision::pipeline::{Stage, Stages};
 use serde::Serialize;
 
 /// A part of looking at an image.
@@ -14,7 +15,9 @@ use serde::Serialize;
 pub enum Part {
     /// Reading or generating pixels, and corrupting them.
     Decode,
-    /// The edge network, with voters that look at pixels.
+    /// Contrast enhancement before the network, voters that look at pixels.
+    Classical,
+    /// The edge network.
     Network,
     /// From what is kept to lines and their score.
     Lines,
@@ -25,6 +28,8 @@ pub enum Part {
 pub struct PartSeconds {
     /// Reading or generating pixels.
     pub decode: f64,
+    /// Contrast enhancement and the voters that look at pixels.
+    pub classical: f64,
     /// The edge network.
     pub network: f64,
     /// From what is kept to lines and their score.
@@ -40,7 +45,7 @@ thread_local! {
 #[derive(Debug, Default)]
 pub struct Clock {
     /// Nanoseconds, in the order of [`Part`].
-    spent: [AtomicU64; 3],
+    spent: [AtomicU64; 4],
 }
 
 impl Clock {
@@ -57,6 +62,7 @@ impl Clock {
         let of = |part: Part| self.spent[part as usize].load(Relaxed) as f64 / 1e9;
         PartSeconds {
             decode: of(Part::Decode),
+            classical: of(Part::Classical),
             network: of(Part::Network),
             lines: of(Part::Lines),
         }
@@ -69,6 +75,16 @@ impl Clock {
         let nanoseconds = u64::try_from((now - since).as_nanos()).unwrap_or(u64::MAX);
         self.spent[part as usize].fetch_add(nanoseconds, Relaxed);
         Some(part)
+    }
+}
+
+impl Stages for Clock {
+    fn during<T>(&self, stage: Stage, work: impl FnOnce() -> T) -> T {
+        let part = match stage {
+            Stage::Classical => Part::Classical,
+            Stage::Network => Part::Network,
+        };
+        Clock::during(self, part, work)
     }
 }
 

@@ -4,6 +4,7 @@
 //! and always comes in the form in which it is kept.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bo_memory::Counting;
@@ -14,7 +15,7 @@ use bo_vision::edge::{
     Attempt, EdgeError, EdgeModel, EdgeNetwork, Ladder, Precision, Safe, Size, Tiles, device_lost,
     out_of_memory,
 };
-use bo_vision::kept::{KeptBounds, KeptKey, KeptStore};
+use bo_vision::kept::{KeptBounds, KeptKey, KeptStore, Origin as Kept};
 use bo_vision::line::Detectors;
 use bo_vision::pipeline::{self, Seen};
 use bo_vision::source::SourceError;
@@ -48,6 +49,8 @@ pub struct Eyes {
     /// Steps of the ladder that nobody was told yet.
     steps: Arc<Mutex<Vec<String>>>,
     pub(super) clock: Clock,
+    /// How often an image was seen by the network, and from a file or memory.
+    counts: [AtomicU64; 2],
     pub(super) stop: StopFlag,
     pub(super) log: Arc<dyn Fn(&str) + Send + Sync>,
 }
@@ -148,6 +151,7 @@ impl Eyes {
             remembered: Mutex::new(remembered),
             steps,
             clock: Clock::default(),
+            counts: Default::default(),
             stop: surroundings.stop.clone(),
             log: Arc::clone(&surroundings.log),
         })
@@ -169,8 +173,7 @@ impl Eyes {
         let kept = self.store.get_or_compute(&key, || {
             let changed = || Ok::<_, SightError>(corruption.apply(&load()?, &self.device.device)?);
             let pixels = self.clock.during(Part::Decode, changed)?;
-            let look = || pipeline::see(&pixels, &self.ladder, self.detectors);
-            let seen = self.clock.during(Part::Network, look)?;
+            let seen = pipeline::see(&pixels, &self.ladder, self.detectors, &self.clock)?;
             if self.place() == key.device {
                 return Ok(seen);
             }
@@ -190,6 +193,7 @@ impl Eyes {
         for warning in &kept.warnings {
             (self.log)(&warning.to_string());
         }
+        self.counts[usize::from(kept.origin != Kept::Computed)].fetch_add(1, Relaxed);
         Ok(kept.seen)
     }
 
@@ -234,6 +238,12 @@ impl Eyes {
     /// What was done since the last call to keep within memory, in words.
     pub fn memory_steps(&self) -> Vec<String> {
         std::mem::take(&mut *self.steps.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Where what was seen came from, in words.
+    pub fn account(&self) -> String {
+        let [computed, kept] = [0, 1].map(|k| self.counts[k].load(Relaxed));
+        format!("images seen: {computed} by the network, {kept} times from what is kept")
     }
 
     /// Where the time went so far.

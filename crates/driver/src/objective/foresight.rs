@@ -68,8 +68,7 @@ impl Eyes {
                 .partition(|(_, image)| image.dimensions() == size);
             held = later;
             let (keys, images): (Vec<KeptKey>, Vec<RgbImage>) = now.into_iter().unzip();
-            let look = || see_together(images, &self.ladder, self.detectors);
-            let Ok(seen) = self.clock.during(Part::Network, look) else {
+            let Ok(seen) = see_together(images, &self.ladder, self.detectors, &self.clock) else {
                 return;
             };
             for (key, seen) in keys.iter().zip(seen) {

@@ -341,7 +341,9 @@ impl Objective for LineImages {
         }
     }
 
-    fn stop(&mut self) {}
+    fn stop(&mut self) {
+        (self.eyes.log)(&self.eyes.account());
+    }
 
     fn describe(&self) -> Description {
         let name = |image: usize| format!("image {}", self.source.name(image));

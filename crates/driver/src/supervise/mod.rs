@@ -25,7 +25,7 @@ use bo_vision::train::Pace;
 use rustix::process::{Signal, set_parent_process_death_signal};
 
 use crate::event::Phase;
-use crate::lineage::WATCHED_BY;
+use crate::lineage::{SWEPT_BY, WATCHED_BY};
 
 pub use leftover::end_leftover;
 pub use pulse::Step;
@@ -36,22 +36,26 @@ pub fn is_worker() -> bool {
     std::env::var_os(WATCHED_BY).is_some()
 }
 
-/// Whether the parent that a worker's environment names is the one it has still.
-fn has_parent() -> bool {
-    let named = std::env::var(WATCHED_BY)
-        .ok()
-        .and_then(|pid| pid.parse().ok());
+/// Whether the parent that the environment names under `by` is the one this process has still.
+fn has_parent(by: &str) -> bool {
+    let named = std::env::var(by).ok().and_then(|pid| pid.parse().ok());
     named == rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get())
 }
 
-/// Makes a worker die with its parent, also with one that died before it could. Call it first.
+/// Makes a worker die with its parent, and the run of a sweep end with the sweep, also with one that died before it
+/// could. Call it first.
 pub fn follow_parent() {
-    if is_worker() {
-        // where the system cannot do this the lock still tells that the worker lives
-        let _ = set_parent_process_death_signal(Some(Signal::KILL));
-        if !has_parent() {
-            std::process::exit(137);
-        }
+    let (by, with) = match is_worker() {
+        true => (WATCHED_BY, Signal::KILL),
+        false if std::env::var_os(SWEPT_BY).is_some() => (SWEPT_BY, Signal::TERM),
+        false => return,
+    };
+    // where the system cannot do this the lock still tells that this process lives
+    let _ = set_parent_process_death_signal(Some(with));
+    if !has_parent(by) {
+        std::process::exit(137);
+    }
+    if by == WATCHED_BY {
         tell(Step::Start);
     }
 }

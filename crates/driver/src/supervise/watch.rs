@@ -24,7 +24,7 @@ use super::pulse::Pulse;
 use super::words::Words;
 use crate::bounded;
 use crate::exit::Failure;
-use crate::lineage::{PULSE, WATCHED_BY};
+use crate::lineage::{PULSE, SWEPT_BY, WATCHED_BY};
 use crate::record::{History, Lock};
 use crate::run::StopRequest;
 
@@ -191,6 +191,7 @@ impl<'o> Watch<'o> {
             .args(words)
             .env(WATCHED_BY, std::process::id().to_string())
             .env(PULSE, pulse.number())
+            .env_remove(SWEPT_BY)
             .stdin(Stdio::from(self.lock.share().map_err(failed)?))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -4,12 +4,14 @@
 mod course;
 mod ledger;
 mod limits;
+mod maps;
 mod paces;
 mod plan;
 
 pub use course::{Course, Ended, JUDGING};
 #[cfg(any(test, fuzzing))]
 pub use ledger::Ledger;
+pub use maps::unlikely;
 #[cfg(any(test, fuzzing))]
 pub use paces::Paces;
 pub use plan::{Adaptation, Labelled, Pair, Plan};

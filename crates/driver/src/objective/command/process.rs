@@ -15,7 +15,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, wa
 
 use super::line::each_line;
 use super::stray;
-use crate::lineage::{PROGRAM, PULSE, WATCHED_BY};
+use crate::lineage::{PROGRAM, PULSE, SWEPT_BY, WATCHED_BY};
 use crate::record::Birth;
 
 /// How long a program may take to end after SIGTERM before it gets SIGKILL.
@@ -88,9 +88,10 @@ impl Process {
         let mut child = command
             .args(&words[1..])
             .env(PROGRAM, &mark)
-            // a `bo` that the program starts is nobody's worker
+            // a `bo` that the program starts is nobody's worker and of no sweep
             .env_remove(WATCHED_BY)
             .env_remove(PULSE)
+            .env_remove(SWEPT_BY)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

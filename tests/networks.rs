@@ -1,0 +1,148 @@
+//! Runs on the networks that need a file of weights: random ones of the right form, and files that are wrong.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+use bo_vision::edge::convolution::Convolution;
+use bo_vision::edge::dexined::{Body, Doubling, Layer, LayerSource};
+use bo_vision::edge::pidinet::{Parameter, PiDiNetBody, PiDiNetSize};
+use candle_core::{DType, Device, Result, Tensor};
+
+use crate::case::Case;
+
+/// Notes the tensors that a network asks for, and draws them.
+#[derive(Default)]
+struct Drawn {
+    tensors: RefCell<HashMap<String, Tensor>>,
+    state: RefCell<u32>,
+}
+
+impl Drawn {
+    /// Values within +-1 / sqrt(inputs), so that maps neither fade nor overflow.
+    fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
+        let inputs = shape[1..].iter().product::<usize>().max(1) as f32;
+        let mut state = self.state.borrow_mut();
+        let mut next = || {
+            *state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            ((*state >> 8) as f32 / (1 << 23) as f32 - 1.0) / inputs.sqrt()
+        };
+        let values: Vec<f32> = (0..shape.iter().product()).map(|_| next()).collect();
+        let tensor = Tensor::from_vec(values, shape, &Device::Cpu)?;
+        self.note(name, tensor.clone());
+        Ok(tensor)
+    }
+
+    fn note(&self, name: &str, tensor: Tensor) {
+        self.tensors.borrow_mut().insert(name.to_owned(), tensor);
+    }
+}
+
+impl LayerSource<Tensor> for Drawn {
+    type Error = candle_core::Error;
+
+    fn plain(&self, name: &str, shape: [usize; 4], how: Convolution) -> Result<Layer<Tensor>> {
+        Ok(Layer {
+            weight: self.tensor(&format!("{name}.weight"), &shape)?,
+            bias: self.tensor(&format!("{name}.bias"), &shape[..1])?,
+            how,
+        })
+    }
+
+    fn normed(
+        &self,
+        (name, norm): (&str, &str),
+        shape: [usize; 4],
+        how: Convolution,
+        _scale: f64,
+    ) -> Result<Layer<Tensor>> {
+        for part in ["weight", "running_var"] {
+            let ones = Tensor::ones(&shape[..1], DType::F32, &Device::Cpu)?;
+            self.note(&format!("{norm}.{part}"), ones);
+        }
+        for part in ["bias", "running_mean"] {
+            self.tensor(&format!("{norm}.{part}"), &shape[..1])?;
+        }
+        self.plain(name, shape, how)
+    }
+
+    fn doubling(&self, name: &str, channels: usize, side: usize) -> Result<Doubling<Tensor>> {
+        Ok(Doubling {
+            weight: self.tensor(&format!("{name}.weight"), &[channels, channels, side, side])?,
+            bias: self.tensor(&format!("{name}.bias"), &[channels])?,
+            how: Doubling::<Tensor>::how(side),
+        })
+    }
+}
+
+/// Two images of 64 x 64 with a labelled line each.
+fn images() -> Case {
+    let case = Case::new()
+        .file("imgs/a_gt.txt", "5 20 60 20\n")
+        .file("imgs/b_gt.txt", "5 40 60 44\n");
+    for (name, row) in [("a", 20u32), ("b", 42)] {
+        let image = image::RgbImage::from_fn(64, 64, |x, y| match y.abs_diff(row) {
+            0..2 => image::Rgb([230, 230, 230]),
+            _ => image::Rgb([(x + 2 * y) as u8, 80, 90]),
+        });
+        image.save(case.path(&format!("imgs/{name}.png"))).unwrap();
+    }
+    case
+}
+
+/// A run with these weights goes to its end, and each way of spoiling `victim` is refused by its name.
+fn check(model: &str, tensors: HashMap<String, Tensor>, victim: &str) {
+    let case = images();
+    let weights = case.path("w.safetensors");
+    let run = format!(
+        "run --images imgs --labels imgs --edge-model {model} --weights w.safetensors --n-w all --n-initial 1 \
+         --iterations 2 --quiet --json --no-supervise"
+    );
+    candle_core::safetensors::save(&tensors, &weights).unwrap();
+    let result = case.bo(&format!("{run} --out r")).ok().json();
+    assert_eq!(
+        (result["evaluations"].as_u64(), result["failures"].as_u64()),
+        (Some(4), Some(0))
+    );
+    let record = case.read("r/run.json");
+    assert!(record.contains(&format!("weights of {model}")), "{record}");
+
+    let good = tensors[victim].clone();
+    let turned = good.flatten_all().unwrap().unsqueeze(0).unwrap();
+    let bad = (good.ones_like().unwrap() * f64::NAN).unwrap();
+    for (spoiled, said) in [
+        (None, "missing"),
+        (Some(turned), "shape"),
+        (Some(bad), "not finite"),
+    ] {
+        let mut tensors = tensors.clone();
+        tensors.remove(victim);
+        tensors.extend(spoiled.map(|tensor| (victim.to_owned(), tensor)));
+        candle_core::safetensors::save(&tensors, &weights).unwrap();
+        case.bo(&format!("{run} --out other"))
+            .code(2)
+            .says(&[victim, said, "w.safetensors"]);
+        assert!(!case.path("other").exists());
+    }
+}
+
+#[test]
+fn dexined_runs_on_a_file_of_weights_and_names_the_tensor_that_is_wrong() {
+    let drawn = Drawn::default();
+    drop(Body::new(&drawn).unwrap());
+    check("dexined", drawn.tensors.take(), "block_1.conv1.weight");
+}
+
+#[test]
+fn pidinet_runs_on_a_file_of_weights_and_names_the_tensor_that_is_wrong() {
+    let drawn = Drawn::default();
+    let get = |p: &Parameter| drawn.tensor(&p.name, &p.shape);
+    drop(PiDiNetBody::new(PiDiNetSize::Tiny, get).unwrap());
+    let tensors = drawn.tensors.take();
+    let first = tensors
+        .keys()
+        .filter(|name| name.ends_with("weight"))
+        .min()
+        .unwrap()
+        .clone();
+    check("pidinet-tiny", tensors, &first);
+}
