@@ -221,7 +221,10 @@ fn a_budget_without_room_for_a_sensible_tile_is_refused_with_the_least_that_is()
     let case = Case::new();
     case.bo("run --scenes 2 --host-memory-mb 1 --out a")
         .code(2)
-        .says(&["for the smallest tile", "type --host-memory-mb"]);
+        .says(&[
+            "the smallest tile of the network compact",
+            "type --host-memory-mb",
+        ]);
     assert!(!case.path("a/run.json").exists());
 }
 

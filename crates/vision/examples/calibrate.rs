@@ -71,7 +71,7 @@ impl Stock {
         let images = numbers.par_iter().map(|&index| {
             let image = source.load(index).expect("loadable");
             (
-                see(&image.pixels, network.as_ref(), detectors, &Untimed).expect("edges"),
+                see(image.pixels.clone(), network.as_ref(), detectors, &Untimed).expect("edges"),
                 image.truth,
             )
         });

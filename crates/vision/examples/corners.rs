@@ -50,7 +50,7 @@ fn main() {
     let each = (0..count).into_par_iter().map(|index| {
         let image = source.load(index).expect("a scene");
         let seen = see(
-            &image.pixels,
+            image.pixels.clone(),
             network.as_ref(),
             Detectors::default(),
             &Untimed,

@@ -188,7 +188,12 @@ impl Peer {
             let pairs = ours.logits.iter().zip(&theirs.logits);
             largest = largest.max(pairs.fold(0.0f32, |m, (a, b)| m.max((a - b).abs())) / scale);
             let mut score = |network: &dyn EdgeNetwork| -> Result<f64, Failure> {
-                let seen = see(&scene.pixels, network, Detectors::default(), &Untimed)?;
+                let seen = see(
+                    scene.pixels.clone(),
+                    network,
+                    Detectors::default(),
+                    &Untimed,
+                )?;
                 Ok(evaluate(&seen, &scene.truth, &parameters, &mut scratch).lp)
             };
             let change = (score(network.as_ref())? - score(reference.as_ref())?).abs();

@@ -26,7 +26,13 @@ fn main() {
     for index in 0..source.len() {
         let image = source.load(index).expect("generated scenes always load");
         let start = Instant::now();
-        let seen = see(&image.pixels, &network, Detectors::default(), &Untimed).expect("edges");
+        let seen = see(
+            image.pixels.clone(),
+            &network,
+            Detectors::default(),
+            &Untimed,
+        )
+        .expect("edges");
         let preparing = start.elapsed().as_secs_f64() * 1e3;
         let Truth::Regions(regions) = &image.truth else {
             continue;

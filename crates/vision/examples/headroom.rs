@@ -43,7 +43,12 @@ impl Set {
             .map(|index| {
                 let image = source.load(index)?;
                 Ok((
-                    see(&image.pixels, network, Detectors::default(), &Untimed)?,
+                    see(
+                        image.pixels.clone(),
+                        network,
+                        Detectors::default(),
+                        &Untimed,
+                    )?,
                     image.truth,
                 ))
             })

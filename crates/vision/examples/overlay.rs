@@ -62,7 +62,13 @@ fn main() {
         .map(|text| text.parse::<usize>().expect("an index"))
     {
         let image = source.load(index).expect("loadable");
-        let seen = see(&image.pixels, network.as_ref(), Detectors::Both, &Untimed).expect("edges");
+        let seen = see(
+            image.pixels.clone(),
+            network.as_ref(),
+            Detectors::Both,
+            &Untimed,
+        )
+        .expect("edges");
         let (width, height) = (seen.width, seen.height);
         let mut canvas = RgbImage::new(2 * width, height);
         for (x, y, pixel) in image.pixels.enumerate_pixels() {

@@ -85,57 +85,64 @@ pub fn enhance(rgb: &RgbImage) -> RgbImage {
         return rgb.clone();
     }
     let pixels = rgb.as_raw().as_chunks::<3>().0;
-    let grey: Vec<f32> = pixels
+    let mut grey: Vec<f32> = pixels
         .iter()
         .map(|p| 0.299 * f32::from(p[0]) + 0.587 * f32::from(p[1]) + 0.114 * f32::from(p[2]))
         .collect();
-    let how = Enhancement::measure(&smoothed(&grey, width), width);
+    smooth_plane(&mut grey, width);
+    let how = Enhancement::measure(&grey, width);
     drop(grey);
     let tables = Tables::new();
     // computed here and again at the end: kept, they would be three numbers a pixel
-    let lightness: Vec<f32> = pixels
+    let mut lightness: Vec<f32> = pixels
         .iter()
         .map(|p| (116.0 * tables.cube_roots(*p)[1] - 16.0) * 2.55)
         .collect();
-    let lightness = smoothed(&lightness, width);
+    smooth_plane(&mut lightness, width);
     let levels: Vec<u8> = lightness
         .iter()
         .map(|l| (l + 0.5).clamp(0.0, 255.0) as u8)
         .collect();
     let equal = equalise(&levels, width, how.tiles, how.clip);
     drop(levels);
+    for (l, e) in lightness.iter_mut().zip(&equal) {
+        *l += how.strength * (e - *l);
+    }
+    drop(equal);
     let mut out = Vec::with_capacity(3 * pixels.len());
-    for ((p, l), e) in pixels.iter().zip(&lightness).zip(&equal) {
+    for (p, mixed) in pixels.iter().zip(&lightness) {
         let f = tables.cube_roots(*p);
-        let mixed = l + how.strength * (e - l);
         let shift = (mixed / 2.55 + 16.0) / 116.0 - f[1];
         out.extend(tables.pixel([f[0] + shift, f[1] + shift, f[2] + shift]));
     }
     RgbImage::from_raw(rgb.width(), rgb.height(), out).expect("three bytes a pixel")
 }
 
-/// 3x3 Gaussian of deviation 0.8 px, borders repeated.
-fn smoothed(plane: &[f32], width: usize) -> Vec<f32> {
+/// 3x3 Gaussian of deviation 0.8 px, borders repeated; in place, with three lines beside the plane.
+fn smooth_plane(plane: &mut [f32], width: usize) {
     let side = (-0.5f32 / 0.64).exp();
     let (a, b) = (side / (1.0 + 2.0 * side), 1.0 / (1.0 + 2.0 * side));
-    let mut rows = Vec::with_capacity(plane.len());
-    for line in plane.chunks_exact(width) {
-        for x in 0..width {
-            rows.push(a * (line[x.saturating_sub(1)] + line[(x + 1).min(width - 1)]) + b * line[x]);
-        }
-    }
+    let across =
+        |line: &[f32], out: &mut Vec<f32>| {
+            out.clear();
+            out.extend((0..width).map(|x| {
+                a * (line[x.saturating_sub(1)] + line[(x + 1).min(width - 1)]) + b * line[x]
+            }));
+        };
     let height = plane.len() / width;
-    let mut out = Vec::with_capacity(plane.len());
+    let line = |y: usize| y * width..(y + 1) * width;
+    let (mut above, mut here, mut below) = (Vec::new(), Vec::new(), Vec::new());
+    across(&plane[line(0)], &mut here);
+    above.clone_from(&here);
     for y in 0..height {
-        let line = |y: usize| &rows[y * width..(y + 1) * width];
-        let (above, here, below) = (
-            line(y.saturating_sub(1)),
-            line(y),
-            line((y + 1).min(height - 1)),
-        );
-        out.extend((0..width).map(|x| a * (above[x] + below[x]) + b * here[x]));
+        across(&plane[line((y + 1).min(height - 1))], &mut below);
+        let sums = above.iter().zip(&here).zip(&below);
+        for (out, ((above, here), below)) in plane[line(y)].iter_mut().zip(sums) {
+            *out = a * (above + below) + b * here;
+        }
+        std::mem::swap(&mut above, &mut here);
+        std::mem::swap(&mut here, &mut below);
     }
-    out
 }
 
 /// Contrast-limited adaptive histogram equalisation of 8-bit levels (row-major, `width` to a row).

@@ -21,6 +21,10 @@ use crate::region::{GrownSegment, Growth, GrowthSettings};
 use crate::score::{LineScore, score};
 use crate::source::{LineKind, Truth};
 
+/// Bytes of a pixel of one image that [`see`] holds at most beside the network, the decoded image among them, where
+/// Hough's voters are wanted: most at their Canny edges. (Contrast takes 12, features of the environment 7.)
+pub const OF_A_PIXEL: u64 = 22;
+
 /// Name, range and default of one tunable parameter.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ParameterRange {
@@ -122,10 +126,15 @@ impl Seen {
             width as usize * height as usize,
             "one logit per pixel"
         );
+        let logits = logits.iter().map(|&logit| f16::from_f32(logit)).collect();
+        Self::of(logits, enhanced, detectors)
+    }
+
+    fn of(logits: Vec<f16>, enhanced: &GrayImage, detectors: Detectors) -> Self {
         Self {
-            width,
-            height,
-            logits: logits.iter().map(|&logit| f16::from_f32(logit)).collect(),
+            width: enhanced.width(),
+            height: enhanced.height(),
+            logits,
             voters: detectors.segments(enhanced),
         }
     }
@@ -184,20 +193,22 @@ impl Stages for Untimed {
     }
 }
 
-/// What is kept of an image: contrast enhancement, the network's edge logits, and the voters.
+/// What is kept of an image: contrast enhancement, the network's edge logits, and the voters. Of a large photograph each
+/// of these takes [`OF_A_PIXEL`] bytes a pixel at most: nothing of it is held longer than it is needed.
 ///
 /// # Errors
 /// As [`EdgeNetwork::logits`].
 pub fn see(
-    rgb: &RgbImage,
+    rgb: RgbImage,
     network: &dyn EdgeNetwork,
     detectors: Detectors,
     stages: &impl Stages,
 ) -> Result<Seen, EdgeError> {
-    let enhanced = stages.during(Stage::Classical, || contrast::enhance(rgb));
+    let enhanced = stages.during(Stage::Classical, || contrast::enhance(&rgb));
+    drop(rgb);
     let edges = stages.during(Stage::Network, || network.logits(&enhanced))?;
     Ok(stages.during(Stage::Classical, || {
-        kept(edges, &enhanced, network.scale(), detectors)
+        kept(edges, enhanced, network.scale(), detectors)
     }))
 }
 
@@ -219,17 +230,19 @@ pub fn see_together(
         ladder.all(&enhanced.iter().collect::<Vec<_>>())
     })?;
     Ok(stages.during(Stage::Classical, || {
-        let seen = edges.into_par_iter().zip(&enhanced);
+        let seen = edges.into_par_iter().zip(enhanced);
         seen.map(|(edges, enhanced)| kept(edges, enhanced, ladder.scale(), detectors))
             .collect()
     }))
 }
 
-fn kept(mut edges: EdgeMap, enhanced: &RgbImage, scale: LogitScale, detectors: Detectors) -> Seen {
-    for logit in &mut edges.logits {
-        *logit = scale.apply(*logit);
-    }
-    Seen::new(&edges.logits, &grayscale(enhanced), detectors)
+fn kept(edges: EdgeMap, enhanced: RgbImage, scale: LogitScale, detectors: Detectors) -> Seen {
+    let kept = |logit: &f32| f16::from_f32(scale.apply(*logit));
+    let logits = edges.logits.iter().map(kept).collect();
+    drop(edges);
+    let grey = grayscale(&enhanced);
+    drop(enhanced);
+    Seen::of(logits, &grey, detectors)
 }
 
 /// Version of everything in [`see`] but the network itself: part of the key under which its output is kept.
@@ -675,12 +688,17 @@ mod tests {
         let [low, high] = [PARAMETERS[0].low as f32, PARAMETERS[0].high as f32];
         let network = EdgeModel::Compact.load(None, &Device::Cpu).unwrap();
         let image = Scene::generate(1, 0).image;
-        let mut kept: Vec<f32> = see(&image, network.as_ref(), Detectors::default(), &Untimed)
-            .unwrap()
-            .logits
-            .into_iter()
-            .map(f16::to_f32)
-            .collect();
+        let mut kept: Vec<f32> = see(
+            image.clone(),
+            network.as_ref(),
+            Detectors::default(),
+            &Untimed,
+        )
+        .unwrap()
+        .logits
+        .into_iter()
+        .map(f16::to_f32)
+        .collect();
         kept.sort_by(f32::total_cmp);
         // the lower end lets most of the image through (flat ground of compact lies below it), the upper next to nothing
         let below = kept.partition_point(|logit| *logit <= low) as f64 / kept.len() as f64;
@@ -702,7 +720,13 @@ mod tests {
         for (image, seen) in images.iter().zip(together) {
             assert_eq!(
                 seen,
-                see(image, network().as_ref(), Detectors::default(), &Untimed).unwrap()
+                see(
+                    image.clone(),
+                    network().as_ref(),
+                    Detectors::default(),
+                    &Untimed
+                )
+                .unwrap()
             );
         }
     }

@@ -27,7 +27,7 @@ pub struct PlanArgs {
     #[arg(long, value_name = "N", default_value_t = 1)]
     batch: usize,
 
-    /// A step of training instead of looking at images
+    /// A step of training instead of looking at images: of the whole compact network, of others as bo adapt takes it
     #[arg(long)]
     train: bool,
 
@@ -39,8 +39,8 @@ pub struct PlanArgs {
     #[arg(long, value_name = "N")]
     host_memory_mb: Option<u64>,
 
-    /// Run the largest batch that is planned to fit once, and tell what it took
-    #[arg(long, conflicts_with_all = ["train", "cards"])]
+    /// Run the largest batch that is planned to fit once, or with --train one step on it, and tell what it took
+    #[arg(long, conflicts_with = "cards")]
     probe: bool,
 
     /// Recommended settings for cards of several sizes and every network instead
@@ -59,7 +59,7 @@ pub struct PlanArgs {
 /// Shows the plan.
 ///
 /// # Errors
-/// A network that is not known, or a size that it does not take.
+/// A network that is not known, a size that it does not take, or, once it is shown, a plan that does not fit.
 pub fn main(args: &PlanArgs) -> Result<(), Failure> {
     let limits = Limits::typed();
     let refuse = |key: &str, reason: String, remedy: &str| limits.refuse(key, reason, remedy);
@@ -103,5 +103,9 @@ pub fn main(args: &PlanArgs) -> Result<(), Failure> {
     if args.probe {
         forecast.probe()?;
     }
-    print(&forecast, args.json)
+    print(&forecast, args.json)?;
+    match forecast.is_possible() {
+        true => Ok(()),
+        false => Err(forecast.refusal()),
+    }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use bo_vision::edge::{EdgeModel, Purpose, Work};
 use serde::Serialize;
 
-use super::largest_batch;
+use super::{largest_batch, most, rank};
 use crate::exit::Failure;
 
 /// Memory of common cards, GB.
@@ -30,6 +30,8 @@ struct Row {
     model: EdgeModel,
     /// Largest batch of 640 x 480 images.
     images: usize,
+    /// Rank of the changes that are trained; none where the whole network is.
+    rank: Option<usize>,
     /// Largest batch of 192 x 192 crops in training.
     crops: usize,
     /// The same with gradient checkpointing.
@@ -62,6 +64,7 @@ impl Cards {
                 rows.push(Row {
                     gigabytes,
                     model,
+                    rank: rank(model),
                     images,
                     crops,
                     checkpointed,
@@ -82,9 +85,10 @@ impl fmt::Display for Cards {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "largest batches within {:.0} % of a card, float32, as planned from the layers \
-             (checkpointed: with --checkpoint-gradients):",
-            100.0 * self.share
+            "largest batches within {:.0} % of a card, float32, as planned from the layers (checkpointed: with \
+             --checkpoint-gradients; bo train edge trains all of the compact network, bo adapt changes of rank {} of any):",
+            100.0 * self.share,
+            super::RANK
         )?;
         writeln!(
             f,
@@ -96,10 +100,10 @@ impl fmt::Display for Cards {
             "checkpointed",
             "for 16 add up"
         )?;
-        let most = |batch: usize| match batch {
-            super::LARGEST => format!("{batch}+"),
+        let largest = |batch: usize, purpose| match batch {
             0 => "none".to_owned(),
-            batch => batch.to_string(),
+            _ if batch == most(purpose) => format!("{batch}+"),
+            _ => batch.to_string(),
         };
         for row in &self.rows {
             writeln!(
@@ -107,9 +111,9 @@ impl fmt::Display for Cards {
                 "{:>3} GB  {:<14} {:>14} {:>20} {:>14} {:>12}",
                 row.gigabytes,
                 row.model.name(),
-                most(row.images),
-                most(row.crops),
-                most(row.checkpointed),
+                largest(row.images, Purpose::Inference),
+                largest(row.crops, Purpose::Training),
+                largest(row.checkpointed, Purpose::CheckpointedTraining),
                 row.accumulate
             )?;
         }

@@ -13,14 +13,38 @@ pub use cards::Cards;
 pub use training::Demand;
 pub use work::Forecast;
 
-use bo_vision::edge::{Footprint, Training, Work};
+use bo_vision::edge::{EdgeModel, Footprint, LARGEST, Purpose, Training, Work};
 
 use crate::exit::Failure;
 
-/// Largest batch that is looked for.
-const LARGEST: usize = 1024;
+/// Largest number of crops at once that is looked for.
+const CROPS: usize = 1024;
 
+/// Rank of the changes that `bo adapt` learns if no other is asked for.
+const RANK: usize = 4;
+
+/// What is trained of a network: all of the compact one (`bo train edge`), of any other low-rank changes alone (`bo adapt`).
+fn rank(model: EdgeModel) -> Option<usize> {
+    (model != EdgeModel::Compact).then_some(RANK)
+}
+
+/// The largest batch that this program can be asked for.
+fn most(purpose: Purpose) -> usize {
+    match purpose {
+        Purpose::Inference => LARGEST,
+        Purpose::Training | Purpose::CheckpointedTraining => CROPS,
+    }
+}
+
+/// What the work takes; training is a step on one batch.
 fn footprint(work: &Work) -> Result<Footprint, Failure> {
+    if work.purpose != Purpose::Inference {
+        let how = Training {
+            crops: work.batch,
+            rank: rank(work.model),
+        };
+        return step(work, how);
+    }
     work.footprint()
         .map_err(|error| Failure::unexpected("planning the network", error))
 }
@@ -36,7 +60,7 @@ fn largest_batch(work: &Work, bytes: u64) -> Result<usize, Failure> {
     if !fits(1)? {
         return Ok(0);
     }
-    let (mut good, mut bad) = (1, LARGEST + 1);
+    let (mut good, mut bad) = (1, most(work.purpose) + 1);
     while bad - good > 1 {
         let middle = (good + bad) / 2;
         if fits(middle)? {

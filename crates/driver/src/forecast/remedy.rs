@@ -5,7 +5,7 @@ use std::fmt;
 use bo_vision::edge::{EdgeModel, Purpose, Training, Work};
 use serde::Serialize;
 
-use super::{footprint, largest_batch, step};
+use super::{footprint, largest_batch, rank, step};
 use crate::exit::Failure;
 use crate::quantity::bytes;
 
@@ -65,7 +65,7 @@ pub fn remedies(work: &Work, room: u64) -> Result<Vec<Remedy>, Failure> {
             Change::Batch { accumulate, .. } if accumulate > 1 => {
                 let how = Training {
                     crops: asked.batch,
-                    rank: None,
+                    rank: rank(work.model),
                 };
                 step(&work, how)?.peak
             }

@@ -5,13 +5,15 @@ use std::fmt;
 use bo_memory::budget::{self, Budget, Source};
 use bo_memory::{Counting, Ledger, host};
 use bo_vision::edge::{EdgeModel, Footprint, Purpose, Tiles, Work, logits_within};
+use bo_vision::train::{EdgeTrainer, ShapeExamples, Subject, TrainSettings, crops};
 use image::RgbImage;
 use serde::Serialize;
 
 use super::remedy::{Remedy, remedies};
-use super::{footprint, largest_batch};
+use super::{footprint, largest_batch, rank};
 use crate::exit::Failure;
 use crate::quantity::bytes;
+use crate::settings::Origin;
 
 /// Host bytes that a loader worker holds of an image's pixel: decoded, enhanced, and the enhancement's
 /// own maps.
@@ -127,7 +129,31 @@ impl Forecast {
         })
     }
 
-    /// Runs the largest batch that fits, at most 16, on blank images, and notes what it took.
+    /// Whether the work can be done within the budget: as it is, or an image alone in tiles.
+    pub fn is_possible(&self) -> bool {
+        self.fits || (self.work.batch == 1 && self.tiles.is_some())
+    }
+
+    /// Why it cannot, and what to type.
+    pub fn refusal(&self) -> Failure {
+        let least = self.host.base + self.host.loading + self.host.answer + self.needs.peak;
+        Failure::Setting {
+            key: "host-memory-mb".to_owned(),
+            origin: Origin::Flag("--host-memory-mb".to_owned()),
+            reason: format!(
+                "{} are needed, {} are allowed: this does not fit",
+                bytes(least),
+                bytes(self.budget.bytes)
+            ),
+            remedy: match self.largest_batch {
+                0 => "take one of the remedies above".to_owned(),
+                batch => format!("type --batch {batch}, or take one of the remedies above"),
+            },
+        }
+    }
+
+    /// Runs the largest batch that fits, at most 16 images or 64 crops, once and notes what it took: blank images, or a
+    /// step of training on drawn shapes.
     ///
     /// # Errors
     /// A network that needs a file of weights, no batch that fits, or a failure of the network.
@@ -140,9 +166,15 @@ impl Forecast {
             );
             return Err(failed(reason));
         }
-        let batch = self.largest_batch.min(16);
+        let batch = self.largest_batch.min(match self.work.purpose {
+            Purpose::Inference => 16,
+            _ => 64,
+        });
         if batch == 0 {
             return Err(failed("not even one image fits the budget whole".into()));
+        }
+        if self.work.purpose != Purpose::Inference {
+            return self.probe_step(batch);
         }
         let network = self
             .work
@@ -170,6 +202,51 @@ impl Forecast {
     }
 }
 
+impl Forecast {
+    /// A step of training on `batch` crops at once.
+    fn probe_step(&mut self, batch: usize) -> Result<(), Failure> {
+        let failed = |reason: String| Failure::unexpected("probing", reason);
+        let Work {
+            height: side,
+            width,
+            purpose,
+            ..
+        } = self.work;
+        if side != width {
+            return Err(failed(format!(
+                "crops are square: type --width {side} --height {side}"
+            )));
+        }
+        let settings = TrainSettings {
+            batch,
+            side,
+            checkpoint_gradients: purpose == Purpose::CheckpointedTraining,
+            ..TrainSettings::default()
+        };
+        let shapes = ShapeExamples {
+            count: batch,
+            seed: 0,
+        };
+        let crops =
+            crops(&settings, &[(1.0, &shapes)], 0).map_err(|error| failed(error.to_string()))?;
+        let cpu = &candle_core::Device::Cpu;
+        let mut trainer = EdgeTrainer::new(settings, Subject::Whole(None), cpu)
+            .map_err(|error| failed(error.to_string()))?;
+        let ledger = Ledger::new();
+        let scope = ledger.scope("probe");
+        trainer
+            .step(crops, &|| false)
+            .map_err(|error| failed(error.to_string()))?;
+        let report = scope.close();
+        self.probe = Some(Probe {
+            batch,
+            predicted: footprint(&Work { batch, ..self.work })?.beside_model(),
+            measured: report.peak.host - report.before.host,
+        });
+        Ok(())
+    }
+}
+
 impl fmt::Display for Forecast {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Work {
@@ -184,7 +261,14 @@ impl fmt::Display for Forecast {
             Purpose::Training => "training on",
             Purpose::CheckpointedTraining => "training with gradient checkpointing on",
         };
-        writeln!(f, "{model}, {doing} {batch} x {width} x {height} pixels")?;
+        let adapting = match (purpose, rank(model)) {
+            (Purpose::Inference, _) | (_, None) => String::new(),
+            (_, Some(rank)) => format!(" (changes of rank {rank}, as bo adapt learns them)"),
+        };
+        writeln!(
+            f,
+            "{model}{adapting}, {doing} {batch} x {width} x {height} pixels"
+        )?;
         let needs = &self.needs;
         let rows = [
             ("model", needs.model),

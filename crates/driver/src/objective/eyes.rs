@@ -173,7 +173,7 @@ impl Eyes {
         let kept = self.store.get_or_compute(&key, || {
             let changed = || Ok::<_, SightError>(corruption.apply(&load()?, &self.device.device)?);
             let pixels = self.clock.during(Part::Decode, changed)?;
-            let seen = pipeline::see(&pixels, &self.ladder, self.detectors, &self.clock)?;
+            let seen = pipeline::see(pixels, &self.ladder, self.detectors, &self.clock)?;
             if self.place() == key.device {
                 return Ok(seen);
             }
@@ -289,6 +289,8 @@ impl Eyes {
 
 /// Bytes that the pipeline holds of a pixel while the network runs: the enhanced image, its logit, and its half.
 const OF_A_PIXEL: u64 = 9;
+/// The same of an image alone, which is enhanced already and so in use when the network is asked: its logit.
+const LOGIT: u64 = 4;
 
 /// The network held to what is left of a budget; its steps go to the log and to whoever asks for them.
 fn within(
@@ -310,7 +312,11 @@ fn within(
                 Some(_) => rayon::current_num_threads() as u64,
                 None => 1,
             };
-            (left / sharing).saturating_sub(OF_A_PIXEL * pixels)
+            let each = match attempt.batch {
+                1 => LOGIT,
+                _ => OF_A_PIXEL,
+            };
+            (left / sharing).saturating_sub(each * pixels)
         }
     };
     Ladder::new(network, allowed, move |step| {
@@ -320,7 +326,8 @@ fn within(
     })
 }
 
-/// Whether a budget that was asked for leaves room for the smallest tiles.
+/// Whether a budget that was asked for leaves room for the largest image: for the smallest tiles beside it, and for what
+/// looks at the whole of it.
 fn sensible(
     network: &dyn EdgeNetwork,
     (width, height): (u32, u32),
@@ -329,12 +336,14 @@ fn sensible(
     let Some(windowed) = network.windowed().filter(|_| host.source == Source::Asked) else {
         return Ok(());
     };
-    let model = windowed.model();
+    let (model, pixels) = (windowed.model(), u64::from(width) * u64::from(height));
     let size = model.padded(height, width);
     let tile = Tiles::smallest(model, size)
         .and_then(|tiles| tiles.bytes(model, 1, size))
         .map_err(|error| Failure::unexpected("planning the network", error))?;
-    let least = Counting::in_use() + tile;
+    let (beside, whole) = ((3 + LOGIT) * pixels + tile, pipeline::OF_A_PIXEL * pixels);
+    let needed = beside.max(whole);
+    let least = Counting::in_use() + needed;
     if host.bytes >= least {
         return Ok(());
     }
@@ -343,13 +352,22 @@ fn sensible(
         key: "host-memory-mb".into(),
         origin: Origin::Flag("--host-memory-mb".into()),
         reason: format!(
-            "{} MiB: the network {model} takes {} MiB for the smallest tile of these images, and {} MiB are in use",
+            "{} MiB: an image of {width} x {height} pixels takes {} MiB ({}), and {} MiB are in use",
             host.bytes >> 20,
-            mb(tile),
-            mb(least - tile)
+            mb(needed),
+            match beside > whole {
+                true => format!(
+                    "the smallest tile of the network {model}, and what is held of the image"
+                ),
+                false => "decoding, contrast and voters look at the whole of it".to_owned(),
+            },
+            mb(least - needed)
         ),
         // what is in use grows a little with the run
-        remedy: format!("type --host-memory-mb {} or more", mb(least + least / 4)),
+        remedy: format!(
+            "type --host-memory-mb {} or more, or give smaller images",
+            mb(least + least / 4)
+        ),
     })
 }
 

@@ -37,7 +37,7 @@ pub use compact::Compact;
 pub use dexined::DexiNed;
 pub use footprint::{Footprint, Purpose, Training, Work};
 pub(crate) use ladder::quarter_less;
-pub use ladder::{Attempt, Inject, Ladder, Safe, Size, Step};
+pub use ladder::{Attempt, Inject, LARGEST, Ladder, Safe, Size, Step};
 pub use network::{
     EdgeError, EdgeMap, EdgeModel, EdgeNetwork, LogitScale, device_lost, out_of_memory,
 };

@@ -71,7 +71,7 @@ pub fn means(raw: &RawSettings, batch: u64, limits: &Limits<'_>) -> Result<Means
             .map(|images| {
                 let images = limits.at_least_one("edge-batch", images as u64)?;
                 limits
-                    .at_most("edge-batch", images, 64)
+                    .at_most("edge-batch", images, bo_vision::edge::LARGEST as u64)
                     .map(|images| images as usize)
             })
             .transpose()?,

@@ -2,7 +2,7 @@
 //!
 //! Central type [`Ladder`]. Before work begins it is planned ([`super::Work::footprint`]), and the first full batch
 //! confirms the plan; out of memory, real or injected, steps down: a batch that is a quarter smaller, then tiles from a
-//! quarter less than the whole takes or the budget allows, each time smaller ones than those that failed, then the CPU. After some successes in a row it steps up again, never to what has failed. Where
+//! quarter less than the whole takes or the budget allows, each time smaller ones than those that failed, then the CPU. After some successes in a row it steps up again: batches never to what has failed, tiles after each failure more rarely. Where
 //! it stands is known for each size of image. Every step is told. Logits do not depend on the steps, so neither does a
 //! score.
 
@@ -28,8 +28,8 @@ use super::tile::{Tiles, Windowed, logits_within};
 /// Share of the budget that a planned batch fills at most.
 const TARGET: f64 = 0.85;
 
-/// Largest batch that is tried.
-const LARGEST: usize = 64;
+/// Largest batch of images that is tried.
+pub const LARGEST: usize = 64;
 
 /// What is left of a tile's memory by a cut.
 const CUT: f64 = 0.75;
@@ -309,6 +309,9 @@ impl Ladder {
         let (model, size) = (network.model(), attempt.window);
         let (count, window) = (tiles.count(size.0, size.1), tiles.window(size.0, size.1));
         let cut = count > 1 || over.is_some();
+        if !cut && self.state().rung(size).tiled.take().is_some() {
+            (self.told)(&Step::Whole);
+        }
         if !cut || self.state().rung(size).tiled.replace(window) == Some(window) {
             return Ok(());
         }
@@ -340,7 +343,7 @@ impl Ladder {
         let too_small = matches!(error, EdgeError::Budget { .. });
         let lower = if too_small { None } else { self.lower(image)? };
         if let Some(cuts) = lower {
-            self.state().rung(size).safe.cuts = cuts; // tiles are told when they are planned
+            self.state().rung(size).cut(cuts); // tiles are told when they are planned
             return Ok(());
         }
         let mut state = self.state();
@@ -398,6 +401,9 @@ impl Ladder {
         let size = self.size(image);
         let mut state = self.state();
         let rung = state.rung(size);
+        if batch == 1 {
+            rung.uncut();
+        }
         if batch < rung.batch.min(self.largest) || rung.batch == 0 {
             return Ok(()); // the last few images say nothing of a full batch
         }

@@ -29,6 +29,12 @@ pub(super) struct Rung {
     /// A full batch went well, in this process or an earlier one.
     pub confirmed: bool,
     pub calm: u32,
+    /// Images in tiles that went well since the last one that did not, or since tiles grew.
+    pub tiled_well: u32,
+    /// How many of them are waited for before tiles grow; twice as many after each time that they grew too far.
+    pub waits: u32,
+    /// Tiles have grown since memory last ran out.
+    pub grown: bool,
     /// Rows and columns of the largest window of the last attempt.
     pub tried: (usize, usize),
     /// The same where it was told how an image is tiled, so that each way is told once.
@@ -53,6 +59,30 @@ impl Rung {
         self.safe.batch = self.safe.batch.min(to);
         self.safe.failed = Some(self.safe.failed.map_or(batch, |failed| failed.min(batch)));
         to
+    }
+
+    /// Smaller tiles after a failure.
+    pub fn cut(&mut self, cuts: u32) {
+        self.safe.cuts = cuts;
+        self.tiled_well = 0;
+        self.waits = match std::mem::take(&mut self.grown) {
+            true => self.waits.saturating_mul(2),
+            false => self.waits.max(CALM),
+        };
+    }
+
+    /// Counts an image in tiles that went well; after enough of them tiles are cut once less, so that what stood in the
+    /// way for a while does not cost margins for ever.
+    pub fn uncut(&mut self) {
+        if self.safe.cuts == 0 {
+            return;
+        }
+        self.tiled_well += 1;
+        if self.tiled_well >= self.waits.max(CALM) {
+            self.tiled_well = 0;
+            self.grown = true;
+            self.safe.cuts -= 1;
+        }
     }
 
     /// Counts a success of a full batch; true when there were enough of them for a step up.

@@ -43,6 +43,8 @@ pub enum Step {
         /// Bytes that one takes beside the model.
         bytes: u64,
     },
+    /// An image that was cut is no longer: there is room again.
+    Whole,
     /// The device has no room for the smallest tile: the CPU goes on.
     OnCpu,
     /// Not even the smallest tile fits the budget of the CPU; it is run all the same.
@@ -90,6 +92,7 @@ impl std::fmt::Display for Step {
                 "the image is seen in {tiles} tiles of at most {width} x {height} pixels, {} MB each",
                 mb(*bytes)
             ),
+            Self::Whole => f.write_str("there is room again: the image is seen whole"),
             Self::OnCpu => f.write_str("out of memory on the device: the CPU goes on"),
             Self::OverBudget { needed, allowed } => write!(
                 f,

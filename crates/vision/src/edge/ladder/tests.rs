@@ -123,6 +123,59 @@ fn the_first_batch_fills_its_share_of_the_budget() {
 }
 
 #[test]
+fn batches_rise_by_a_quarter_until_they_fill_their_share_of_the_budget() {
+    let bytes = |batch| bytes(EdgeModel::Compact, batch, size()).unwrap() as f64;
+    let all = images(700);
+    let refs: Vec<&RgbImage> = all.iter().collect();
+    // one image more would be above 85 %
+    for (largest, share) in [(8, 0.80), (14, 0.84)] {
+        let budget = bytes(largest) / share;
+        let (ladder, steps) = ladder(budget as u64);
+        let start = Safe {
+            batch: 2,
+            ..Safe::default()
+        };
+        let ladder = ladder.remembering([(size(), start)]);
+        ladder.all(&refs).unwrap();
+        let rise = [3, 4, 5, 6, 7, 8, 10, 12, 14];
+        let rise: Vec<usize> = rise.into_iter().filter(|to| *to <= largest).collect();
+        assert_eq!(batches(&steps), rise);
+        let share = bytes(safe(&ladder).batch) / budget;
+        assert!(
+            (0.70..=0.85).contains(&share),
+            "{largest} images are {share}"
+        );
+    }
+}
+
+#[test]
+fn tiles_grow_again_once_memory_has_come_back() {
+    let image = RgbImage::from_fn(520, 64, |x, y| image::Rgb([x as u8, y as u8, 7]));
+    let plain = compact().logits(&image).unwrap();
+    let whole = EdgeModel::Compact.padded(64, 520);
+    let calls = Arc::new(Mutex::new((0, Vec::new())));
+    let seen = Arc::clone(&calls);
+    let (ladder, steps) = ladder(u64::MAX);
+    // memory is short for the first ten images
+    let ladder = ladder.with_failures(Box::new(move |attempt| {
+        let mut seen = seen.lock().unwrap();
+        let call = seen.0;
+        if attempt.window == whole {
+            seen.1.push(call);
+        }
+        (attempt.window == whole && call < 10).then(full)
+    }));
+    for _ in 0..27 {
+        assert_eq!(ladder.logits(&image).unwrap(), plain);
+        calls.lock().unwrap().0 += 1;
+    }
+    // tried again after 8 images in tiles, and as that failed after 16
+    assert_eq!(calls.lock().unwrap().1, [0, 8, 24, 25, 26]);
+    assert_eq!(steps.lock().unwrap().last(), Some(&Step::Whole));
+    assert_eq!(ladder.safe(), BTreeMap::new());
+}
+
+#[test]
 fn each_size_of_image_has_a_batch_of_its_own_and_what_is_safe_is_begun_with() {
     let all = images(30);
     let refs: Vec<&RgbImage> = all.iter().collect();
