@@ -56,8 +56,10 @@ doctor: setup           ## the whole of bo doctor, on this machine
 	BO_DOCTOR=1 cargo test -p bo --test cli doctor -- --nocapture
 
 advisories:             ## known faults of dependencies; needs cargo-deny or cargo-audit, and the database of RustSec
-	@if cargo deny --version >/dev/null 2>&1; then cargo deny check; \
-	elif cargo audit --version >/dev/null 2>&1; then cargo audit; \
+	@if ! cargo deny --version >/dev/null 2>&1; then :; \
+	elif cargo deny fetch db >/dev/null 2>&1; then cargo deny check; exit; \
+	else echo "SKIPPED: advisories (the database of RustSec cannot be reached)"; cargo deny check bans licenses sources; exit; fi; \
+	if cargo audit --version >/dev/null 2>&1; then cargo audit; \
 	else echo "SKIPPED: advisories (cargo install cargo-deny, or cargo-audit); licences, bans and sources: make test"; fi
 
 fuzz:                   ## SECONDS_EACH (60) of fuzzing for every reader; needs nightly and cargo-fuzz

@@ -1,10 +1,13 @@
 //! Image files to pixels: jpg, png and bmp, recognised by content.
 //!
 //! The size is read from the header first, so that a file that claims 50,000 x 50,000 pixels is refused
-//! before any memory is taken for it. An EXIF orientation is applied, as viewers and labelling tools do.
+//! before any memory is taken for it. An EXIF orientation is applied, as viewers and labelling tools do. A decoder that
+//! panics over a damaged file, as zune-jpeg 0.5.15 does over some, is one that refuses it.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::BufReader;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use image::{DynamicImage, GrayImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
@@ -49,6 +52,31 @@ pub enum DecodeError {
     /// The content is damaged.
     #[error("does not decode: {0}")]
     Damaged(#[from] image::ImageError),
+    /// The content is damaged, in a way that its decoder does not expect.
+    #[error("does not decode: its decoder stumbles over it")]
+    Stumbled,
+}
+
+thread_local! {
+    static DECODING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread is inside a decoder. A panic there is an error of the file, [`DecodeError::Stumbled`]: a hook for
+/// panics has nothing to tell.
+pub fn is_decoding() -> bool {
+    DECODING.get()
+}
+
+/// What a decoder makes of a file.
+fn guarded<T>(decode: impl FnOnce() -> image::ImageResult<T>) -> Result<T, DecodeError> {
+    DECODING.set(true);
+    // whatever the decoder has half done is dropped with it
+    let decoded = catch_unwind(AssertUnwindSafe(decode));
+    DECODING.set(false);
+    match decoded {
+        Ok(decoded) => Ok(decoded?),
+        Err(_) => Err(DecodeError::Stumbled),
+    }
 }
 
 /// Decodes the file to 8-bit RGB, upright by its EXIF orientation.
@@ -81,8 +109,8 @@ fn upright(path: &Path) -> Result<DynamicImage, DecodeError> {
     // up to four channels of 16 bits, once more for the decoder's own rows
     limits.max_alloc = Some(pixels * 16 + (64 << 20));
     decoder.set_limits(limits)?;
-    let orientation = decoder.orientation()?;
-    let mut image = DynamicImage::from_decoder(decoder)?;
+    let orientation = guarded(|| decoder.orientation())?;
+    let mut image = guarded(|| DynamicImage::from_decoder(decoder))?;
     image.apply_orientation(orientation);
     Ok(image)
 }
@@ -108,7 +136,7 @@ fn opened(path: &Path) -> Result<(impl ImageDecoder, u64), DecodeError> {
     let mut limits = Limits::no_limits();
     limits.max_alloc = Some(HEADER_LIMIT);
     reader.limits(limits);
-    let decoder = reader.into_decoder()?;
+    let decoder = guarded(|| reader.into_decoder())?;
     let (width, height) = decoder.dimensions();
     let pixels = u64::from(width) * u64::from(height);
     if pixels == 0 || pixels > PIXEL_LIMIT {
@@ -204,6 +232,19 @@ mod tests {
         let misnamed = folder.path().join("really_png.jpg");
         std::fs::copy(&png, &misnamed).unwrap();
         assert_eq!(decode(&misnamed).unwrap(), image);
+    }
+
+    /// Found by fuzzing: a table of zune-jpeg 0.5.15 is read beyond its end.
+    #[test]
+    fn a_file_over_which_its_decoder_panics_is_an_error() {
+        let file = "../../fuzz/corpus/image/panics-in-the-decoder.jpg";
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+        for _ in 0..2 {
+            let found = decode(&path);
+            assert!(matches!(found, Err(DecodeError::Stumbled)), "{found:?}");
+            assert!(!is_decoding());
+        }
+        assert!(decode_grey(&path).is_err());
     }
 
     #[test]

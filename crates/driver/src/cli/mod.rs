@@ -24,6 +24,7 @@ mod watch;
 
 use std::process::ExitCode;
 
+use bo_vision::decode::is_decoding;
 use clap::{Parser, Subcommand};
 
 use crate::exit::Failure;
@@ -81,6 +82,7 @@ enum Command {
 /// Runs the command named on the command line.
 pub fn main() -> ExitCode {
     crate::supervise::follow_parent();
+    silence_decoders();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -117,6 +119,16 @@ pub fn main() -> ExitCode {
             ExitCode::from(failure.code())
         }
     }
+}
+
+/// A panic inside a decoder becomes an error of the file, which is told of as such.
+fn silence_decoders() {
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !is_decoding() {
+            before(panic);
+        }
+    }));
 }
 
 /// The message of a failure, on stderr; a closed stderr is not worth another failure.

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bo_memory::host;
+use bo_vision::decode::is_decoding;
 
 use super::Setup;
 use super::allowance::afford;
@@ -84,8 +85,10 @@ impl World {
         self.log.attach(directory.path())?;
         let (log, before) = (Arc::clone(&self.log), std::panic::take_hook());
         std::panic::set_hook(Box::new(move |panic| {
-            // marked: an objective's words stand in the same log
-            log.say(&format!("{} {panic}", Heartbeat::mark(std::process::id())));
+            if !is_decoding() {
+                // marked: an objective's words stand in the same log
+                log.say(&format!("{} {panic}", Heartbeat::mark(std::process::id())));
+            }
             before(panic);
         }));
         let journal = StartedJournal::open(directory.path(), directory.fence())?;
