@@ -3,6 +3,7 @@
 //! [`see`] makes of an image what is kept, once; [`detect`] is the whole of what depends on the parameters; [`Seen`] is the whole of what does
 //! not. Order: orientation, region growing for two presets, voters, filters, weighted line fit.
 
+use bo_memory::host;
 use half::f16;
 use image::imageops::grayscale;
 use image::{GrayImage, RgbImage};
@@ -24,6 +25,9 @@ use crate::source::{LineKind, Truth};
 /// Bytes of a pixel of one image that [`see`] holds at most beside the network, the decoded image among them, where
 /// Hough's voters are wanted: most at their Canny edges. (Contrast takes 12, features of the environment 7.)
 pub const OF_A_PIXEL: u64 = 22;
+
+/// Pixels from which an image is large: giving free pages back takes less than a thousandth of the time that it is seen in.
+const LARGE: usize = 4_000_000;
 
 /// Name, range and default of one tunable parameter.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -242,6 +246,10 @@ fn kept(edges: EdgeMap, enhanced: RgbImage, scale: LogitScale, detectors: Detect
     drop(edges);
     let grey = grayscale(&enhanced);
     drop(enhanced);
+    if grey.len() >= LARGE {
+        // or voters come on top of what the network's maps have left in the heap
+        host::trim();
+    }
     Seen::of(logits, &grey, detectors)
 }
 

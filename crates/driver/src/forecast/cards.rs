@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use bo_vision::edge::{EdgeModel, Purpose, Work};
+use bo_vision::edge::{EdgeModel, Place, Purpose, Work};
 use serde::Serialize;
 
 use super::{largest_batch, most, rank};
@@ -28,6 +28,8 @@ pub struct Cards {
 struct Row {
     gigabytes: u64,
     model: EdgeModel,
+    /// Bytes of a number: 4, or 2 for float16 and bfloat16.
+    number: u64,
     /// Largest batch of 640 x 480 images.
     images: usize,
     /// Rank of the changes that are trained; none where the whole network is.
@@ -49,7 +51,9 @@ impl Cards {
         let mut rows = Vec::new();
         for gigabytes in SIZES {
             let room = (gigabytes as f64 * 1e9 * share) as u64;
-            for model in EdgeModel::ALL {
+            let both = EdgeModel::ALL.map(|model| [(model, 4), (model, 2)]);
+            for (model, number) in both.into_iter().flatten() {
+                let place = Place::Card { number };
                 let work = |purpose, height, width| Work {
                     model,
                     purpose,
@@ -57,14 +61,18 @@ impl Cards {
                     height,
                     width,
                 };
-                let images = largest_batch(&work(Purpose::Inference, 480, 640), room)?;
-                let crops = largest_batch(&work(Purpose::Training, CROP, CROP), room)?;
-                let checkpointed =
-                    largest_batch(&work(Purpose::CheckpointedTraining, CROP, CROP), room)?;
+                let images = largest_batch(&work(Purpose::Inference, 480, 640), place, room)?;
+                let crops = largest_batch(&work(Purpose::Training, CROP, CROP), place, room)?;
+                let checkpointed = largest_batch(
+                    &work(Purpose::CheckpointedTraining, CROP, CROP),
+                    place,
+                    room,
+                )?;
                 rows.push(Row {
                     gigabytes,
                     model,
                     rank: rank(model),
+                    number,
                     images,
                     crops,
                     checkpointed,
@@ -85,16 +93,17 @@ impl fmt::Display for Cards {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "largest batches within {:.0} % of a card, float32, as planned from the layers (checkpointed: with \
+            "largest batches within {:.0} % of a card, as planned from the layers and candle's unfolded images (checkpointed: with \
              --checkpoint-gradients; bo train edge trains all of the compact network, bo adapt changes of rank {} of any):",
             100.0 * self.share,
             super::RANK
         )?;
         writeln!(
             f,
-            "{:>6}  {:<14} {:>14} {:>20} {:>14} {:>12}",
+            "{:>6}  {:<14} {:>4} {:>14} {:>20} {:>14} {:>12}",
             "card",
             "network",
+            "bits",
             "640x480 images",
             "192x192 in training",
             "checkpointed",
@@ -108,9 +117,10 @@ impl fmt::Display for Cards {
         for row in &self.rows {
             writeln!(
                 f,
-                "{:>3} GB  {:<14} {:>14} {:>20} {:>14} {:>12}",
+                "{:>3} GB  {:<14} {:>4} {:>14} {:>20} {:>14} {:>12}",
                 row.gigabytes,
                 row.model.name(),
+                8 * row.number,
                 largest(row.images, Purpose::Inference),
                 largest(row.crops, Purpose::Training),
                 largest(row.checkpointed, Purpose::CheckpointedTraining),

@@ -13,7 +13,7 @@ pub use cards::Cards;
 pub use training::Demand;
 pub use work::Forecast;
 
-use bo_vision::edge::{EdgeModel, Footprint, LARGEST, Purpose, Training, Work};
+use bo_vision::edge::{EdgeModel, Footprint, LARGEST, Place, Purpose, Training, Work};
 
 use crate::exit::Failure;
 
@@ -37,26 +37,29 @@ fn most(purpose: Purpose) -> usize {
 }
 
 /// What the work takes; training is a step on one batch.
-fn footprint(work: &Work) -> Result<Footprint, Failure> {
+fn footprint(work: &Work, place: Place) -> Result<Footprint, Failure> {
     if work.purpose != Purpose::Inference {
         let how = Training {
             crops: work.batch,
             rank: rank(work.model),
         };
-        return step(work, how);
+        return step(work, place, how);
     }
-    work.footprint()
+    work.footprint_at(place)
         .map_err(|error| Failure::unexpected("planning the network", error))
 }
 
-fn step(work: &Work, how: Training) -> Result<Footprint, Failure> {
-    work.step(how)
+fn step(work: &Work, place: Place, how: Training) -> Result<Footprint, Failure> {
+    work.step_at(place, how)
         .map_err(|error| Failure::unexpected("planning a step of training", error))
 }
 
-/// The largest batch of this work that takes at most `bytes`; 0 if not even one image fits.
-fn largest_batch(work: &Work, bytes: u64) -> Result<usize, Failure> {
-    let fits = |batch: usize| Ok::<_, Failure>(footprint(&Work { batch, ..*work })?.peak <= bytes);
+/// The largest batch of this work that takes at most `bytes` at a place; 0 if not even one image fits.
+fn largest_batch(work: &Work, place: Place, bytes: u64) -> Result<usize, Failure> {
+    let fits = |batch: usize| {
+        let found = footprint(&Work { batch, ..*work }, place)?;
+        Ok::<_, Failure>(found.peak <= bytes)
+    };
     if !fits(1)? {
         return Ok(0);
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use bo_vision::edge::{EdgeModel, Purpose, Training, Work};
+use bo_vision::edge::{EdgeModel, Place, Purpose, Training, Work};
 use serde::Serialize;
 
 use super::{footprint, largest_batch, rank, step};
@@ -67,9 +67,9 @@ pub fn remedies(work: &Work, room: u64) -> Result<Vec<Remedy>, Failure> {
                     crops: asked.batch,
                     rank: rank(work.model),
                 };
-                step(&work, how)?.peak
+                step(&work, Place::Host, how)?.peak
             }
-            _ => footprint(&work)?.peak,
+            _ => footprint(&work, Place::Host)?.peak,
         };
         found.push(Remedy {
             change,
@@ -79,7 +79,7 @@ pub fn remedies(work: &Work, room: u64) -> Result<Vec<Remedy>, Failure> {
         Ok(())
     };
     if work.batch > 1 {
-        let batch = largest_batch(work, room)?.clamp(1, work.batch - 1);
+        let batch = largest_batch(work, Place::Host, room)?.clamp(1, work.batch - 1);
         let accumulate = match work.purpose {
             Purpose::Training | Purpose::CheckpointedTraining => work.batch.div_ceil(batch),
             Purpose::Inference => 1,
@@ -109,11 +109,11 @@ pub fn remedies(work: &Work, room: u64) -> Result<Vec<Remedy>, Failure> {
             },
         )?;
     }
-    let now = footprint(work)?.peak;
+    let now = footprint(work, Place::Host)?.peak;
     for model in EdgeModel::ALL {
         let other = Work { model, ..*work };
         let takes = |side: usize| side.is_multiple_of(16);
-        if takes(work.height) && takes(work.width) && footprint(&other)?.peak < now {
+        if takes(work.height) && takes(work.width) && footprint(&other, Place::Host)?.peak < now {
             add(Change::Model(model), other)?;
         }
     }
@@ -133,7 +133,7 @@ mod tests {
             height: 192,
             width: 192,
         };
-        let now = footprint(&work).unwrap().peak;
+        let now = footprint(&work, Place::Host).unwrap().peak;
         let found = remedies(&work, now / 3).unwrap();
         assert!(found.iter().all(|remedy| remedy.peak < now));
         let Change::Batch { batch, accumulate } = found[0].change else {
@@ -145,7 +145,7 @@ mod tests {
             batch: batch + 1,
             ..work
         };
-        assert!(footprint(&more).unwrap().peak > now / 3);
+        assert!(footprint(&more, Place::Host).unwrap().peak > now / 3);
         assert!(found.iter().any(|r| matches!(r.change, Change::Model(_))));
     }
 }

@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use bo_vision::edge::{EdgeModel, Purpose, Training, Work};
+use bo_vision::edge::{EdgeModel, Place, Purpose, Training, Work};
 use bo_vision::train::{Pace, TrainSettings, steps_held};
 
 use super::step;
@@ -110,7 +110,13 @@ impl Demand {
             crops: self.crops(),
             rank: self.rank,
         };
-        Ok(step(&work, how)?.peak)
+        let place = match self.card {
+            None => Place::Host,
+            Some(_) => Place::Card {
+                number: self.settings.precision.bytes(),
+            },
+        };
+        Ok(step(&work, place, how)?.peak)
     }
 
     fn fits(&self, budget: u64) -> Result<bool, Failure> {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use bo_memory::budget::{self, Budget, Source};
 use bo_memory::{Counting, Ledger, host};
-use bo_vision::edge::{EdgeModel, Footprint, Purpose, Tiles, Work, logits_within};
+use bo_vision::edge::{EdgeModel, Footprint, Place, Purpose, Tiles, Work, logits_within};
 use bo_vision::train::{EdgeTrainer, ShapeExamples, Subject, TrainSettings, crops};
 use image::RgbImage;
 use serde::Serialize;
@@ -76,7 +76,7 @@ impl Forecast {
     /// # Errors
     /// A size that the network does not take.
     pub fn new(work: Work, asked: Option<u64>) -> Result<Self, Failure> {
-        let needs = footprint(&work)?;
+        let needs = footprint(&work, Place::Host)?;
         let budget = budget::host(asked);
         let pixels = (work.height * work.width) as u64;
         let workers = std::thread::available_parallelism().map_or(1, |n| n.get().div_ceil(3));
@@ -114,7 +114,7 @@ impl Forecast {
             format: "bo/memory-plan",
             version: 1,
             work,
-            largest_batch: largest_batch(&work, left)?,
+            largest_batch: largest_batch(&work, Place::Host, left)?,
             remedies: if fits {
                 Vec::new()
             } else {
@@ -192,7 +192,7 @@ impl Forecast {
         logits_within(windowed, &refs, Tiles::whole(height, width))
             .map_err(|error| failed(error.to_string()))?;
         let report = scope.close();
-        let needs = footprint(&Work { batch, ..self.work })?;
+        let needs = footprint(&Work { batch, ..self.work }, Place::Host)?;
         self.probe = Some(Probe {
             batch,
             predicted: needs.beside_model() + 4 * (height * width * batch) as u64,
@@ -240,7 +240,7 @@ impl Forecast {
         let report = scope.close();
         self.probe = Some(Probe {
             batch,
-            predicted: footprint(&Work { batch, ..self.work })?.beside_model(),
+            predicted: footprint(&Work { batch, ..self.work }, Place::Host)?.beside_model(),
             measured: report.peak.host - report.before.host,
         });
         Ok(())

@@ -14,7 +14,7 @@ use super::adapter::pair_shapes;
 use super::body::NetworkBody;
 use super::checkpoint::{Differentiable as _, gradients};
 use super::network::EdgeModel;
-use super::outline::{Books, Kind, Outline};
+use super::outline::{Books, Kind, Outline, Place};
 use super::stage::Staged;
 use super::view::View;
 
@@ -86,18 +86,27 @@ impl Footprint {
 }
 
 impl Work {
-    /// The memory it takes; training is of all weights, on one micro-batch.
+    /// The memory it takes in main memory; training is of all weights, on one micro-batch.
     ///
     /// # Errors
     /// A size that the network does not take.
     pub fn footprint(&self) -> Result<Footprint> {
+        self.footprint_at(Place::Host)
+    }
+
+    /// The same at any place.
+    ///
+    /// # Errors
+    /// As [`Work::footprint`].
+    pub fn footprint_at(&self, place: Place) -> Result<Footprint> {
         if self.purpose != Purpose::Inference {
-            return self.step(Training {
+            let how = Training {
                 crops: self.batch,
                 rank: None,
-            });
+            };
+            return self.step_at(place, how);
         }
-        let books = Books::default();
+        let books = Books::at(place);
         let body = outlines(self.model, &books, false);
         let x = Outline::input(&books, [self.batch, 3, self.height, self.width]);
         drop(body.pass(&x, View::whole(self.height, self.width))?);
@@ -110,9 +119,25 @@ impl Work {
     /// # Errors
     /// As [`Work::footprint`].
     pub fn step(&self, how: Training) -> Result<Footprint> {
-        let books = Books::default();
+        self.step_at(Place::Host, how)
+    }
+
+    /// The same at any place. In 16 bits variables, their sums and AdamW have 32 all the same.
+    ///
+    /// # Errors
+    /// As [`Work::footprint`].
+    pub fn step_at(&self, place: Place, how: Training) -> Result<Footprint> {
+        let books = Books::at(place);
         let (learner, body) = Learner::new(self.model, &books, how.rank)?;
-        let trained: u64 = learner.variables.iter().map(Outline::bytes).sum();
+        let float = |of: &Outline| of.values() * size_of::<f32>() as u64;
+        let trained: u64 = learner.variables.iter().map(float).sum();
+        let rounded: u64 = learner.variables.iter().map(Outline::bytes).sum();
+        // beside what they are rounded to
+        let variables = match rounded < trained {
+            true => trained,
+            false => 0,
+        };
+        let variables = books.take(Kind::Model, "variables", variables);
         let remembered = books.take(Kind::Optimiser, "AdamW", 2 * trained);
         let mut total: Option<Vec<Option<Outline>>> = None;
         // the third and later ones find what the second found, and are no larger
@@ -128,9 +153,9 @@ impl Work {
         }
         drop(body);
         for variable in &learner.variables {
-            books.pass("AdamW", ADAMW * variable.bytes());
+            books.pass("AdamW", ADAMW * float(variable));
         }
-        drop((total, remembered));
+        drop((total, remembered, variables));
         Ok(read(&books))
     }
 
@@ -251,4 +276,42 @@ fn read(books: &Books) -> Footprint {
         .layers
         .sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_card_takes_more_than_the_host_and_half_of_that_in_16_bits() {
+        for model in EdgeModel::ALL {
+            let work = Work {
+                model,
+                purpose: Purpose::Inference,
+                batch: 2,
+                height: 96,
+                width: 128,
+            };
+            let card = |number| work.footprint_at(Place::Card { number }).unwrap();
+            let (float, half) = (card(4), card(2));
+            assert_eq!(float.peak, 2 * half.peak, "{model}");
+            assert!(float.peak > work.footprint().unwrap().peak, "{model}");
+            // 16 bits halve the maps of a step, not what is summed
+            let work = Work {
+                purpose: Purpose::Training,
+                ..work
+            };
+            let how = Training {
+                crops: 2,
+                rank: Some(4),
+            };
+            let step = |number| work.step_at(Place::Card { number }, how).unwrap();
+            let (float, half) = (step(4), step(2));
+            assert_eq!(float.optimiser, half.optimiser, "{model}");
+            assert!(
+                half.peak < float.peak && 2 * half.peak > float.peak,
+                "{model}"
+            );
+        }
+    }
 }

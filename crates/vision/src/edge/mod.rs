@@ -41,6 +41,7 @@ pub use ladder::{Attempt, Inject, LARGEST, Ladder, Safe, Size, Step};
 pub use network::{
     EdgeError, EdgeMap, EdgeModel, EdgeNetwork, LogitScale, device_lost, out_of_memory,
 };
+pub use outline::Place;
 pub use pickle::PickleError;
 pub use pidinet::{PiDiNet, PiDiNetSize};
 pub use precision::{Precision, round_products};

@@ -36,6 +36,14 @@ impl Precision {
         }
     }
 
+    /// Bytes of a number.
+    pub fn bytes(self) -> u64 {
+        match self.half() {
+            Some(_) => 2,
+            None => 4,
+        }
+    }
+
     /// The type of 16 bits, if it is one.
     pub(crate) fn half(self) -> Option<DType> {
         match self {

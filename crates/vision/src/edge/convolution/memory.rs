@@ -43,6 +43,29 @@ impl Convolution {
     }
 }
 
+impl Convolution {
+    /// Bytes that [`Convolution::apply`] takes on a GPU beside its result, with `number` bytes to a value: while candle
+    /// convolves, and after that for maps before bias and ReLU.
+    ///
+    /// candle unfolds the image, N x OH x OW rows of C x KH x KW values (`Im2Col` in its `cuda_backend`), multiplies, and
+    /// turns the product around into the map; of groups it does so one by one and joins their maps. Bias and ReLU each make
+    /// another map.
+    ///
+    /// # Errors
+    /// As [`Convolution::apply`].
+    pub fn memory_on_card(self, x: &[usize], weight: &[usize], number: u64) -> Result<(u64, u64)> {
+        let e = self.shape(x, weight)?;
+        let (pixels, taps) = (e.n * e.oh * e.ow, e.kh * e.kw);
+        let out = pixels * e.o;
+        let convolving = match e.depthwise {
+            false => pixels * taps * e.c + out,
+            true => pixels * taps + pixels + out,
+        };
+        let beside = out * (1 + usize::from(self.relu));
+        Ok((convolving as u64 * number, beside as u64 * number))
+    }
+}
+
 impl Transposed {
     /// N x O x OH x OW for an image and a weight of these shapes.
     ///
@@ -111,5 +134,36 @@ impl Extent {
             return self.n * self.o * self.depth() + workers * self.oh * self.ow;
         }
         slope::scratch(&Stencil::unweighted(self))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn on_a_card_by_hand() {
+        let how = Convolution {
+            padding: 1,
+            ..Convolution::default()
+        };
+        let (x, weight) = ([2, 3, 8, 10], [4, 3, 3, 3]);
+        // 2 x 8 x 10 rows of 27 values and a product of 2 x 4 x 8 x 10; then the map before its bias
+        let float = how.memory_on_card(&x, &weight, 4).unwrap();
+        assert_eq!(float, (4 * (160 * 27 + 640), 4 * 640));
+        let half = how.memory_on_card(&x, &weight, 2).unwrap();
+        assert_eq!(half, (float.0 / 2, float.1 / 2));
+        // every second pixel: 2 x 4 x 5 rows; and the map before ReLU
+        let steps = Convolution {
+            stride: 2,
+            relu: true,
+            ..how
+        };
+        let found = steps.memory_on_card(&x, &weight, 4).unwrap();
+        assert_eq!(found, (4 * (40 * 27 + 160), 4 * 2 * 160));
+        // one channel at a time: 9 values a row, its product, and the maps of all of them before they are joined
+        let apart = Convolution { groups: 3, ..how };
+        let found = apart.memory_on_card(&x, &[3, 1, 3, 3], 4).unwrap();
+        assert_eq!(found, (4 * (160 * 9 + 160 + 480), 4 * 480));
     }
 }

@@ -12,7 +12,7 @@ use std::rc::Rc;
 use candle_core::Result;
 
 use super::books::{Entry, Kind};
-use super::{NUMBER, Node, Origin, Outline};
+use super::{Node, Origin, Outline, Place};
 use crate::edge::Differentiable;
 
 /// Gradients by the address of what they belong to.
@@ -84,7 +84,14 @@ fn one(outline: &Outline, value: &Rc<Entry>, gradients: &mut Gradients) -> Resul
     match &outline.0.origin {
         Origin::Given => {}
         Origin::Convolution(how, x, weight, bias) => {
-            let inner = how.working_memory_back(&x.0.shape, &weight.0.shape)?;
+            let inner = match outline.books().place() {
+                Place::Host => how.working_memory_back(&x.0.shape, &weight.0.shape)?,
+                // the gradient of the weight is a convolution that unfolds as many values, after its gradient was turned
+                Place::Card { number } => {
+                    let (unfolded, _) = how.memory_on_card(&x.0.shape, &weight.0.shape, number)?;
+                    unfolded + weight.bytes()
+                }
+            };
             convolution(outline, [x, weight, bias], inner, x.0.tracked, gradients);
         }
         Origin::Transposed(how, x, weight, bias) => {
@@ -106,7 +113,7 @@ fn one(outline: &Outline, value: &Rc<Entry>, gradients: &mut Gradients) -> Resul
         Origin::Rectified(a) => {
             gradients.enter(a);
             let zeros = term(a, a.bytes());
-            let compared = term(a, a.bytes() / NUMBER);
+            let compared = term(a, a.values());
             let mask = term(a, a.bytes());
             drop(zeros);
             let masked = term(a, a.bytes());
@@ -130,7 +137,7 @@ fn one(outline: &Outline, value: &Rc<Entry>, gradients: &mut Gradients) -> Resul
         }
         Origin::Halved(a) => {
             let enlarged = term(a, a.bytes());
-            let equal = term(a, a.bytes() / NUMBER);
+            let equal = term(a, a.values());
             let mask = term(a, a.bytes());
             let small = [term(a, out), term(a, out)];
             let spread = term(a, a.bytes());

@@ -4,6 +4,8 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use super::place::Place;
+
 /// What bytes are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
@@ -27,6 +29,7 @@ pub struct Books(Rc<RefCell<Pages>>);
 
 #[derive(Default)]
 struct Pages {
+    place: Place,
     now: u64,
     peak: u64,
     live: BTreeMap<(Kind, Rc<str>), u64>,
@@ -42,6 +45,18 @@ pub struct Entry {
 }
 
 impl Books {
+    /// Of tensors at this place.
+    pub fn at(place: Place) -> Self {
+        let books = Self::default();
+        books.0.borrow_mut().place = place;
+        books
+    }
+
+    /// Where its tensors are.
+    pub fn place(&self) -> Place {
+        self.0.borrow().place
+    }
+
     /// Enters bytes.
     pub fn take(&self, kind: Kind, label: &str, bytes: u64) -> Entry {
         let label: Rc<str> = label.into();

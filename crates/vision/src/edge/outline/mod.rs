@@ -7,6 +7,7 @@
 
 mod backward;
 mod books;
+mod place;
 
 use std::rc::Rc;
 
@@ -17,9 +18,7 @@ use super::convolution::{Convolution, Transposed};
 use super::view::View;
 
 pub use books::{Books, Kind};
-
-/// Bytes of a number.
-const NUMBER: u64 = size_of::<f32>() as u64;
+pub use place::Place;
 
 /// A map (N x C x H x W) or weight that holds no numbers; its bytes are in the books until the last
 /// clone is gone.
@@ -97,7 +96,7 @@ impl Outline {
     }
 
     fn given(books: &Books, kind: Kind, label: &str, shape: &[usize], tracked: bool) -> Self {
-        let bytes = shape.iter().product::<usize>() as u64 * NUMBER;
+        let bytes = shape.iter().product::<usize>() as u64 * books.place().number();
         Self(Rc::new(Node {
             shape: shape.to_vec(),
             tracked,
@@ -110,8 +109,8 @@ impl Outline {
     /// The map that an operation makes under the layer `label` names.
     fn made(label: &Self, shape: Vec<usize>, sight: Sight, args: &[&Self], origin: Origin) -> Self {
         let tracked = args.iter().any(|arg| arg.0.tracked);
-        let bytes = shape.iter().product::<usize>() as u64 * NUMBER;
         let entry = &label.0.entry;
+        let bytes = shape.iter().product::<usize>() as u64 * entry.books().place().number();
         Self(Rc::new(Node {
             entry: Rc::new(entry.books().take(Kind::Activation, entry.label(), bytes)),
             shape,
@@ -171,7 +170,12 @@ impl Outline {
 
     /// Bytes of its values.
     pub fn bytes(&self) -> u64 {
-        self.0.shape.iter().product::<usize>() as u64 * NUMBER
+        self.values() * self.books().place().number()
+    }
+
+    /// How many values it has.
+    pub fn values(&self) -> u64 {
+        self.0.shape.iter().product::<usize>() as u64
     }
 
     /// Pixels of the image on every side that a value depends on: half the receptive field.
@@ -199,8 +203,18 @@ impl Activation for Outline {
         };
         let origin = Origin::Convolution(how, self.clone(), weight.clone(), bias.clone());
         let made = Self::made(weight, shape.to_vec(), sight, &[self, weight, bias], origin);
-        let scratch = how.working_memory(&self.0.shape, &weight.0.shape)?;
-        made.books().pass(made.0.entry.label(), scratch);
+        let (x, of) = (&self.0.shape, &weight.0.shape);
+        let (scratch, beside) = match made.books().place() {
+            Place::Host => (how.working_memory(x, of)?, 0),
+            Place::Card { number } => how.memory_on_card(x, of, number)?,
+        };
+        if made.0.tracked {
+            // what bias and ReLU were given stays for their gradients
+            made.0.entry.enlarge(beside);
+            made.books().pass(made.0.entry.label(), scratch);
+        } else {
+            made.books().pass(made.0.entry.label(), scratch.max(beside));
+        }
         Ok(made)
     }
 
