@@ -91,6 +91,7 @@ fn a_killed_sweep_goes_on_where_it_was_and_ends_with_a_table() {
         "seed=0",
         "finished",
         "risk by the model",
+        "bo report s/seed-*",
     ]);
     assert_eq!(lines(&case, "asked.log"), asked);
     case.bo(&SWEEP.replace("--iterations 3", "--iterations 4"))

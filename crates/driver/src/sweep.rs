@@ -95,6 +95,9 @@ pub struct Swept {
     /// The folder, as typed.
     out: String,
     runs: Vec<Row>,
+    /// How the names of their folders begin.
+    #[serde(skip)]
+    first: String,
 }
 
 /// A run of it.
@@ -186,6 +189,11 @@ impl Sweep<'_> {
             version: 1,
             out: self.out.display().to_string(),
             runs: rows,
+            first: self
+                .runs
+                .first()
+                .and_then(|one| one.values.first())
+                .map_or_else(String::new, |(key, _)| key.clone()),
         })
     }
 
@@ -322,11 +330,12 @@ impl fmt::Display for Swept {
             .collect();
         let measures: Vec<&str> = measures.into_iter().collect();
         writeln!(f, "\nrisk by the model: {}", measures.join("; "))?;
+        let out = typed(Path::new(&self.out));
+        // not all that lies there is a run
         writeln!(
             f,
-            "each lies in {}; as one page: bo report {}/*/",
-            typed(Path::new(&self.out)),
-            typed(Path::new(&self.out))
+            "all of them as one page: bo report {out}/{}-*",
+            self.first
         )
     }
 }
