@@ -297,6 +297,13 @@ fn plan_says_what_a_network_takes_and_what_fits() {
     case.bo("plan --probe --host-memory-mb 1000")
         .ok()
         .prints(&["probe: a batch of"]);
+    // what voters look at in a whole photograph fits, and tiles beside it do; then neither
+    case.bo("plan --width 4000 --height 3000 --host-memory-mb 350")
+        .ok()
+        .prints(&["does not fit", "tiles of at most"]);
+    case.bo("plan --width 4000 --height 3000 --host-memory-mb 150")
+        .code(2)
+        .says(&["even in the smallest tiles", "type --host-memory-mb"]);
     let step = case
         .bo("plan --train --probe --batch 2 --width 64 --height 64 --host-memory-mb 60 --json")
         .ok()

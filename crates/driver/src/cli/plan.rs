@@ -106,6 +106,6 @@ pub fn main(args: &PlanArgs) -> Result<(), Failure> {
     print(&forecast, args.json)?;
     match forecast.is_possible() {
         true => Ok(()),
-        false => Err(forecast.refusal()),
+        false => Err(forecast.refusal()?),
     }
 }

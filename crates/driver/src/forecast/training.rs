@@ -71,6 +71,25 @@ impl fmt::Display for Change {
     }
 }
 
+/// Bytes of host memory beside what the program takes before it begins and a network: loaders with examples of so many
+/// pixels each, the crops of steps and those that judge, what an allocator adds to these, and the program's own growth.
+pub fn beside(loaders: usize, pixels: u64, (crops, side): (usize, usize), judging: usize) -> u64 {
+    let loading = loaders as u64 * LOADING * pixels;
+    let crops = steps_held(loaders) * crops + judging;
+    let crops = crops as u64 * CROP * (side * side) as u64;
+    PROGRAM + with_overhead(loading + crops)
+}
+
+/// With what pages and free lists of an allocator add.
+pub fn with_overhead(bytes: u64) -> u64 {
+    (bytes as f64 * OVERHEAD) as u64
+}
+
+/// What may be in use where so many bytes may be taken.
+pub fn without_overhead(bytes: u64) -> u64 {
+    (bytes as f64 / OVERHEAD) as u64
+}
+
 impl Demand {
     /// Bytes of host memory at the peak, the program itself included.
     ///
@@ -82,11 +101,9 @@ impl Demand {
             None => self.network()?,
             Some(_) => 0,
         };
-        let loading = self.loaders as u64 * LOADING * self.pixels;
-        let crops = steps_held(self.loaders) * self.crops() + self.judging;
-        let crops = crops as u64 * CROP * (side * side) as u64;
-        let work = network + loading + crops;
-        Ok(self.base + PROGRAM + (work as f64 * OVERHEAD) as u64)
+        let crops = (self.crops(), side);
+        let beside = beside(self.loaders, self.pixels, crops, self.judging);
+        Ok(self.base + beside + with_overhead(network))
     }
 
     fn crops(&self) -> usize {

@@ -5,19 +5,25 @@ use std::fmt;
 use bo_memory::budget::{self, Budget, Source};
 use bo_memory::{Counting, Ledger, host};
 use bo_vision::edge::{EdgeModel, Footprint, Place, Purpose, Tiles, Work, logits_within};
+use bo_vision::pipeline::OF_A_PIXEL;
 use bo_vision::train::{EdgeTrainer, ShapeExamples, Subject, TrainSettings, crops};
 use image::RgbImage;
 use serde::Serialize;
 
 use super::remedy::{Remedy, remedies};
+use super::training::{beside, with_overhead, without_overhead};
 use super::{footprint, largest_batch, rank};
 use crate::exit::Failure;
 use crate::quantity::bytes;
 use crate::settings::Origin;
+use crate::training::JUDGING;
 
 /// Host bytes that a loader worker holds of an image's pixel: decoded, enhanced, and the enhancement's
 /// own maps.
 const WORKER: u64 = 3 + 3 + 12;
+
+/// Bytes of a pixel that a run holds of one image beside the network: enhanced, and its logit.
+const BESIDE: u64 = 3 + 4;
 
 /// Layers listed on a screen.
 const LISTED: usize = 8;
@@ -80,35 +86,32 @@ impl Forecast {
         let budget = budget::host(asked);
         let pixels = (work.height * work.width) as u64;
         let workers = std::thread::available_parallelism().map_or(1, |n| n.get().div_ceil(3));
-        let host = Host {
-            base: host::resident().map_or_else(Counting::in_use, |resident| resident.now),
-            workers,
-            loading: workers as u64 * WORKER * pixels,
-            answer: 4 * pixels * work.batch as u64,
+        let base = host::resident().map_or_else(Counting::in_use, |resident| resident.now);
+        let host = match work.purpose {
+            Purpose::Inference => Host {
+                base,
+                workers,
+                loading: workers as u64 * WORKER * pixels,
+                answer: 4 * pixels * work.batch as u64,
+            },
+            Purpose::Training | Purpose::CheckpointedTraining => Host {
+                base,
+                workers,
+                loading: beside_training(&work, workers),
+                answer: 0,
+            },
         };
         let left = budget
             .bytes
             .saturating_sub(host.base + host.loading + host.answer);
+        let left = match work.purpose {
+            Purpose::Inference => left,
+            Purpose::Training | Purpose::CheckpointedTraining => without_overhead(left),
+        };
         let fits = needs.peak <= left;
-        let tiles = if fits || work.purpose != Purpose::Inference {
-            None
-        } else {
-            let size = (work.height, work.width);
-            let room = left.saturating_sub(needs.model);
-            Tiles::fit(work.model, 1, size, room).ok().map(|tiles| {
-                let window = tiles.window(work.height, work.width);
-                let one = Work {
-                    batch: 1,
-                    height: window.0,
-                    width: window.1,
-                    ..work
-                };
-                Tiled {
-                    tiles: tiles.count(work.height, work.width),
-                    window,
-                    bytes: one.footprint().map_or(0, |needs| needs.peak),
-                }
-            })
+        let tiles = match fits || work.purpose != Purpose::Inference {
+            true => None,
+            false => tiled(&work, budget.bytes.saturating_sub(host.base), needs.model)?,
         };
         Ok(Self {
             format: "bo/memory-plan",
@@ -135,21 +138,39 @@ impl Forecast {
     }
 
     /// Why it cannot, and what to type.
-    pub fn refusal(&self) -> Failure {
-        let least = self.host.base + self.host.loading + self.host.answer + self.needs.peak;
-        Failure::Setting {
+    ///
+    /// # Errors
+    /// A size that the network does not take.
+    pub fn refusal(&self) -> Result<Failure, Failure> {
+        let host = self.host.base + self.host.loading + self.host.answer;
+        let (needed, how) = match (self.work.purpose, self.work.batch) {
+            (Purpose::Inference, 1) => {
+                let least = self.host.base + least(&self.work, self.needs.model)?;
+                (least, " even in the smallest tiles")
+            }
+            (Purpose::Inference, _) => (host + self.needs.peak, ""),
+            _ => (host + with_overhead(self.needs.peak), ""),
+        };
+        let mut remedies = vec![format!(
+            "type --host-memory-mb {} or more",
+            needed.div_ceil(1 << 20)
+        )];
+        if self.largest_batch > 0 {
+            remedies.push(format!("type --batch {}", self.largest_batch));
+        }
+        if !self.remedies.is_empty() {
+            remedies.push("take one of the remedies above".to_owned());
+        }
+        Ok(Failure::Setting {
             key: "host-memory-mb".to_owned(),
             origin: Origin::Flag("--host-memory-mb".to_owned()),
             reason: format!(
-                "{} are needed, {} are allowed: this does not fit",
-                bytes(least),
+                "{} are needed{how}, {} are allowed: this does not fit",
+                bytes(needed),
                 bytes(self.budget.bytes)
             ),
-            remedy: match self.largest_batch {
-                0 => "take one of the remedies above".to_owned(),
-                batch => format!("type --batch {batch}, or take one of the remedies above"),
-            },
-        }
+            remedy: remedies.join("; or "),
+        })
     }
 
     /// Runs the largest batch that fits, at most 16 images or 64 crops, once and notes what it took: blank images, or a
@@ -245,6 +266,47 @@ impl Forecast {
         });
         Ok(())
     }
+}
+
+/// Host bytes beside the network in `bo train edge` and `bo adapt` on examples of 640 x 480.
+fn beside_training(work: &Work, workers: usize) -> u64 {
+    beside(workers, 640 * 480, (work.batch, work.height), JUDGING)
+}
+
+/// How a run cuts an image of this work, one at a time, within `bytes`: beside a tile it holds the enhanced image and its
+/// logits, and before and after that what looks at the whole image. None where that is too much.
+fn tiled(work: &Work, bytes: u64, model: u64) -> Result<Option<Tiled>, Failure> {
+    let pixels = (work.height * work.width) as u64;
+    let size = (work.height, work.width);
+    if OF_A_PIXEL * pixels > bytes {
+        return Ok(None);
+    }
+    let room = bytes.saturating_sub(model + BESIDE * pixels);
+    let Ok(tiles) = Tiles::fit(work.model, 1, size, room) else {
+        return Ok(None);
+    };
+    let window = tiles.window(work.height, work.width);
+    let one = Work {
+        batch: 1,
+        height: window.0,
+        width: window.1,
+        ..*work
+    };
+    Ok(Some(Tiled {
+        tiles: tiles.count(work.height, work.width),
+        window,
+        bytes: footprint(&one, Place::Host)?.peak,
+    }))
+}
+
+/// The least that a run takes for an image of this work, alone in the smallest tiles.
+fn least(work: &Work, model: u64) -> Result<u64, Failure> {
+    let pixels = (work.height * work.width) as u64;
+    let size = (work.height, work.width);
+    let tile = Tiles::smallest(work.model, size)
+        .and_then(|tiles| tiles.bytes(work.model, 1, size))
+        .map_err(|error| Failure::unexpected("planning the network", error))?;
+    Ok((OF_A_PIXEL * pixels).max(model + BESIDE * pixels + tile))
 }
 
 impl fmt::Display for Forecast {
