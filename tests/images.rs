@@ -80,6 +80,29 @@ fn where_labels_name_no_regions_false_lines_cost_and_it_is_said() {
         .ok()
         .prints(&["coverage", "they replace 2 of an earlier evaluation"]);
 
+    // what was changed is measured as it is, and said; what is missing is asked for
+    let b = std::fs::read(case.path("photos/b.png")).unwrap();
+    std::fs::copy(case.path("photos/a.png"), case.path("photos/b.png")).unwrap();
+    case.bo("evaluate r")
+        .ok()
+        .says(&["image b.png: not what it was when the run began; measured as it is now"]);
+    std::fs::remove_file(case.path("photos/b.png")).unwrap();
+    let refused = case.bo("resume r --iterations +1").code(2);
+    refused.says(&[
+        "environments",
+        "fewer than when the run began",
+        "--images DIR",
+    ]);
+    std::fs::write(case.path("photos/b.png"), b).unwrap();
+
+    // pictures never go among the photographs
+    let photos = || std::fs::read_dir(case.path("photos")).unwrap().count();
+    let before = photos();
+    case.bo("detect r --images photos --out photos.json")
+        .ok()
+        .says(&["pictures in photos.pictures"]);
+    assert_eq!(photos(), before);
+
     // an image that cannot be read: the others are done, and the code says that it was not
     std::fs::write(case.path("photos/c.png"), "broken").unwrap();
     case.bo("detect r --images photos --out found.json")

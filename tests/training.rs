@@ -232,8 +232,12 @@ fn one_process_trains_in_a_folder_and_a_stop_saves_at_once() {
         );
         std::thread::sleep(Duration::from_millis(20));
     }
-    let pid = rustix::process::Pid::from_child(&second);
-    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    case.bo("stop t")
+        .ok()
+        .prints(&["t is saved; to go on: bo train edge --out t --resume"]);
+    case.bo("resume t")
+        .code(3)
+        .says(&["a training, not a run", "bo train edge --out t --resume"]);
     assert_eq!(second.wait_with_output().unwrap().status.code(), Some(143));
     let numbers: Vec<usize> = case
         .read("t/losses.jsonl")

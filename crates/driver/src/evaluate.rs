@@ -16,10 +16,9 @@ use serde::Serialize;
 use serde_json::Value;
 use signal_hook::consts::SIGTERM;
 
-use crate::bounded;
 use crate::exit::Failure;
 use crate::objective::{LineImages, Opened, Outcome, PartSeconds, Query, Request};
-use crate::picture::save;
+use crate::picture::PictureFolder;
 use crate::quantity::value;
 use crate::record::Manifest;
 use crate::run::StopFlag;
@@ -28,8 +27,6 @@ use crate::summary::shown;
 
 /// Environments named as the worst, and drawn.
 const WORST: usize = 5;
-/// In the folder of pictures: the names of those that an evaluation wrote.
-const LIST: &str = "pictures.json";
 /// Environments listed on a screen.
 const LISTED: usize = 40;
 
@@ -309,50 +306,23 @@ impl Evaluation {
     /// Draws the worst images into `folder`: what was detected and what was missed.
     ///
     /// # Errors
-    /// An image that no longer loads, or a folder that cannot be written.
+    /// An image that no longer loads, or a folder that cannot be written or holds what is not ours.
     pub fn draw(&mut self, images: &LineImages, x: &[f64], folder: &Path) -> Result<(), Failure> {
-        self.replaced = clear(folder);
-        for (rank, &number) in self.order.iter().take(WORST).enumerate() {
+        let worst: Vec<usize> = self.order.iter().copied().take(WORST).collect();
+        let name =
+            |(rank, number): (usize, &usize)| format!("{}-{}", rank + 1, self.images[*number].name);
+        let names: Vec<String> = worst.iter().enumerate().map(name).collect();
+        let folder = PictureFolder::take(folder, &names)?;
+        self.replaced = folder.replaced;
+        for (&number, name) in worst.iter().zip(&names) {
             let picture = images
                 .examine(number, x, &mut Scratch::default())
                 .and_then(|found| images.picture(number, &found))
                 .map_err(|error| Failure::unexpected("drawing the worst images", error))?;
-            let name = format!("{}-{}", rank + 1, self.images[number].name);
-            self.pictures.push(save(&picture, folder, &name)?);
+            self.pictures.push(folder.save(&picture, name)?);
         }
-        let names = self
-            .pictures
-            .iter()
-            .filter_map(|path| path.file_name()?.to_str());
-        let list = serde_json::to_vec(&names.collect::<Vec<_>>())
-            .map_err(|error| Failure::unexpected("listing the pictures", error))?;
-        let list_file = folder.join(LIST);
-        std::fs::write(&list_file, list).map_err(|error| {
-            Failure::input(
-                &list_file,
-                error,
-                "give --pictures a folder that can be written",
-            )
-        })
+        Ok(())
     }
-}
-
-/// Removes the pictures that an earlier evaluation listed in `folder`, so that those of two are not mixed; how many.
-/// What it did not write stays, and so does whatever cannot be removed.
-fn clear(folder: &Path) -> usize {
-    let mut removed = 0;
-    let list = bounded::read(&folder.join(LIST), bounded::SETTINGS).unwrap_or_default();
-    let names: Vec<String> = serde_json::from_slice(&list).unwrap_or_default();
-    for name in names {
-        let own = Path::new(&name)
-            .file_name()
-            .is_some_and(|own| *own == *name);
-        if own && name.ends_with(".png") {
-            // what cannot be removed may yet be overwritten
-            removed += usize::from(std::fs::remove_file(folder.join(name)).is_ok());
-        }
-    }
-    removed
 }
 
 /// Mean of a number over the images that have it.

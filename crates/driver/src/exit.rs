@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use crate::quantity::typed;
-use crate::record::{RecordError, free_beside, holds_run};
+use crate::record::{RecordError, free_beside, holds_run, holds_training};
 use crate::settings::Origin;
 
 /// An expected end of `bo` that is not success.
@@ -135,7 +135,7 @@ pub enum Failure {
         out: PathBuf,
     },
     /// The worker keeps dying: exit 7, resumable.
-    #[error("the worker died {deaths} times without finishing an evaluation, the last time: {verdict}\n  evidence: {}\n  to try again: bo resume {}", postmortem.display(), typed(out))]
+    #[error("the worker died {deaths} times without finishing an evaluation, the last time: {verdict}\n  evidence: {}\n  to try again: {}", postmortem.display(), again(out))]
     KeepsDying {
         /// How often since the last finished evaluation.
         deaths: u32,
@@ -247,6 +247,13 @@ impl From<RecordError> for Failure {
                 missing,
                 damaged,
             } => {
+                if holds_training(&path) {
+                    let remedy = format!(
+                        "to go on with it: bo train edge --out {} --resume",
+                        typed(&path)
+                    );
+                    return Self::unusable(&path, "a training, not a run", remedy);
+                }
                 let also: String = damaged.iter().map(|one| format!("; {one}")).collect();
                 let reason = format!("no run here ({missing} is missing{also})");
                 Self::unusable(&path, reason, remedy)
@@ -266,6 +273,14 @@ impl From<RecordError> for Failure {
                 remedy,
             ),
         }
+    }
+}
+
+/// What to type where a worker keeps dying.
+fn again(out: &Path) -> String {
+    match holds_run(out) {
+        true => format!("bo resume {}", typed(out)),
+        false => "type the same again; nothing had begun".to_owned(),
     }
 }
 

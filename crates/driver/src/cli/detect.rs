@@ -1,6 +1,6 @@
 //! `bo detect`: the tuned pipeline on images without labels.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bo_vision::folder::Photographs;
 use clap::Args;
@@ -11,6 +11,7 @@ use crate::bounded;
 use crate::detect::{Detection, Rois};
 use crate::exit::Failure;
 use crate::objective::{open_eyes, parameters, refused};
+use crate::picture::PictureFolder;
 use crate::record::{History, replace};
 use crate::run::{World, foreign, trusted_settings, watch_signals, workers};
 use crate::settings::{Origin, RawSettings, Settings};
@@ -26,7 +27,8 @@ pub struct DetectArgs {
     #[arg(long, value_name = "DIR")]
     images: PathBuf,
 
-    /// File for lines and corner points (JSON); pictures go into a folder beside it, named like it or like it with .pictures
+    /// File for lines and corner points (JSON); pictures go into a folder beside it, named like it, or like it with
+    /// .pictures where that is somebody else's
     #[arg(long, value_name = "FILE", default_value = "lines.json")]
     out: PathBuf,
 
@@ -75,6 +77,7 @@ pub fn main(args: &DetectArgs) -> Result<(), Failure> {
             "give --out another name",
         ));
     }
+    let overlays = overlays(&args.out);
     let flags = RawSettings {
         device: args.device.clone(),
         threads: args.threads,
@@ -100,11 +103,6 @@ pub fn main(args: &DetectArgs) -> Result<(), Failure> {
     let (eyes, notices) = open_eyes(&settings, &world.surroundings(&settings))?;
     notify(&notices);
     let named = (history.manifest.named_x(&x), parameters(&x));
-    // a name without an extension is the file's own
-    let overlays = match args.out.extension() {
-        Some(_) => args.out.with_extension(""),
-        None => args.out.with_extension("pictures"),
-    };
     let detection = Detection::new(&photographs, &eyes, &rois, named, &overlays)?;
     notify(&eyes.memory_steps());
     notify(&detection.failures());
@@ -135,8 +133,17 @@ pub fn main(args: &DetectArgs) -> Result<(), Failure> {
 }
 
 /// Whether `path` is what an earlier `bo detect` wrote, which may be replaced.
-fn is_ours(path: &std::path::Path) -> bool {
+fn is_ours(path: &Path) -> bool {
     let text = bounded::read(path, bounded::LEDGER).unwrap_or_default();
     let json = serde_json::from_slice::<serde_json::Value>(&text).unwrap_or_default();
     json["format"] == "bo/detected"
+}
+
+/// The folder for pictures: named like the file, unless that is the file itself or somebody's own, say of the photographs.
+fn overlays(out: &Path) -> PathBuf {
+    let stem = out.with_extension("");
+    match out.extension().is_some() && PictureFolder::is_ours(&stem) {
+        true => stem,
+        false => out.with_extension("pictures"),
+    }
 }

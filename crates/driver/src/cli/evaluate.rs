@@ -8,10 +8,10 @@ use super::point::point;
 use super::result::{notify, print};
 use crate::evaluate::Judge;
 use crate::exit::Failure;
-use crate::objective::{self, LineImages};
-use crate::record::{History, Manifest};
+use crate::objective::{self, LineImages, Objective as _};
+use crate::record::{Differences, History, Manifest};
 use crate::run::{World, foreign, measure, trusted_settings, watch_signals, workers};
-use crate::settings::{Environment, ObjectiveSettings, Origin, RawSettings, Settings};
+use crate::settings::{Environment, Look, ObjectiveSettings, Origin, RawSettings, Settings};
 
 /// Flags of `bo evaluate`.
 #[derive(Args)]
@@ -98,6 +98,9 @@ pub fn main(args: &EvaluateArgs) -> Result<(), Failure> {
             let (images, notices): (LineImages, _) =
                 objective::open_images(&settings, surroundings)?;
             notify(&notices);
+            if !is_other(args) {
+                notify(&Vec::from_iter(changed(manifest, &images)));
+            }
             let mut evaluation = judge.images(&images, &x)?;
             notify(&images.memory_steps());
             let folder = args
@@ -122,6 +125,22 @@ pub fn main(args: &EvaluateArgs) -> Result<(), Failure> {
     };
     print(&evaluation, args.json)?;
     drawn
+}
+
+/// Whether other data than the run's are measured.
+fn is_other(args: &EvaluateArgs) -> bool {
+    !args.images.is_empty() || args.scenes.is_some() || args.scene_seed.is_some()
+}
+
+/// That data of the run are not what they were when it began: they are measured as they are now.
+fn changed(manifest: &Manifest, images: &LineImages) -> Option<String> {
+    let differences = Differences {
+        problem: Vec::new(),
+        content: manifest.hashes.differing(&images.describe().hashes.into()),
+    };
+    let names = differences.names();
+    (!differences.is_empty())
+        .then(|| format!("{names}: not what it was when the run began; measured as it is now"))
 }
 
 /// The run's settings, with the data that was named instead of its own.
@@ -161,6 +180,8 @@ fn settings(args: &EvaluateArgs, manifest: &Manifest) -> Result<Settings, Failur
     if flags.environment == Some(Environment::Features) {
         (merged.environments, merged.environment_seed) = (None, None);
     }
+    // all environments are measured, however many a decision looks at
+    (merged.n_w, merged.initial_w) = (Some(Look::Count(1)), None);
     Settings::check(&merged, &|key| {
         if flags.names(key) {
             Origin::Flag(format!("--{key}"))

@@ -1,4 +1,4 @@
-//! `bo stop`: ends a run cleanly from another terminal.
+//! `bo stop`: ends a run or a training cleanly from another terminal.
 
 use std::path::PathBuf;
 use std::thread;
@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::result::print;
 use crate::exit::Failure;
 use crate::quantity::typed;
-use crate::record::{Holder, Lock};
+use crate::record::{Holder, Lock, holds_run, holds_training};
 use crate::run::StopRequest;
 
 /// Longest wait for a run to end; it has ten seconds of its own.
@@ -19,26 +19,28 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// Flags of `bo stop`.
 #[derive(Args)]
 pub struct StopArgs {
-    /// The run's directory
+    /// The directory of a run or of a training
     run: PathBuf,
 }
 
-/// Asks the process that works on a run to save and end, and waits until it has.
+/// Asks the process that works there to save and end, and waits until it has.
 ///
 /// # Errors
 /// [`Failure::Elsewhere`] when it runs on another machine or in another container; [`Failure::Held`] when it does not end.
 pub fn main(args: &StopArgs) -> Result<(), Failure> {
     let run = typed(&args.run);
+    let training = holds_training(&args.run);
+    let on = match training {
+        true => format!("to go on: bo train edge --out {run} --resume"),
+        false => format!("to go on: bo resume {run}"),
+    };
     let Some(holder) = Lock::holder(&args.run) else {
-        return match crate::record::holds_run(&args.run) {
-            true => print(
-                &format!("nobody works on {run}; to go on: bo resume {run}"),
-                false,
-            ),
+        return match training || holds_run(&args.run) {
+            true => print(&format!("nobody works on {run}; {on}"), false),
             false => Err(Failure::unusable(
                 &args.run,
-                "no run here",
-                "name a run's directory",
+                "no run and no training here",
+                "name the directory of one",
             )),
         };
     };
@@ -60,7 +62,7 @@ pub fn main(args: &StopArgs) -> Result<(), Failure> {
     let asked = Instant::now();
     while asked.elapsed() < PATIENCE {
         if Lock::holder(&args.run).is_none() {
-            return print(&format!("{run} is saved; to go on: bo resume {run}"), false);
+            return print(&format!("{run} is saved; {on}"), false);
         }
         thread::sleep(Duration::from_millis(50));
     }

@@ -19,7 +19,7 @@ use serde_json::Value;
 use super::Rois;
 use crate::exit::Failure;
 use crate::objective::{Eyes, Wanted};
-use crate::picture::{draw, plain, save};
+use crate::picture::{PictureFolder, draw, plain};
 
 /// How far beyond their ends two lines may meet, as a share of the image's diagonal.
 const REACH: f32 = 0.03;
@@ -79,7 +79,7 @@ impl Detection {
     /// Detects in every image; an image that does not decode is told in its entry. Pictures go into `overlays`.
     ///
     /// # Errors
-    /// A picture that cannot be written.
+    /// A folder that holds what is not ours, or a picture that cannot be written.
     pub fn new(
         photographs: &Photographs,
         eyes: &Eyes,
@@ -101,7 +101,9 @@ impl Detection {
         eyes.foresee(&wanted, |index| {
             Some(photographs.load(known[index]).ok()?.0)
         });
-        let images = picture_names(photographs.names())
+        let names = picture_names(photographs.names());
+        let overlays = &PictureFolder::take(overlays, &names)?;
+        let images = names
             .par_iter()
             .enumerate()
             .map_init(Scratch::default, |scratch, (index, file)| {
@@ -149,7 +151,7 @@ impl Detected {
         index: usize,
         (eyes, rois): (&Eyes, &Rois),
         parameters: &LineParameters,
-        (scratch, overlays, file): (&mut Scratch, &Path, &str),
+        (scratch, overlays, file): (&mut Scratch, &PictureFolder, &str),
     ) -> Result<Self, Failure> {
         let name = photographs.name(index).to_owned();
         let mut detected = Self {
@@ -182,7 +184,7 @@ impl Detected {
         let of_kind = |line: &DetectedLine| line.found(kind(line.region)?);
         let corners = Corners::from_lines(&lines.iter().filter_map(of_kind).collect::<Vec<_>>());
         let picture = draw(&pixels, None, &regions, &lines, &corners);
-        detected.overlay = Some(save(&picture, overlays, file)?);
+        detected.overlay = Some(overlays.save(&picture, file)?);
         let named = CORNER_NAMES.into_iter().zip(corners.points);
         detected.corners = named
             .filter_map(|(name, point)| Some((name, at(point?))))

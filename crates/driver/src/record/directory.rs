@@ -22,6 +22,9 @@ use super::replace::{read_limited, replace_with, sync_folder};
 use super::result::RunResult;
 use super::seal::{Sealed, open, seal_into};
 
+/// By this file the folder of a training is known.
+pub const TRAINING: &str = "train.json";
+
 /// Largest whole file read.
 pub(super) const LARGEST: u64 = 2 << 30;
 
@@ -233,6 +236,11 @@ pub fn holds_run(path: &Path) -> bool {
         || path.join(INTERRUPTED).exists()
         || !checkpoint_files(path).is_empty()
         || fs::metadata(path.join("evaluations.jsonl")).is_ok_and(|data| data.len() > 0)
+}
+
+/// Whether a directory is that of a training, which is no run.
+pub fn holds_training(path: &Path) -> bool {
+    path.join(TRAINING).exists()
 }
 
 /// The files of a directory that each say what its run is: `run.json` and every checkpoint.

@@ -1,6 +1,7 @@
 //! Content hashes by name, as `run.json` and checkpoints hold them; in memory one block, since there may be thousands.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use bo_vision::texts::Texts;
 use serde::{Deserialize, Serialize, Serializer};
@@ -32,6 +33,16 @@ impl Hashes {
     /// Names, ascending.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.names.iter()
+    }
+
+    /// Names whose hashes are not those of `other`, or that only one of the two holds, ascending.
+    pub fn differing(&self, other: &Self) -> Vec<String> {
+        let all: BTreeSet<&str> = self.names().chain(other.names()).collect();
+        let other_hash = |&name: &&str| self.get(name) != other.get(name);
+        all.into_iter()
+            .filter(other_hash)
+            .map(str::to_owned)
+            .collect()
     }
 
     /// Names with their hashes, in the order of names.

@@ -162,11 +162,9 @@ impl Manifest {
         for name in fixed.filter(|name| !PLACES.contains(&name.as_str())) {
             check(name, self.setting(name) == other.setting(name));
         }
-        let names = union(self.hashes.names(), other.hashes.names()).into_iter();
-        let content = names.filter(|&name| self.hashes.get(name) != other.hashes.get(name));
         Differences {
             problem: found,
-            content: content.map(str::to_owned).collect(),
+            content: self.hashes.differing(&other.hashes),
         }
     }
 
@@ -192,11 +190,4 @@ impl ParameterRecord {
             RangeRecord::Real { .. } | RangeRecord::Normal { .. } => Value::from(value),
         }
     }
-}
-
-fn union<'m>(a: impl Iterator<Item = &'m str>, b: impl Iterator<Item = &'m str>) -> Vec<&'m str> {
-    let mut all: Vec<&str> = a.chain(b).collect();
-    all.sort_unstable();
-    all.dedup();
-    all
 }

@@ -38,7 +38,7 @@ pub use cpu::cpu;
 pub use decision::{
     DecisionLine, HyperRecord, IncumbentRecord, Member, ModelRecord, StandardizerRecord,
 };
-pub use directory::{RunDirectory, holds_run, read_sealed, sources};
+pub use directory::{RunDirectory, TRAINING, holds_run, holds_training, read_sealed, sources};
 pub use environments::Environments;
 pub use error::{RecordError, free_beside};
 pub use evaluation::{EvaluationLine, same_bits};
@@ -47,7 +47,7 @@ pub use heartbeat::Heartbeat;
 pub use history::{Attempts, History, Program};
 pub use lock::{Holder, Lock, now};
 pub use log::Log;
-pub use manifest::{Manifest, ParameterRecord, RangeRecord};
+pub use manifest::{Differences, Manifest, ParameterRecord, RangeRecord};
 pub use memory::{MemoryLine, memory_damage, memory_lines, spent};
 pub use postmortem::Postmortem;
 pub use replace::replace;

@@ -384,6 +384,18 @@ pub(super) fn not_there(failure: Failure, path: &Path, named: &RawSettings) -> F
         "images" | "labels" => "--images DIR --labels PATH",
         "weights" => "--weights FILE",
         "adapter" => "--adapter FILE",
+        // fewer than a decision looks at: the setting is the run's, what is missing are data
+        "n-w" | "initial-w" => {
+            return Failure::Setting {
+                key: "environments".into(),
+                origin: Origin::Record,
+                reason: format!("fewer than when the run began: {key} {reason}"),
+                remedy: format!(
+                    "put back what is missing; images that lie elsewhere now: bo resume {} --images DIR --labels PATH",
+                    typed(path)
+                ),
+            };
+        }
         _ => return failure,
     };
     if named.names(key) {

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bounded;
 use crate::exit::Failure;
-use crate::record::replace;
+use crate::record::{TRAINING, replace};
 
 /// A source of examples with its share.
 pub type Weighted = (f64, Box<dyn ExampleSource>);
@@ -209,7 +209,7 @@ impl Plan {
     }
 
     pub(super) fn path(folder: &Path) -> PathBuf {
-        folder.join("train.json")
+        folder.join(TRAINING)
     }
 
     /// The data, each with its share of crops, and what was passed over. No image is loaded yet.
