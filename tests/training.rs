@@ -103,8 +103,10 @@ fn a_budget_is_kept_by_named_remedies_and_the_steps_stay() {
             .says(&[said]);
         assert!(!case.path("no").exists());
     }
+    // less, since what is resident before differs a little from process to process
+    let less = allowed - 4;
     case.bo(&format!(
-        "train edge --out free --resume --host-memory-mb {allowed}"
+        "train edge --out free --resume --host-memory-mb {less}"
     ))
     .code(2)
     .says(&["one crop at a time"]);

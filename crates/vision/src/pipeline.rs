@@ -26,6 +26,10 @@ use crate::source::{LineKind, Truth};
 /// Hough's voters are wanted: most at their Canny edges. (Contrast takes 12, features of the environment 7.)
 pub const OF_A_PIXEL: u64 = 22;
 
+/// Bytes of a pixel that [`detect`] holds at most where it looks for lines in the whole of an image: [`Scratch`], and what is
+/// kept of the image.
+pub const OF_A_PIXEL_DETECTED: u64 = 42;
+
 /// Pixels from which an image is large: giving free pages back takes less than a thousandth of the time that it is seen in.
 const LARGE: usize = 4_000_000;
 

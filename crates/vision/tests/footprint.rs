@@ -18,9 +18,10 @@ use bo_vision::edge::{
 };
 use bo_vision::feature::Look;
 use bo_vision::line::Detectors;
-use bo_vision::pipeline::OF_A_PIXEL;
+use bo_vision::pipeline::{LineParameters, OF_A_PIXEL, OF_A_PIXEL_DETECTED, Scratch, Seen, detect};
 use bo_vision::train::{AdamW, Balance, EdgeTrainer, ShapeExamples, Subject, TrainSettings, crops};
 use candle_core::{DType, Device, Tensor, Var};
+use half::f16;
 use image::RgbImage;
 
 #[global_allocator]
@@ -254,6 +255,31 @@ fn photograph() {
         let of_a_pixel = beside as f64 + took as f64 / f64::from(width * height);
         eprintln!("| {what} | {of_a_pixel:.1} bytes a pixel |");
         assert!(of_a_pixel <= OF_A_PIXEL as f64, "{what}: {of_a_pixel}");
+    }
+    // the least of thresholds: every pixel takes part; the kept logits are 2 bytes of each
+    let seen = Seen {
+        width,
+        height,
+        logits: (0..width * height)
+            .map(|i| f16::from_f32((i % 97) as f32 / 50.0))
+            .collect(),
+        voters: Vec::new(),
+    };
+    let all = LineParameters {
+        edge_threshold: [-23.0; 2],
+        ..LineParameters::default()
+    };
+    for (what, parameters) in [
+        ("detection", LineParameters::default()),
+        ("detection, all pixels", all),
+    ] {
+        let took = measured(|| detect(&seen, &[], &parameters, &mut Scratch::default()));
+        let of_a_pixel = 2.0 + took as f64 / f64::from(width * height);
+        eprintln!("| {what} | {of_a_pixel:.1} bytes a pixel |");
+        assert!(
+            of_a_pixel <= OF_A_PIXEL_DETECTED as f64,
+            "{what}: {of_a_pixel}"
+        );
     }
 }
 

@@ -20,6 +20,11 @@ use crate::exit::Failure;
 /// Largest number of crops at once that is looked for.
 const CROPS: usize = 1024;
 
+/// MiB to allow for so many bytes, where the process that is to take them may begin with a little more than this one did.
+fn enough(bytes: u64) -> u64 {
+    bytes.div_ceil(1 << 20) + 2
+}
+
 /// Rank of the changes that `bo adapt` learns if no other is asked for.
 const RANK: usize = 4;
 

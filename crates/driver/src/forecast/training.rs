@@ -9,7 +9,7 @@ use std::fmt;
 use bo_vision::edge::{EdgeModel, Place, Purpose, Training, Work};
 use bo_vision::train::{Pace, TrainSettings, steps_held};
 
-use super::step;
+use super::{enough, step};
 use crate::exit::Failure;
 use crate::quantity::bytes;
 use crate::settings::Origin;
@@ -193,7 +193,7 @@ impl Demand {
         let needed = self.bytes()?;
         let mut remedies = vec![format!(
             "allow {} MiB with --host-memory-mb",
-            needed.div_ceil(1 << 20)
+            enough(needed)
         )];
         let sides = (32..self.settings.side)
             .rev()

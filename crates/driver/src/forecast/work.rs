@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::remedy::{Remedy, remedies};
 use super::training::{beside, with_overhead, without_overhead};
-use super::{footprint, largest_batch, rank};
+use super::{enough, footprint, largest_batch, rank};
 use crate::exit::Failure;
 use crate::quantity::bytes;
 use crate::settings::Origin;
@@ -151,10 +151,7 @@ impl Forecast {
             (Purpose::Inference, _) => (host + self.needs.peak, ""),
             _ => (host + with_overhead(self.needs.peak), ""),
         };
-        let mut remedies = vec![format!(
-            "type --host-memory-mb {} or more",
-            needed.div_ceil(1 << 20)
-        )];
+        let mut remedies = vec![format!("type --host-memory-mb {} or more", enough(needed))];
         if self.largest_batch > 0 {
             remedies.push(format!("type --batch {}", self.largest_batch));
         }

@@ -93,8 +93,8 @@ impl SightError {
 }
 
 impl Eyes {
-    /// Opens the store of the settings for a network that is to see images of at most `largest` columns and rows, if that
-    /// is known.
+    /// Opens the store of the settings for a network that is to see no image that takes more than `largest`, if that is
+    /// known.
     ///
     /// # Errors
     /// A cache folder that cannot be written; a budget that was asked for and leaves no tile.
@@ -103,12 +103,12 @@ impl Eyes {
         device: Chosen,
         settings: &Settings,
         surroundings: &Surroundings,
-        largest: Option<(u32, u32)>,
+        largest: Option<Largest>,
     ) -> Result<Self, Failure> {
         let means = settings.means();
         let host = budget::host(means.host_memory_mb.map(|mb| mb << 20));
-        if let (Some(size), true) = (largest, device.device.is_cpu()) {
-            sensible(network.as_ref(), size, host)?;
+        if let (Some(largest), true) = (largest, device.device.is_cpu()) {
+            sensible(network.as_ref(), largest, host)?;
         }
         let cache = &surroundings.cache;
         let bounds = KeptBounds {
@@ -287,6 +287,22 @@ impl Eyes {
     }
 }
 
+/// The image that takes most of those that will be looked at.
+#[derive(Clone, Copy)]
+pub struct Largest {
+    /// Columns and rows.
+    pub size: (u32, u32),
+    /// Bytes of a pixel that what looks at the whole of it holds at most.
+    pub of_a_pixel: u64,
+}
+
+impl Largest {
+    /// Bytes that what looks at the whole of it holds.
+    pub fn bytes(&self) -> u64 {
+        u64::from(self.size.0) * u64::from(self.size.1) * self.of_a_pixel
+    }
+}
+
 /// Bytes that the pipeline holds of a pixel while the network runs: the enhanced image, its logit, and its half.
 const OF_A_PIXEL: u64 = 9;
 /// The same of an image alone, which is enhanced already and so in use when the network is asked: its logit.
@@ -328,20 +344,17 @@ fn within(
 
 /// Whether a budget that was asked for leaves room for the largest image: for the smallest tiles beside it, and for what
 /// looks at the whole of it.
-fn sensible(
-    network: &dyn EdgeNetwork,
-    (width, height): (u32, u32),
-    host: Budget,
-) -> Result<(), Failure> {
+fn sensible(network: &dyn EdgeNetwork, largest: Largest, host: Budget) -> Result<(), Failure> {
     let Some(windowed) = network.windowed().filter(|_| host.source == Source::Asked) else {
         return Ok(());
     };
+    let (width, height) = largest.size;
     let (model, pixels) = (windowed.model(), u64::from(width) * u64::from(height));
     let size = model.padded(height, width);
     let tile = Tiles::smallest(model, size)
         .and_then(|tiles| tiles.bytes(model, 1, size))
         .map_err(|error| Failure::unexpected("planning the network", error))?;
-    let (beside, whole) = ((3 + LOGIT) * pixels + tile, pipeline::OF_A_PIXEL * pixels);
+    let (beside, whole) = ((3 + LOGIT) * pixels + tile, largest.bytes());
     let needed = beside.max(whole);
     let least = Counting::in_use() + needed;
     if host.bytes >= least {
@@ -359,6 +372,9 @@ fn sensible(
                 true => format!(
                     "the smallest tile of the network {model}, and what is held of the image"
                 ),
+                false if largest.of_a_pixel > pipeline::OF_A_PIXEL =>
+                    "its labels name no regions, so that lines are detected in the whole of it"
+                        .to_owned(),
                 false => "decoding, contrast and voters look at the whole of it".to_owned(),
             },
             mb(least - needed)
@@ -420,4 +436,22 @@ pub fn network(settings: &Settings, device: &Device) -> Result<Box<dyn EdgeNetwo
             },
             error => refuse(key, error),
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_in_the_whole_of_which_lines_are_detected_needs_room_for_that() {
+        let network = EdgeModel::Compact.load(None, &Device::Cpu).unwrap();
+        let asked = budget::host(Some(400 << 20));
+        let held = |of_a_pixel| {
+            let size = (4000, 3000);
+            sensible(network.as_ref(), Largest { size, of_a_pixel }, asked)
+        };
+        assert!(held(pipeline::OF_A_PIXEL).is_ok());
+        let refused = held(pipeline::OF_A_PIXEL_DETECTED).unwrap_err().to_string();
+        assert!(refused.contains("detected in the whole of it"), "{refused}");
+    }
 }

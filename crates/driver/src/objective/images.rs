@@ -20,7 +20,7 @@ use image::RgbImage;
 use rayon::prelude::*;
 
 use super::clock::{Part, PartSeconds};
-use super::eyes::{Eyes, SightError, network};
+use super::eyes::{Eyes, Largest, SightError, network};
 use super::foresight::Wanted;
 use super::sights::Sights;
 use super::{
@@ -110,8 +110,14 @@ impl LineImages {
         // Settings that do not fit these images are refused before anything is written.
         let fitted = settings.clone().fitted(&problem.environments);
         choices(fitted.study(), &problem)?;
-        let largest = glances.iter().map(|glance| glance.size);
-        let largest = largest.max_by_key(|&(width, height)| u64::from(width) * u64::from(height));
+        let held = |glance: &Glance| Largest {
+            size: glance.size,
+            of_a_pixel: match glance.truth {
+                Truth::Segments(_) => pipeline::OF_A_PIXEL_DETECTED,
+                Truth::Regions(_) => pipeline::OF_A_PIXEL,
+            },
+        };
+        let largest = glances.iter().map(held).max_by_key(Largest::bytes);
         let eyes = Eyes::open(network, chosen, settings, &surroundings, largest)?;
         Ok((
             Self {
