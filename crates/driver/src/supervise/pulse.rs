@@ -32,6 +32,10 @@ pub enum Step<'s> {
     /// It opens what the run in `out` works with.
     Open {
         /// The run's folder.
+        #[cfg_attr(
+            not(debug_assertions),
+            expect(dead_code, reason = "the faults of tests look there")
+        )]
         out: &'s Path,
     },
     /// Of its images so many have been looked at.
