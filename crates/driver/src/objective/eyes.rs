@@ -407,7 +407,7 @@ pub fn network(settings: &Settings, device: &Device) -> Result<Box<dyn EdgeNetwo
         key: key.into(),
         origin: Origin::Flag(format!("--{key}")),
         reason: error.to_string(),
-        remedy: "leave out --edge-model and --weights to take the network that ships".into(),
+        remedy: "name with --edge-model the network that the file of --weights holds; without both the network that ships is taken".into(),
     };
     let model: EdgeModel = match &study.edge_model {
         Some(name) => name.parse().map_err(|error| refuse("edge-model", error))?,
