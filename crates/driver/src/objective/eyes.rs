@@ -403,11 +403,13 @@ fn on_cpu() -> String {
 /// The network that the settings name.
 pub fn network(settings: &Settings, device: &Device) -> Result<Box<dyn EdgeNetwork>, Failure> {
     let study = settings.study();
-    let refuse = |key: &str, error: EdgeError| Failure::Setting {
+    let refuse = |key: &str, error: EdgeError| {
+        Failure::Setting {
         key: key.into(),
         origin: Origin::Flag(format!("--{key}")),
         reason: error.to_string(),
         remedy: "name with --edge-model the network that the file of --weights holds; without both the network that ships is taken".into(),
+    }
     };
     let model: EdgeModel = match &study.edge_model {
         Some(name) => name.parse().map_err(|error| refuse("edge-model", error))?,
