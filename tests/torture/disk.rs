@@ -149,6 +149,19 @@ fn short_writes_change_nothing() {
     succeed(bench.bo(&["verify"]).arg(&out));
 }
 
+/// The run into `out`, after a shell has done this.
+fn limited(first: &str, out: &Path) -> Output {
+    let script = format!(
+        "{first} && exec \"$0\" run --no-supervise {RUN} --out {}",
+        out.display()
+    );
+    Command::new("sh")
+        .args(["-c", &script, env!("CARGO_BIN_EXE_bo")])
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
 #[test]
 fn a_write_cut_short_by_a_limit_on_files_is_named_and_survived() {
     let bench = Bench::new();
@@ -157,15 +170,7 @@ fn a_write_cut_short_by_a_limit_on_files_is_named_and_survived() {
     // in blocks of 512 bytes; the signal that comes with the limit is ignored, so that the rest of the write fails
     for blocks in (2..40).step_by(if long() { 1 } else { 9 }) {
         let out = bench.path(&format!("limit_{blocks}"));
-        let script = format!(
-            "trap '' XFSZ; ulimit -f {blocks} && exec \"$0\" run --no-supervise {RUN} --out {}",
-            out.display()
-        );
-        let output = Command::new("sh")
-            .args(["-c", &script, env!("CARGO_BIN_EXE_bo")])
-            .stdin(Stdio::null())
-            .output()
-            .unwrap();
+        let output = limited(&format!("trap '' XFSZ; ulimit -f {blocks}"), &out);
         if !output.status.success() {
             named += 1;
             refused(&output, &out, &["File too large"]);
@@ -308,15 +313,7 @@ fn too_few_open_files_are_named_and_survived() {
     let mut named = 0;
     for limit in (4..24).step_by(if long() { 1 } else { 4 }) {
         let out = bench.path(&format!("limit_{limit}"));
-        let script = format!(
-            "ulimit -n {limit} && exec \"$0\" run --no-supervise {RUN} --out {}",
-            out.display()
-        );
-        let output = Command::new("sh")
-            .args(["-c", &script, env!("CARGO_BIN_EXE_bo")])
-            .stdin(Stdio::null())
-            .output()
-            .unwrap();
+        let output = limited(&format!("ulimit -n {limit}"), &out);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(!said.contains("panicked"), "limit {limit}: {said}");
         if !output.status.success() {
