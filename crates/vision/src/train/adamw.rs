@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use candle_core::{Result, Tensor, Var};
 
-use super::trainer::Gradients;
+use super::gradient::Gradients;
 
 /// Decay of the mean gradient.
 const BETA1: f64 = 0.9;

@@ -4,93 +4,19 @@
 //! their gradients alone; variables, the sums of their gradients, the optimiser and the loss are float32. What a step does depends
 //! on its crops, the state before it and the [`Pace`] alone; out of memory lowers the pace and tries the step again.
 
-use std::collections::{BTreeMap, HashMap};
-use std::path::{Path, PathBuf};
+mod state;
 
 use candle_core::{DType, Device, Tensor};
-use serde::{Deserialize, Serialize};
 
 use super::adamw::AdamW;
 use super::augment::Crop;
+use super::gradient::{Gradients, added, clip, scale};
 use super::loss::Balance;
+use super::loss_scale::LossScale;
 use super::pace::Pace;
 use super::subject::{Learner, Subject};
-use crate::edge::{EdgeError, Precision, Staged as _, View, gradients, out_of_memory};
-
-/// Names in a checkpoint: what comes before a variable's own.
-const WEIGHT: &str = "weight/";
-/// See [`WEIGHT`].
-const FIRST: &str = "first/";
-/// See [`WEIGHT`].
-const SECOND: &str = "second/";
-/// What the loss is multiplied by on its way back in float16, whose smallest number is 6e-8: a pixel's share of the loss
-/// of a crop is about 1e-6.
-const LOSS_SCALE: f64 = 16_384.0;
-/// Steps in a row whose gradients may be infinite.
-const SKIPPED: usize = 16;
-
-/// Name of the number of steps done.
-const STEP: &str = "step";
-
-/// How to train.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct TrainSettings {
-    /// Seed of initial weights and crops.
-    pub seed: u64,
-    /// Number of steps of the whole schedule.
-    pub steps: usize,
-    /// Crops of a micro-batch, at least 1; fewer where memory does not hold them, see [`Pace`].
-    pub batch: usize,
-    /// Micro-batches whose gradients are averaged for a step, at least 1.
-    pub accumulate: usize,
-    /// Side of a crop in pixels, a multiple of what the network halves it by: 8, for DexiNed 16.
-    pub side: usize,
-    /// Largest learning rate.
-    pub learning_rate: f64,
-    /// Decay of weights per step, times the learning rate.
-    pub weight_decay: f64,
-    /// Weight of each side's loss, finest first, beside the fused one's 1.
-    pub side_weights: [f64; 4],
-    /// 0 (only flips and quarter turns) .. 1 (all augmentation).
-    pub augmentation: f32,
-    /// Maps within a stage are computed again on the way back instead of kept.
-    #[serde(default)]
-    pub checkpoint_gradients: bool,
-    /// Numbers of maps and of their gradients.
-    #[serde(default, skip_serializing_if = "is_plain")]
-    pub precision: Precision,
-}
-
-fn is_plain(precision: &Precision) -> bool {
-    *precision == Precision::default()
-}
-
-impl TrainSettings {
-    /// Weights of the losses of so many sides; beyond the fourth each as the fourth.
-    fn side_weights(&self, sides: usize) -> Vec<f64> {
-        let last = self.side_weights[3];
-        let given = self.side_weights.iter().copied();
-        given.chain(std::iter::repeat(last)).take(sides).collect()
-    }
-}
-
-impl Default for TrainSettings {
-    fn default() -> Self {
-        Self {
-            seed: 0,
-            steps: 1000,
-            batch: 8,
-            accumulate: 1,
-            side: 192,
-            learning_rate: 2e-3,
-            weight_decay: 1e-3,
-            side_weights: [0.4, 0.4, 0.3, 0.2],
-            augmentation: 1.0,
-            checkpoint_gradients: false,
-            precision: Precision::default(),
-        }
-    }
-}
+use super::{TrainError, TrainSettings};
+use crate::edge::{EdgeError, Staged as _, View, gradients};
 
 /// What a step did.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -107,101 +33,8 @@ pub struct StepReport {
     pub skipped: bool,
 }
 
-/// Why training cannot go on.
-#[derive(Debug, thiserror::Error)]
-pub enum TrainError {
-    /// A folder of examples cannot be read.
-    #[error("examples in {path}: {source}")]
-    Folder {
-        /// The folder.
-        path: PathBuf,
-        /// The system's reason.
-        source: std::io::Error,
-    },
-    /// A file of what was learned cannot be written.
-    #[error("write {path}: {source}")]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// The reason.
-        source: Box<candle_core::Error>,
-    },
-    /// A folder holds no image with an edge map of the same name.
-    #[error("examples in {path}: no image has an edge map of the same name")]
-    NoExamples {
-        /// The folder.
-        path: PathBuf,
-    },
-    /// An image does not decode or does not fit its edge map.
-    #[error("example {path}: {reason}")]
-    Image {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong, in words.
-        reason: String,
-    },
-    /// A checkpoint cannot be read or is of something else.
-    #[error("checkpoint {path}: {reason}")]
-    Checkpoint {
-        /// The file.
-        path: PathBuf,
-        /// What does not fit.
-        reason: String,
-    },
-    /// The loss is NaN or infinite.
-    #[error("loss {loss} at step {step}: lower the learning rate")]
-    Diverged {
-        /// The step.
-        step: usize,
-        /// The loss.
-        loss: f32,
-    },
-    /// Gradients keep being infinite in 16 bits.
-    #[error(
-        "gradients in {precision} were infinite in {steps} steps in a row, at last in step {step}"
-    )]
-    Overflow {
-        /// The step.
-        step: usize,
-        /// How many in a row.
-        steps: usize,
-        /// The numbers.
-        precision: Precision,
-    },
-    /// Memory ran out below the last rung of [`Pace`].
-    #[error(
-        "out of memory with one crop of {side} x {side} pixels at once and gradient checkpointing: {reason}"
-    )]
-    OutOfMemory {
-        /// Pixels of a side of the crop.
-        side: usize,
-        /// In the device's own words.
-        reason: String,
-    },
-    /// Weights to start from do not fit.
-    #[error(transparent)]
-    Edge(#[from] EdgeError),
-    /// The tensor library failed.
-    #[error("training failed: {0}")]
-    Tensor(#[from] candle_core::Error),
-}
-
-impl TrainError {
-    /// Memory ran out: less at once may do.
-    fn is_out_of_memory(&self) -> bool {
-        match self {
-            Self::Edge(error) => error.is_out_of_memory(),
-            Self::Tensor(error) => out_of_memory(error),
-            _ => false,
-        }
-    }
-}
-
 /// The failure of a step, by its number, at a pace, as if the device had failed.
 pub type Failing = Box<dyn Fn(usize, Pace) -> Option<EdgeError> + Send + Sync>;
-
-/// Gradients by the names of variables, which hold nothing of what they were computed from.
-pub(super) type Gradients = BTreeMap<String, Tensor>;
 
 /// Trains a network, or low-rank changes of one.
 pub struct EdgeTrainer {
@@ -211,8 +44,7 @@ pub struct EdgeTrainer {
     optimiser: AdamW,
     pace: Pace,
     failing: Option<Failing>,
-    /// Steps in a row that were skipped.
-    skipped: usize,
+    loss_scale: LossScale,
 }
 
 impl EdgeTrainer {
@@ -230,7 +62,7 @@ impl EdgeTrainer {
             optimiser: AdamW::new(&learner.variables, settings.weight_decay)?,
             pace: Pace::asked(&settings),
             failing: None,
-            skipped: 0,
+            loss_scale: LossScale::new(settings.precision),
             settings,
             device: device.clone(),
             learner,
@@ -295,9 +127,10 @@ impl EdgeTrainer {
         }
         let skipped = !clip(&mut grads)?;
         if skipped {
-            self.skip(step, loss)?;
+            self.loss_scale.infinite(step, loss)?;
+            self.optimiser.skip();
         } else {
-            self.skipped = 0;
+            self.loss_scale.finite();
             self.optimiser
                 .step(&self.learner.variables, &grads, learning_rate)?;
         }
@@ -310,35 +143,9 @@ impl EdgeTrainer {
         }))
     }
 
-    /// Counts a step whose gradient is not finite: in float16 the loss was scaled too far up for it, and it moves nothing.
-    fn skip(&mut self, step: usize, loss: f32) -> Result<(), TrainError> {
-        let precision = self.settings.precision;
-        if precision != Precision::Float16 {
-            return Err(TrainError::Diverged { step, loss });
-        }
-        self.skipped += 1;
-        if self.skipped >= SKIPPED {
-            return Err(TrainError::Overflow {
-                step,
-                steps: self.skipped,
-                precision,
-            });
-        }
-        self.optimiser.skip();
-        Ok(())
-    }
-
     /// Numbers of the maps.
     fn numbers(&self) -> DType {
         self.settings.precision.half().unwrap_or(DType::F32)
-    }
-
-    /// What the loss is multiplied by on its way back, and gradients are divided by.
-    fn loss_scale(&self) -> f64 {
-        match self.settings.precision {
-            Precision::Float16 => LOSS_SCALE,
-            _ => 1.0,
-        }
     }
 
     /// Mean loss of the fused logits over crops that are not trained on.
@@ -367,7 +174,7 @@ impl EdgeTrainer {
             return Err(error.into());
         }
         let body = self.learner.body(true, self.numbers())?;
-        let scale = self.loss_scale();
+        let loss_scale = self.loss_scale.factor();
         let (mut total, mut loss) = (None, 0.0);
         for part in crops.chunks(self.pace.at_once) {
             if stop() {
@@ -379,7 +186,7 @@ impl EdgeTrainer {
             let losses = |sides: Vec<Tensor>, fused: Tensor| {
                 let weights = self.settings.side_weights(sides.len());
                 let (all, fused) = balance.with_sides(&sides, &fused, &weights)?;
-                Ok(((all * (share * scale))?, fused.to_scalar::<f32>()?))
+                Ok(((all * (share * loss_scale))?, fused.to_scalar::<f32>()?))
             };
             let checkpointed = self.pace.checkpoint_gradients;
             let (found, fused) = gradients(&body, &input, view, checkpointed, losses)?;
@@ -390,10 +197,8 @@ impl EdgeTrainer {
             });
             let mut own: Gradients = own.collect();
             drop(found);
-            if scale != 1.0 {
-                for gradient in own.values_mut() {
-                    *gradient = (&*gradient * (1.0 / scale))?;
-                }
+            if loss_scale != 1.0 {
+                scale(&mut own, 1.0 / loss_scale)?;
             }
             total = Some(match total {
                 None => own,
@@ -424,127 +229,6 @@ impl EdgeTrainer {
         let inputs = inputs.to_dtype(self.numbers())?;
         Ok((inputs, View::whole(side, side), Balance::new(targets, n)))
     }
-
-    /// Steps done, weights and means of the optimiser, in one file that [`Self::restore`] reads.
-    ///
-    /// # Errors
-    /// The file cannot be written.
-    pub fn checkpoint(&self, path: &Path) -> Result<(), TrainError> {
-        let mut tensors = HashMap::new();
-        for (name, var) in &self.learner.variables {
-            let (first, second) = &self.optimiser.means[name];
-            tensors.insert(format!("{WEIGHT}{name}"), var.as_tensor().clone());
-            tensors.insert(format!("{FIRST}{name}"), first.clone());
-            tensors.insert(format!("{SECOND}{name}"), second.clone());
-        }
-        let step = Tensor::new(self.optimiser.step as i64, &Device::Cpu)?;
-        tensors.insert(STEP.to_owned(), step);
-        write(&tensors, path)
-    }
-
-    /// Takes training up where [`Self::checkpoint`] left it: the next steps have the bits they would have had.
-    ///
-    /// # Errors
-    /// A file that is none of this network, naming what is missing.
-    pub fn restore(&mut self, path: &Path) -> Result<(), TrainError> {
-        let unfit = |reason: String| TrainError::Checkpoint {
-            path: path.into(),
-            reason,
-        };
-        let tensors = candle_core::safetensors::load(path, &self.device)
-            .map_err(|error| unfit(error.to_string()))?;
-        let take = |prefix: &str, name: &str, like: &Tensor| {
-            let tensor = tensors
-                .get(&format!("{prefix}{name}"))
-                .ok_or_else(|| unfit(format!("no tensor {prefix}{name}")))?;
-            match tensor.dims() == like.dims() {
-                true => Ok(tensor.clone()),
-                false => Err(unfit(format!("{prefix}{name} is {:?}", tensor.dims()))),
-            }
-        };
-        let step = tensors
-            .get(STEP)
-            .ok_or_else(|| unfit(format!("no {STEP}")))?;
-        self.optimiser.step = step.to_scalar::<i64>()? as usize;
-        for (name, var) in &self.learner.variables {
-            var.set(&take(WEIGHT, name, var)?)?;
-            let means = (take(FIRST, name, var)?, take(SECOND, name, var)?);
-            self.optimiser.means.insert(name.clone(), means);
-        }
-        Ok(())
-    }
-
-    /// Writes what was learned, the weights or the adapter, to a safetensors file, beside it first and then moved there.
-    ///
-    /// # Errors
-    /// The file cannot be written.
-    pub fn save(&self, path: &Path) -> Result<(), TrainError> {
-        if let Some(adapter) = self.learner.adapter()? {
-            let bytes = adapter.bytes().map_err(EdgeError::from)?;
-            return place(path, |beside| Ok(std::fs::write(beside, bytes)?));
-        }
-        let tensors: HashMap<String, Tensor> = self
-            .learner
-            .variables
-            .iter()
-            .map(|(name, var)| (name.clone(), var.as_tensor().clone()))
-            .collect();
-        write(&tensors, path)
-    }
-}
-
-/// The sums; each pair is let go once its sum is there.
-fn added(mut sum: Gradients, more: Gradients) -> Result<Gradients, TrainError> {
-    for (name, b) in more {
-        if let Some(a) = sum.get_mut(&name) {
-            *a = (&*a + b)?;
-        }
-    }
-    Ok(sum)
-}
-
-/// Bounds the length of the whole gradient by 1; false where it is not finite.
-fn clip(gradients: &mut Gradients) -> Result<bool, TrainError> {
-    let mut squared = 0.0f64;
-    for gradient in gradients.values() {
-        squared += f64::from(gradient.sqr()?.sum_all()?.to_scalar::<f32>()?);
-    }
-    let length = squared.sqrt();
-    if length > 1.0 {
-        for gradient in gradients.values_mut() {
-            *gradient = (&*gradient * (1.0 / length))?;
-        }
-    }
-    Ok(length.is_finite())
-}
-
-/// Writes tensors to a file.
-fn write(tensors: &HashMap<String, Tensor>, path: &Path) -> Result<(), TrainError> {
-    place(path, |beside| {
-        candle_core::safetensors::save(tensors, beside)
-    })
-}
-
-/// Writes beside a place and moves what was written there; on disk once this returns.
-fn place(
-    path: &Path,
-    save: impl FnOnce(&Path) -> candle_core::Result<()>,
-) -> Result<(), TrainError> {
-    let beside = path.with_extension("tmp");
-    let moved = || -> candle_core::Result<()> {
-        // safetensors makes a file that its owner alone may read: whoever may read what else is written here may read it
-        let rights = std::fs::File::create(&beside)?.metadata()?.permissions();
-        save(&beside)?;
-        std::fs::set_permissions(&beside, rights)?;
-        std::fs::File::open(&beside)?.sync_all()?;
-        std::fs::rename(&beside, path)?;
-        let folder = path.parent().filter(|folder| *folder != Path::new(""));
-        Ok(std::fs::File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?)
-    };
-    moved().map_err(|source| TrainError::Write {
-        path: path.into(),
-        source: source.into(),
-    })
 }
 
 #[cfg(test)]
@@ -556,7 +240,7 @@ mod tests {
         Adapter, AdapterHead, Altered, Compact, EdgeModel, Precision, Windowed as _,
     };
 
-    fn step(trainer: &mut EdgeTrainer, shapes: &ShapeExamples) -> f32 {
+    pub(super) fn step(trainer: &mut EdgeTrainer, shapes: &ShapeExamples) -> f32 {
         let crops = crops(&trainer.settings, &[(1.0, shapes)], trainer.steps_done()).unwrap();
         trainer.step(crops, &|| false).unwrap().unwrap().loss
     }
@@ -568,7 +252,7 @@ mod tests {
         (0..steps).map(|_| step(&mut trainer, &shapes)).collect()
     }
 
-    fn small(batch: usize, accumulate: usize) -> TrainSettings {
+    pub(super) fn small(batch: usize, accumulate: usize) -> TrainSettings {
         TrainSettings {
             steps: 60,
             batch,
@@ -601,61 +285,6 @@ mod tests {
             .fold(0.0, f32::max);
         assert!(off <= 1e-5 * most, "{off} of {most}");
         assert!((loss - other).abs() < 1e-6);
-    }
-
-    #[test]
-    fn training_goes_on_from_a_checkpoint_bit_for_bit() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("state.safetensors");
-        let shapes = ShapeExamples { count: 4, seed: 1 };
-        let mut whole = EdgeTrainer::new(small(1, 2), Subject::Whole(None), &Device::Cpu).unwrap();
-        for _ in 0..3 {
-            step(&mut whole, &shapes);
-        }
-        whole.checkpoint(&path).unwrap();
-        let first: Vec<f32> = (0..3).map(|_| step(&mut whole, &shapes)).collect();
-        let mut taken_up =
-            EdgeTrainer::new(small(1, 2), Subject::Whole(None), &Device::Cpu).unwrap();
-        taken_up.restore(&path).unwrap();
-        let second: Vec<f32> = (0..3).map(|_| step(&mut taken_up, &shapes)).collect();
-        assert_eq!(first, second);
-        for name in ["a", "b"] {
-            let trainer = if name == "a" { &whole } else { &taken_up };
-            trainer.checkpoint(&folder.path().join(name)).unwrap();
-        }
-        let bytes = |name: &str| {
-            let loaded =
-                candle_core::safetensors::load(folder.path().join(name), &Device::Cpu).unwrap();
-            let mut all: Vec<_> = loaded
-                .into_iter()
-                .map(|(name, t)| {
-                    (
-                        name,
-                        format!(
-                            "{:?}",
-                            t.flatten_all()
-                                .unwrap()
-                                .to_dtype(DType::F64)
-                                .unwrap()
-                                .to_vec1::<f64>()
-                                .unwrap()
-                        ),
-                    )
-                })
-                .collect();
-            all.sort();
-            all
-        };
-        assert!(bytes("a") == bytes("b"));
-        let nowhere = folder.path().join("absent").join("state.safetensors");
-        let said = whole.checkpoint(&nowhere).unwrap_err().to_string();
-        let told = format!("write {}: ", nowhere.display());
-        assert!(said.starts_with(&told), "{said}");
-        std::fs::write(&path, "no tensors").unwrap();
-        assert!(matches!(
-            taken_up.restore(&path),
-            Err(TrainError::Checkpoint { .. })
-        ));
     }
 
     /// Out of memory, as a GPU's driver says it, at every pace of which `fails` says so.
@@ -753,52 +382,36 @@ mod tests {
     }
 
     #[test]
-    fn infinite_gradients_in_float16_move_nothing_and_too_many_in_a_row_end_it() {
+    fn an_infinite_gradient_in_float16_moves_nothing_and_the_next_step_goes_on() {
         let shapes = ShapeExamples { count: 4, seed: 1 };
         let settings = TrainSettings {
             precision: Precision::Float16,
             side: 32,
             ..small(1, 1)
         };
-        let trainer = || EdgeTrainer::new(settings.clone(), Subject::Whole(None), &Device::Cpu);
-        let (mut trained, untouched) = (trainer().unwrap(), trainer().unwrap());
-        let report = {
-            let crops = crops(&settings, &[(1.0, &shapes)], 0).unwrap();
-            trained.step(crops, &|| false).unwrap().unwrap()
+        let subject = Subject::Whole(None);
+        let mut trainer = EdgeTrainer::new(settings.clone(), subject, &Device::Cpu).unwrap();
+        let values = |trainer: &EdgeTrainer| {
+            let fuse = &trainer.learner.variables["fuse.weight"];
+            fuse.flatten_all().unwrap().to_vec1::<f32>().unwrap()
         };
-        assert!(!report.skipped);
-        let mut infinite = Gradients::new();
-        infinite.insert(
-            "a".into(),
-            Tensor::new(&[f32::INFINITY], &Device::Cpu).unwrap(),
-        );
-        assert!(!clip(&mut infinite).unwrap());
-        let mut skipping = untouched;
-        let before: Vec<f32> = skipping.learner.variables["fuse.weight"]
-            .flatten_all()
-            .unwrap()
-            .to_vec1()
-            .unwrap();
-        for step in 0..SKIPPED - 1 {
-            skipping.skip(step, 0.7).unwrap();
-        }
-        assert_eq!(skipping.steps_done(), SKIPPED - 1);
-        let after: Vec<f32> = skipping.learner.variables["fuse.weight"]
-            .flatten_all()
-            .unwrap()
-            .to_vec1()
-            .unwrap();
-        assert_eq!(before, after);
-        let said = skipping.skip(15, 0.7).unwrap_err().to_string();
-        assert!(
-            said.contains("float16 were infinite in 16 steps in a row"),
-            "{said}"
-        );
-        let mut plain = EdgeTrainer::new(small(1, 1), Subject::Whole(None), &Device::Cpu).unwrap();
-        assert!(matches!(
-            plain.skip(0, 0.7),
-            Err(TrainError::Diverged { .. })
-        ));
+        let take = |trainer: &mut EdgeTrainer| {
+            let crops = crops(&settings, &[(1.0, &shapes)], trainer.steps_done()).unwrap();
+            trainer.step(crops, &|| false).unwrap().unwrap()
+        };
+        let fuse = trainer.learner.variables["fuse.weight"].clone();
+        let gentle = fuse.as_tensor().copy().unwrap();
+        // logits stay below 65,504, their gradients, scaled up, do not
+        fuse.set(&(&gentle * 2e4).unwrap()).unwrap();
+        let before = values(&trainer);
+        let report = take(&mut trainer);
+        assert!(report.skipped, "{report:?}");
+        assert_eq!((values(&trainer), trainer.steps_done()), (before, 1));
+        fuse.set(&gentle).unwrap();
+        let before = values(&trainer);
+        let report = take(&mut trainer);
+        assert!(!report.skipped, "{report:?}");
+        assert!(values(&trainer) != before && trainer.steps_done() == 2);
     }
 
     #[test]
