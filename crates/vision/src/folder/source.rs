@@ -1,8 +1,8 @@
-//! Labelled photographs in folders, as a source of images.
+//! Labelled photographs of folders as images that are loaded one at a time.
 //!
-//! [`FolderSource::open`] checks every image once (header, size, content, labels), names what it passes over, and
-//! then loads images one at a time. An image and its labels are identified by a BLAKE3 hash; what decoding an image
-//! taught is kept by the hash of its file ([`KeptLooks`]), so that opening it again reads the file and decodes nothing.
+//! [`FolderSource::open`] checks every image once (header, size, content, labels) and names what it passes over. An image and
+//! its labels are identified by a BLAKE3 hash; what decoding an image taught is kept by the hash of its file
+//! ([`KeptLooks`]), so that opening it again reads the file and decodes nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -10,92 +10,19 @@ use std::path::{Path, PathBuf};
 use blake3::Hash;
 use rayon::prelude::*;
 
-mod album;
-
-use album::{Album, Photograph};
-
+use super::album::{Album, Photograph};
+use super::files::{file_name, hash, some_image_files};
+use super::{OpenError, Skipped};
 use crate::decode::{DecodeError, decode};
 use crate::feature::Look;
 use crate::kept::KeptLooks;
-use crate::labels::{LabelError, LabelSet};
+use crate::labels::LabelSet;
 use crate::source::{Glance, ImageSource, LabelledImage, SourceError};
 
 /// Images in memory at once while folders are opened.
 const BLOCK: usize = 4;
 /// Names given as examples in a message.
 const EXAMPLES: usize = 3;
-/// Extensions of images that are read.
-const READ: [&str; 4] = ["jpg", "jpeg", "png", "bmp"];
-/// Extensions of images that are not read, worth naming.
-const UNREAD: [&str; 8] = ["tif", "tiff", "webp", "gif", "heic", "jp2", "avif", "dng"];
-
-/// Why no source came of the folders.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// No pair was given.
-    #[error("open images: no folder given")]
-    NoPair,
-    /// The folder cannot be read.
-    #[error("read the image folder {}: {source}", path.display())]
-    Folder {
-        /// The folder.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// The folder holds no image.
-    #[error("image folder {}: no jpg, png or bmp file in it", path.display())]
-    NoImages {
-        /// The folder.
-        path: PathBuf,
-    },
-    /// The labels cannot be read.
-    #[error(transparent)]
-    Labels(#[from] LabelError),
-    /// Not a single label belongs to an image.
-    #[error(
-        "labels {} match no image of {}: labelled are {labelled} (such as {}), present are {present} (such as {})",
-        labels.display(), images.display(), labelled_examples.join(", "), present_examples.join(", ")
-    )]
-    NoMatch {
-        /// The image folder.
-        images: PathBuf,
-        /// The labels.
-        labels: PathBuf,
-        /// Number of labelled images.
-        labelled: usize,
-        /// Some of their names.
-        labelled_examples: Vec<String>,
-        /// Number of images in the folder.
-        present: usize,
-        /// Some of their names.
-        present_examples: Vec<String>,
-    },
-    /// Every image was passed over.
-    #[error("images: none of {images} is usable: {}", reasons.join("; "))]
-    NoneLeft {
-        /// Number of images seen.
-        images: usize,
-        /// The first few, with reasons.
-        reasons: Vec<String>,
-    },
-}
-
-/// An image or label file that was passed over.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Skipped {
-    /// The file.
-    pub path: PathBuf,
-    /// Why, in words.
-    pub reason: String,
-}
-
-impl std::fmt::Display for Skipped {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "{}: {}", self.path.display(), self.reason)
-    }
-}
-
 /// Labelled photographs of one or more folders, in the order of the pairs and of the file names.
 #[derive(Clone, Debug)]
 pub struct FolderSource {
@@ -288,64 +215,6 @@ impl ImageSource for FolderSource {
     }
 }
 
-/// Images of a folder without labels, in the order of their names.
-#[derive(Clone, Debug)]
-pub struct Photographs {
-    files: Vec<PathBuf>,
-    names: Vec<String>,
-}
-
-impl Photographs {
-    /// The jpg, png and bmp files directly in the folder; nothing is decoded yet.
-    ///
-    /// # Errors
-    /// A folder that cannot be read or holds no image.
-    pub fn open(folder: &Path) -> Result<Self, OpenError> {
-        let (files, _) = some_image_files(folder)?;
-        let names = files.iter().map(|file| file_name(file)).collect();
-        Ok(Self { files, names })
-    }
-
-    /// Number of images.
-    pub fn len(&self) -> usize {
-        self.files.len()
-    }
-
-    /// Never true: such a folder is refused.
-    pub fn is_empty(&self) -> bool {
-        self.files.is_empty()
-    }
-
-    /// File names of all images.
-    pub fn names(&self) -> &[String] {
-        &self.names
-    }
-
-    /// File name of image `index`.
-    pub fn name(&self, index: usize) -> &str {
-        &self.names[index]
-    }
-
-    /// Hash of the file of image `index`.
-    ///
-    /// # Errors
-    /// In words, why the file cannot be read.
-    pub fn hash(&self, index: usize) -> Result<String, String> {
-        let hash = hash(&self.files[index]).map_err(|error| error.to_string())?;
-        Ok(hash.finalize().to_hex().to_string())
-    }
-
-    /// Pixels of image `index` and their hash.
-    ///
-    /// # Errors
-    /// In words, why the file does not decode.
-    pub fn load(&self, index: usize) -> Result<(image::RgbImage, String), String> {
-        let path = &self.files[index];
-        let pixels = decode(path).map_err(|error| error.to_string())?;
-        Ok((pixels, self.hash(index)?))
-    }
-}
-
 /// A remark on labels that belong to none of the images, if there are such.
 fn without_image(set: &LabelSet, files: &[PathBuf], labels: &Path) -> Option<String> {
     let there: BTreeSet<String> = files
@@ -418,68 +287,6 @@ fn photograph(
         },
         notes: labels.notes.clone(),
     })
-}
-
-/// A hasher that has read the whole file.
-fn hash(path: &Path) -> std::io::Result<blake3::Hasher> {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update_reader(std::fs::File::open(path)?)?;
-    Ok(hasher)
-}
-
-/// As [`image_files`], of a folder that must hold images.
-fn some_image_files(folder: &Path) -> Result<(Vec<PathBuf>, Vec<Skipped>), OpenError> {
-    let (files, foreign) = image_files(folder).map_err(|source| OpenError::Folder {
-        path: folder.to_owned(),
-        source,
-    })?;
-    match files.is_empty() {
-        true => Err(OpenError::NoImages {
-            path: folder.to_owned(),
-        }),
-        false => Ok((files, foreign)),
-    }
-}
-
-/// Images directly in the folder, sorted by name, and files of other image formats, which are passed over.
-pub(crate) fn image_files(folder: &Path) -> std::io::Result<(Vec<PathBuf>, Vec<Skipped>)> {
-    let (mut read, mut unread) = (Vec::new(), Vec::new());
-    for entry in std::fs::read_dir(folder)? {
-        let path = entry?.path();
-        let extension = path
-            .extension()
-            .and_then(|extension| extension.to_str())
-            .unwrap_or_default()
-            .to_lowercase();
-        if !path.is_file() {
-            continue;
-        }
-        if READ.contains(&extension.as_str()) {
-            read.push(path);
-        } else if UNREAD.contains(&extension.as_str()) {
-            unread.push(path);
-        }
-    }
-    read.sort();
-    unread.sort();
-    let passed_over = |path| Skipped {
-        path,
-        reason: "not jpg, png or bmp".to_owned(),
-    };
-    Ok((read, unread.into_iter().map(passed_over).collect()))
-}
-
-/// An image's extension, read or not.
-pub(crate) fn is_image_extension(extension: &str) -> bool {
-    let extension = extension.to_lowercase();
-    READ.contains(&extension.as_str()) || UNREAD.contains(&extension.as_str())
-}
-
-/// The last part of a path, as text.
-pub(crate) fn file_name(path: &Path) -> String {
-    path.file_name()
-        .map(|name| name.to_string_lossy().into_owned())
-        .unwrap_or_default()
 }
 
 /// Puts a number in front of names that occur more than once.
