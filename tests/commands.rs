@@ -303,7 +303,20 @@ fn plan_says_what_a_network_takes_and_what_fits() {
         .prints(&["does not fit", "tiles of at most"]);
     case.bo("plan --width 4000 --height 3000 --host-memory-mb 150")
         .code(2)
-        .says(&["even in the smallest tiles", "type --host-memory-mb"]);
+        .says(&["are needed at least (decoding", "type --host-memory-mb"]);
+    // what has no layers has nothing to train and nothing to try
+    case.bo("plan --edge-model canny --host-memory-mb 60")
+        .ok()
+        .prints(&["canny, looking at 640 x 480", "fits"]);
+    for (flag, said) in [
+        ("--train", "canny has no weights to train"),
+        ("--probe", "there is nothing to try"),
+        ("--batch 2", "one image at a time"),
+    ] {
+        case.bo(&format!("plan --edge-model canny {flag}"))
+            .code(2)
+            .says(&[said, "leave out", "--edge-model"]);
+    }
     let step = case
         .bo("plan --train --probe --batch 2 --width 64 --height 64 --host-memory-mb 60 --json")
         .ok()

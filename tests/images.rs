@@ -244,10 +244,7 @@ fn a_budget_without_room_for_a_sensible_tile_is_refused_with_the_least_that_is()
     let case = Case::new();
     case.bo("run --scenes 2 --host-memory-mb 1 --out a")
         .code(2)
-        .says(&[
-            "the smallest tile of the network compact",
-            "type --host-memory-mb",
-        ]);
+        .says(&["the least that compact takes", "type --host-memory-mb"]);
     assert!(!case.path("a/run.json").exists());
 }
 

@@ -1,4 +1,5 @@
-//! Runs on the networks that need a file of weights: random ones of the right form, and files that are wrong.
+//! Runs on what finds edges beside the network that ships: networks with random weights of the right form, files that are wrong,
+//! and Canny.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -145,4 +146,80 @@ fn pidinet_runs_on_a_file_of_weights_and_names_the_tensor_that_is_wrong() {
         .unwrap()
         .clone();
     check("pidinet-tiny", tensors, &first);
+}
+
+#[test]
+fn canny_runs_without_weights_and_refuses_them() {
+    let case = images();
+    let run = "run --images imgs --labels imgs --edge-model canny --n-w all --n-initial 2 --iterations 2 --quiet --json";
+    let result = case.bo(&format!("{run} --out r")).ok().json();
+    assert_eq!(result["failures"].as_u64(), Some(0));
+    assert!(case.read("r/run.json").contains("version of canny"));
+    // thresholds have something to choose from, and what is kept has all of it
+    let values = case.values("r");
+    assert!(values.iter().any(|value| *value != values[0]), "{values:?}");
+    std::fs::remove_dir_all(case.path("r/cache")).unwrap();
+    case.bo("verify r").ok();
+    case.bo("evaluate r").ok();
+    for (flags, key) in [
+        ("--weights w.pth", "weights"),
+        ("--adapter a.safetensors", "adapter"),
+    ] {
+        let said = format!("leave out --{key}");
+        case.bo(&format!("{run} --out other {flags}"))
+            .code(2)
+            .says(&["canny is no network", &said, "--edge-model"]);
+    }
+    case.bo("adapt --edge-model canny --images imgs --labels imgs --out other")
+        .code(2)
+        .says(&["canny is no network", "or name another network"]);
+    assert!(!case.path("other").exists());
+}
+
+/// The least budget that a plan names, for images of 800 x 600.
+fn planned(case: &Case, flags: &str) -> u64 {
+    let refused = case.bo(&format!(
+        "plan --width 800 --height 600 {flags} --host-memory-mb 16"
+    ));
+    let said = refused.code(2).stderr;
+    let (_, rest) = said.split_once("type --host-memory-mb ").unwrap();
+    rest.split(' ').next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn plan_and_run_agree_on_what_memory_an_image_needs() {
+    let case = Case::new()
+        .file("whole/a_gt.txt", "50 200 700 220\n")
+        .file(
+            "regions/a.json",
+            r#"{"image":"a.png","lines":[{"p0":[50,200],"p1":[700,220]}],"polylines":[]}"#,
+        )
+        .file("imgs/readme.txt", "");
+    let image = image::RgbImage::from_fn(800, 600, |x, y| match y.abs_diff(200 + x / 35) {
+        0..3 => image::Rgb([230, 230, 230]),
+        _ => image::Rgb([(x + 2 * y) as u8, 80, 90]),
+    });
+    image.save(case.path("imgs/a.png")).unwrap();
+    for model in ["compact", "canny"] {
+        for (labels, flag) in [("regions", ""), ("whole", " --without-regions")] {
+            let flags = format!("--edge-model {model}{flag}");
+            let least = planned(&case, &flags);
+            let plan = |mb: u64| {
+                case.bo(&format!(
+                    "plan --width 800 --height 600 {flags} --host-memory-mb {mb}"
+                ))
+            };
+            let run = |mb: u64| {
+                case.bo(&format!(
+                    "run --images imgs --labels {labels} --edge-model {model} --n-initial 1 --iterations 1 \
+                     --host-memory-mb {mb} --out {model}-{labels}-{mb} --quiet"
+                ))
+            };
+            plan(least).ok();
+            run(least).ok();
+            // of what is named 2 MiB are room for a process that begins with more, and a plan has as much on its own
+            plan(least - 6).code(2);
+            run(least - 6).code(2).says(&["type --host-memory-mb"]);
+        }
+    }
 }

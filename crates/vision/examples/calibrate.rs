@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use bo_vision::edge::EdgeModel;
+use bo_vision::edge::{EdgeFinder, Precision};
 use bo_vision::folder::FolderSource;
 use bo_vision::kept::KeptLooks;
 use bo_vision::line::Detectors;
@@ -51,15 +51,15 @@ impl Arguments {
 
 impl Stock {
     fn gather(source: &dyn ImageSource, first: usize, arguments: &Arguments) -> Self {
-        let model: EdgeModel = arguments
+        let finder: EdgeFinder = arguments
             .0
             .get("edge-model")
             .map_or("compact", String::as_str)
             .parse()
-            .expect("a model");
+            .expect("an edge model");
         let weights = arguments.0.get("weights").map(PathBuf::from);
-        let network = model
-            .load(weights.as_deref(), &Device::Cpu)
+        let network = finder
+            .load_in(Precision::Float32, weights.as_deref(), None, &Device::Cpu)
             .expect("weights");
         let detectors: Detectors = arguments
             .0

@@ -1,40 +1,13 @@
 //! Scores an edge network on images with drawn edge maps, and on unseen generated scenes.
 //!
-//! `score_edge MODEL|canny [WEIGHTS[+ADAPTER]|-] IMAGES EDGES even|odd|all [SCENES]`; `canny` is plain Canny at its best
-//! pair of thresholds.
+//! `score_edge MODEL WEIGHTS[+ADAPTER]|- IMAGES EDGES even|odd|all [SCENES]`; MODEL as `--edge-model` has it.
 
 use std::time::Instant;
 
-use bo_vision::edge::{EdgeMap, EdgeModel, Precision};
-use bo_vision::train::benchmark::{EdgeBenchmark, EdgeScore};
+use bo_vision::edge::{EdgeFinder, Precision};
+use bo_vision::train::benchmark::EdgeBenchmark;
 use bo_vision::train::{ExampleSource, FolderExamples, SceneExamples};
 use candle_core::Device;
-
-/// The best score of Canny over a few pairs of thresholds (of the Sobel gradient, low = high / 2), with the high one.
-fn best_canny(source: &dyn ExampleSource) -> Result<(f32, EdgeScore), Box<dyn std::error::Error>> {
-    let highs = [50.0f32, 75.0, 100.0, 150.0, 200.0, 300.0, 450.0];
-    let mut all = highs.map(|high| (high, EdgeBenchmark::new(3.0)));
-    for i in 0..source.len() {
-        let example = source.load(i)?;
-        let grey = image::imageops::grayscale(&example.image);
-        for (high, benchmark) in &mut all {
-            let edges = imageproc::edges::canny(&grey, *high / 2.0, *high);
-            let logits = edges.iter().map(|v| if *v > 0 { 10.0 } else { -10.5 });
-            let map = EdgeMap {
-                width: edges.width(),
-                height: edges.height(),
-                logits: logits.collect(),
-            };
-            benchmark.add(&map, &example.edges);
-        }
-    }
-    let scores = all
-        .iter()
-        .map(|(high, benchmark)| (*high, benchmark.best()));
-    Ok(scores
-        .max_by(|a, b| a.1.f.total_cmp(&b.1.f))
-        .expect("there are thresholds"))
-}
 
 #[expect(
     clippy::print_stdout,
@@ -51,13 +24,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         None => (weights.as_str(), None),
     };
     let weights = (weights != "-").then(|| weights.as_ref());
-    let canny = model == "canny";
-    let model = if canny {
-        EdgeModel::default()
-    } else {
-        model.parse()?
-    };
-    let network = model.load_in(Precision::Float32, weights, adapter, &Device::Cpu)?;
+    let finder: EdgeFinder = model.parse()?;
+    let network = finder.load_in(Precision::Float32, weights, adapter, &Device::Cpu)?;
     let number = |name: &str| {
         name.get(..2)
             .and_then(|n| n.parse::<u32>().ok())
@@ -79,10 +47,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let sources: [(&str, &dyn ExampleSource); 2] = [("photographs", &photos), ("scenes", &scenes)];
     for (name, source) in sources {
         if source.is_empty() {
-            continue;
-        }
-        if canny {
-            println!("{name}: {:?}", best_canny(source)?);
             continue;
         }
         let mut benchmark = EdgeBenchmark::new(3.0);

@@ -13,8 +13,8 @@ use bo_vision::edge::dexined::{Body, Doubling, Layer, LayerSource};
 use bo_vision::edge::pidinet::{Parameter, PiDiNetBody, PiDiNetSize};
 use bo_vision::edge::weights::Plain;
 use bo_vision::edge::{
-    AdapterHead, Compact, DexiNed, EdgeModel, EdgeNetwork, NetworkBody, PiDiNet, Purpose, Training,
-    View, Weights, Work, gradients,
+    AdapterHead, Canny, Compact, DexiNed, EdgeModel, EdgeNetwork, NetworkBody, PiDiNet, Purpose,
+    Training, View, Weights, Work, gradients,
 };
 use bo_vision::feature::Look;
 use bo_vision::line::Detectors;
@@ -255,6 +255,24 @@ fn photograph() {
         let of_a_pixel = beside as f64 + took as f64 / f64::from(width * height);
         eprintln!("| {what} | {of_a_pixel:.1} bytes a pixel |");
         assert!(of_a_pixel <= OF_A_PIXEL as f64, "{what}: {of_a_pixel}");
+    }
+    // beside the image and its logits: grey noise, whose every ridge lies on an edge, and a ramp, whose every pixel does
+    let pixels = u64::from(width * height);
+    let noise = |x: u32, y: u32| (x.wrapping_mul(2_654_435_761) ^ y.wrapping_mul(40_503)) >> 9;
+    let rough = RgbImage::from_fn(width, height, |x, y| image::Rgb([noise(x, y) as u8; 3]));
+    let ramp = RgbImage::from_fn(width, height, |x, _| image::Rgb([(x % 256) as u8; 3]));
+    let canny = Canny::default();
+    let least = canny.least((width, height)).unwrap() + 4 * pixels;
+    for (what, image) in [("canny, noise", rough), ("canny, ramp", ramp)] {
+        let took = measured(|| canny.logits(&image).unwrap());
+        eprintln!(
+            "| {what} | {:.1} bytes a pixel |",
+            took as f64 / pixels as f64
+        );
+        assert!(
+            took <= least && 2 * took > least,
+            "{what}: {took} of {least}"
+        );
     }
     // the least of thresholds: every pixel takes part; the kept logits are 2 bytes of each
     let seen = Seen {

@@ -91,7 +91,8 @@ fn plan(args: &AdaptArgs) -> Result<Plan, Failure> {
         ));
     }
     let model: EdgeModel = args.edge_model.parse().map_err(|error| {
-        let remedy = "leave out --edge-model to adapt the network that ships";
+        let remedy =
+            "leave out --edge-model to adapt the network that ships, or name another network";
         refuse("edge-model", format!("{error}"), remedy)
     })?;
     let pairs = args.images.iter().zip(given);

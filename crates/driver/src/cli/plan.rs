@@ -1,17 +1,17 @@
 //! `bo plan`: the memory that a network will take here, and what fits, before anything is run.
 
-use bo_vision::edge::{EdgeModel, Purpose, Work};
+use bo_vision::edge::{EdgeFinder, Purpose, Work};
 use clap::Args;
 
 use super::result::print;
 use crate::exit::Failure;
-use crate::forecast::{Cards, Forecast};
+use crate::forecast::{CannyForecast, Cards, Forecast, Photograph};
 use crate::settings::Limits;
 
 /// Flags of `bo plan`.
 #[derive(Args)]
 pub struct PlanArgs {
-    /// Edge network: compact, dexined, pidinet, pidinet-small, pidinet-tiny
+    /// Edge network: compact, dexined, pidinet, pidinet-small, pidinet-tiny; or canny
     #[arg(long, value_name = "NAME", default_value = "compact")]
     edge_model: String,
 
@@ -30,6 +30,10 @@ pub struct PlanArgs {
     /// A step of training instead of looking at images: of the whole compact network, of others as bo adapt takes it
     #[arg(long)]
     train: bool,
+
+    /// Labels name no regions: lines are detected in the whole of an image
+    #[arg(long, conflicts_with = "train")]
+    without_regions: bool,
 
     /// With gradient checkpointing: the maps between stages are kept alone, the others computed again
     #[arg(long, requires = "train")]
@@ -80,13 +84,17 @@ pub fn main(args: &PlanArgs) -> Result<(), Failure> {
             ));
         }
     }
-    let model: EdgeModel = args.edge_model.parse().map_err(|error| {
+    let finder: EdgeFinder = args.edge_model.parse().map_err(|error| {
         let remedy = "leave out --edge-model to plan for the network that ships";
         refuse("edge-model", format!("{error}"), remedy)
     })?;
     if args.cards {
         return print(&Cards::new(share)?, args.json);
     }
+    let asked = args.host_memory_mb.map(|mb| mb << 20);
+    let Ok(model) = finder.network() else {
+        return canny(args, asked);
+    };
     let (height, width) = model.padded(args.height, args.width);
     let work = Work {
         model,
@@ -99,7 +107,7 @@ pub fn main(args: &PlanArgs) -> Result<(), Failure> {
         height,
         width,
     };
-    let mut forecast = Forecast::new(work, args.host_memory_mb.map(|mb| mb << 20))?;
+    let mut forecast = Forecast::new(work, !args.without_regions, asked)?;
     if args.probe {
         forecast.probe()?;
     }
@@ -108,4 +116,29 @@ pub fn main(args: &PlanArgs) -> Result<(), Failure> {
         true => Ok(()),
         false => Err(forecast.refusal()?),
     }
+}
+
+/// The plan for Canny, which has nothing to train or to measure and sees one image at a time.
+fn canny(args: &PlanArgs, asked: Option<u64>) -> Result<(), Failure> {
+    for (key, is_set, reason) in [
+        ("train", args.train, "canny has no weights to train"),
+        (
+            "probe",
+            args.probe,
+            "canny takes the same for every image of a size: there is nothing to try",
+        ),
+        ("batch", args.batch > 1, "canny sees one image at a time"),
+    ] {
+        if is_set {
+            let remedy = format!("leave out --{key}, or name a network with --edge-model");
+            return Err(Limits::typed().refuse(key, reason.to_owned(), &remedy));
+        }
+    }
+    let image = Photograph {
+        size: (args.width, args.height),
+        has_regions: !args.without_regions,
+    };
+    let forecast = CannyForecast::new(image, asked)?;
+    print(&forecast, args.json)?;
+    forecast.check()
 }

@@ -1,18 +1,23 @@
 //! What a network will take here, what fits, and what to change where it does not.
 //!
-//! Central types: [`Forecast`], one piece of work against this machine's budget, [`Demand`], a training held to one, and
+//! Central types: [`Forecast`], one piece of work of a network against this machine's budget, [`CannyForecast`], the same of Canny, [`Demand`], a training held to one, and
 //! [`Cards`], the settings recommended for cards of several sizes. All ask the networks' own layers
 //! ([`bo_vision::edge::Work`]); no number stands here that the layers could contradict.
 
+mod canny;
 mod cards;
+mod photograph;
 mod remedy;
 mod training;
 mod work;
 
+pub use canny::CannyForecast;
 pub use cards::Cards;
+pub use photograph::Photograph;
 pub use training::Demand;
 pub use work::Forecast;
 
+use bo_memory::{Counting, host};
 use bo_vision::edge::{EdgeModel, Footprint, LARGEST, Place, Purpose, Training, Work};
 
 use crate::exit::Failure;
@@ -20,8 +25,13 @@ use crate::exit::Failure;
 /// Largest number of crops at once that is looked for.
 const CROPS: usize = 1024;
 
+/// Bytes that the program takes as it stands: resident ones, or, where the system does not tell, those that were allocated.
+pub fn resident() -> u64 {
+    host::resident().map_or_else(Counting::in_use, |resident| resident.now)
+}
+
 /// MiB to allow for so many bytes, where the process that is to take them may begin with a little more than this one did.
-fn enough(bytes: u64) -> u64 {
+pub fn enough(bytes: u64) -> u64 {
     bytes.div_ceil(1 << 20) + 2
 }
 

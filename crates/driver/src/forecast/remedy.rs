@@ -20,6 +20,13 @@ pub struct Remedy {
     fits: bool,
 }
 
+impl Remedy {
+    /// It fits then.
+    pub fn is_enough(&self) -> bool {
+        self.fits
+    }
+}
+
 /// What is changed.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]

@@ -2,17 +2,17 @@
 
 use std::fmt;
 
+use bo_memory::Ledger;
 use bo_memory::budget::{self, Budget, Source};
-use bo_memory::{Counting, Ledger, host};
 use bo_vision::edge::{EdgeModel, Footprint, Place, Purpose, Tiles, Work, logits_within};
-use bo_vision::pipeline::OF_A_PIXEL;
 use bo_vision::train::{EdgeTrainer, ShapeExamples, Subject, TrainSettings, crops};
 use image::RgbImage;
 use serde::Serialize;
 
+use super::photograph::{OPENED, Photograph};
 use super::remedy::{Remedy, remedies};
 use super::training::{beside, with_overhead, without_overhead};
-use super::{enough, footprint, largest_batch, rank};
+use super::{enough, footprint, largest_batch, rank, resident};
 use crate::exit::Failure;
 use crate::quantity::bytes;
 use crate::settings::Origin;
@@ -21,9 +21,6 @@ use crate::training::JUDGING;
 /// Host bytes that a loader worker holds of an image's pixel: decoded, enhanced, and the enhancement's
 /// own maps.
 const WORKER: u64 = 3 + 3 + 12;
-
-/// Bytes of a pixel that a run holds of one image beside the network: enhanced, and its logit.
-const BESIDE: u64 = 3 + 4;
 
 /// Layers listed on a screen.
 const LISTED: usize = 8;
@@ -34,6 +31,8 @@ pub struct Forecast {
     format: &'static str,
     version: u32,
     work: Work,
+    #[serde(skip)]
+    photograph: Photograph,
     /// Of the network.
     needs: Footprint,
     host: Host,
@@ -52,7 +51,7 @@ pub struct Forecast {
 /// Host memory beside the network.
 #[derive(Clone, Copy, Debug, Serialize)]
 struct Host {
-    /// This program as it stands.
+    /// This program as it stands, and to look at images with them opened.
     base: u64,
     /// Threads that load images: a third of the cores.
     workers: usize,
@@ -60,6 +59,8 @@ struct Host {
     loading: u64,
     /// The answer: a logit a pixel.
     answer: u64,
+    /// What looks at the whole of an image, when the network does not; nothing of that in training.
+    whole: u64,
 }
 
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -77,28 +78,38 @@ struct Probe {
 }
 
 impl Forecast {
-    /// Plans `work` against `asked` bytes of host memory, or what the machine allows.
+    /// Plans `work` against `asked` bytes of host memory, or what the machine allows. Of an image whose labels have no regions
+    /// lines are detected in the whole.
     ///
     /// # Errors
     /// A size that the network does not take.
-    pub fn new(work: Work, asked: Option<u64>) -> Result<Self, Failure> {
+    pub fn new(work: Work, has_regions: bool, asked: Option<u64>) -> Result<Self, Failure> {
         let needs = footprint(&work, Place::Host)?;
         let budget = budget::host(asked);
-        let pixels = (work.height * work.width) as u64;
+        let photograph = Photograph {
+            size: (work.width as u32, work.height as u32),
+            has_regions,
+        };
+        let pixels = photograph.pixels();
         let workers = std::thread::available_parallelism().map_or(1, |n| n.get().div_ceil(3));
-        let base = host::resident().map_or_else(Counting::in_use, |resident| resident.now);
+        let base = match work.purpose {
+            Purpose::Inference => resident() + OPENED,
+            Purpose::Training | Purpose::CheckpointedTraining => resident(),
+        };
         let host = match work.purpose {
             Purpose::Inference => Host {
                 base,
                 workers,
                 loading: workers as u64 * WORKER * pixels,
                 answer: 4 * pixels * work.batch as u64,
+                whole: photograph.whole(),
             },
             Purpose::Training | Purpose::CheckpointedTraining => Host {
                 base,
                 workers,
                 loading: beside_training(&work, workers),
                 answer: 0,
+                whole: 0,
             },
         };
         let left = budget
@@ -108,16 +119,21 @@ impl Forecast {
             Purpose::Inference => left,
             Purpose::Training | Purpose::CheckpointedTraining => without_overhead(left),
         };
-        let fits = needs.peak <= left;
+        let beside = budget.bytes.saturating_sub(base + needs.model);
+        let fits = needs.peak <= left && host.whole <= beside;
         let tiles = match fits || work.purpose != Purpose::Inference {
             true => None,
-            false => tiled(&work, budget.bytes.saturating_sub(host.base), needs.model)?,
+            false => tiled(&work, photograph, beside)?,
         };
         Ok(Self {
             format: "bo/memory-plan",
             version: 1,
             work,
-            largest_batch: largest_batch(&work, Place::Host, left)?,
+            photograph,
+            largest_batch: match host.whole <= beside {
+                true => largest_batch(&work, Place::Host, left)?,
+                false => 0,
+            },
             remedies: if fits {
                 Vec::new()
             } else {
@@ -143,31 +159,31 @@ impl Forecast {
     /// A size that the network does not take.
     pub fn refusal(&self) -> Result<Failure, Failure> {
         let host = self.host.base + self.host.loading + self.host.answer;
-        let (needed, how) = match (self.work.purpose, self.work.batch) {
+        let mut how = String::new();
+        let needed = match (self.work.purpose, self.work.batch) {
             (Purpose::Inference, 1) => {
-                let least = self.host.base + least(&self.work, self.needs.model)?;
-                (least, " even in the smallest tiles")
+                let tile = self.work.model.least((self.work.height, self.work.width));
+                let tile =
+                    tile.map_err(|error| Failure::unexpected("planning the network", error))?;
+                let least = self.needs.model + self.photograph.peak(tile);
+                let name = self.work.model.name();
+                how = format!(" at least ({})", self.photograph.most(tile, name));
+                self.host.base + least
             }
-            (Purpose::Inference, _) => (host + self.needs.peak, ""),
-            _ => (host + with_overhead(self.needs.peak), ""),
+            (Purpose::Inference, _) => {
+                let whole = self.host.base + self.needs.model + self.host.whole;
+                (host + self.needs.peak).max(whole)
+            }
+            _ => host + with_overhead(self.needs.peak),
         };
-        let mut remedies = vec![format!("type --host-memory-mb {} or more", enough(needed))];
+        let mut remedies = Vec::new();
         if self.largest_batch > 0 {
             remedies.push(format!("type --batch {}", self.largest_batch));
         }
-        if !self.remedies.is_empty() {
+        if self.remedies.iter().any(Remedy::is_enough) {
             remedies.push("take one of the remedies above".to_owned());
         }
-        Ok(Failure::Setting {
-            key: "host-memory-mb".to_owned(),
-            origin: Origin::Flag("--host-memory-mb".to_owned()),
-            reason: format!(
-                "{} are needed{how}, {} are allowed: this does not fit",
-                bytes(needed),
-                bytes(self.budget.bytes)
-            ),
-            remedy: remedies.join("; or "),
-        })
+        Ok(too_small(needed, &how, self.budget, remedies))
     }
 
     /// Runs the largest batch that fits, at most 16 images or 64 crops, once and notes what it took: blank images, or a
@@ -265,20 +281,43 @@ impl Forecast {
     }
 }
 
+/// Where a budget comes from, in words.
+pub(super) fn source(budget: &Budget) -> &'static str {
+    match budget.source {
+        Source::Asked => "asked for",
+        Source::Machine => "80 % of what machine and cgroups allow",
+        Source::Unknown => "the system tells no limit",
+    }
+}
+
+/// That `needed` bytes (`how`: for what, in brackets) are more than the budget; beside a larger one these `others` help.
+pub(super) fn too_small(needed: u64, how: &str, budget: Budget, others: Vec<String>) -> Failure {
+    let larger = format!("type --host-memory-mb {} or more", enough(needed));
+    Failure::Setting {
+        key: "host-memory-mb".to_owned(),
+        origin: Origin::Flag("--host-memory-mb".to_owned()),
+        reason: format!(
+            "{} are needed{how}, {} are allowed: this does not fit",
+            bytes(needed),
+            bytes(budget.bytes)
+        ),
+        remedy: [vec![larger], others].concat().join("; or "),
+    }
+}
+
 /// Host bytes beside the network in `bo train edge` and `bo adapt` on examples of 640 x 480.
 fn beside_training(work: &Work, workers: usize) -> u64 {
     beside(workers, 640 * 480, (work.batch, work.height), JUDGING)
 }
 
-/// How a run cuts an image of this work, one at a time, within `bytes`: beside a tile it holds the enhanced image and its
-/// logits, and before and after that what looks at the whole image. None where that is too much.
-fn tiled(work: &Work, bytes: u64, model: u64) -> Result<Option<Tiled>, Failure> {
-    let pixels = (work.height * work.width) as u64;
+/// How a run cuts an image of this work, one at a time, within `bytes` beside the model. None where that is too little, for
+/// tiles or for what looks at the whole image.
+fn tiled(work: &Work, photograph: Photograph, bytes: u64) -> Result<Option<Tiled>, Failure> {
     let size = (work.height, work.width);
-    if OF_A_PIXEL * pixels > bytes {
+    if photograph.whole() > bytes {
         return Ok(None);
     }
-    let room = bytes.saturating_sub(model + BESIDE * pixels);
+    let room = bytes.saturating_sub(photograph.seen(0));
     let Ok(tiles) = Tiles::fit(work.model, 1, size, room) else {
         return Ok(None);
     };
@@ -294,16 +333,6 @@ fn tiled(work: &Work, bytes: u64, model: u64) -> Result<Option<Tiled>, Failure> 
         window,
         bytes: footprint(&one, Place::Host)?.peak,
     }))
-}
-
-/// The least that a run takes for an image of this work, alone in the smallest tiles.
-fn least(work: &Work, model: u64) -> Result<u64, Failure> {
-    let pixels = (work.height * work.width) as u64;
-    let size = (work.height, work.width);
-    let tile = Tiles::smallest(work.model, size)
-        .and_then(|tiles| tiles.bytes(work.model, 1, size))
-        .map_err(|error| Failure::unexpected("planning the network", error))?;
-    Ok((OF_A_PIXEL * pixels).max(model + BESIDE * pixels + tile))
 }
 
 impl fmt::Display for Forecast {
@@ -344,18 +373,26 @@ impl fmt::Display for Forecast {
         for (name, held) in rows.into_iter().filter(|(_, held)| *held > 0) {
             writeln!(f, "  {name:<20} {:>9}", bytes(held))?;
         }
+        if self.host.whole > 0 {
+            let what = self.photograph.looks();
+            writeln!(
+                f,
+                "  before and after it, {what}: {}",
+                bytes(self.host.whole)
+            )?;
+        }
         writeln!(f, "  layers that hold most at the peak:")?;
         let listed = || needs.layers.iter().take(LISTED);
         let width = listed().map(|(layer, _)| layer.len()).max().unwrap_or(0);
         for (layer, held) in listed() {
             writeln!(f, "    {layer:<width$} {:>9}", bytes(*held))?;
         }
-        let source = match self.budget.source {
-            Source::Asked => "asked for",
-            Source::Machine => "80 % of what machine and cgroups allow",
-            Source::Unknown => "the system tells no limit",
-        };
-        writeln!(f, "budget {}: {source}", bytes(self.budget.bytes))?;
+        writeln!(
+            f,
+            "budget {}: {}",
+            bytes(self.budget.bytes),
+            source(&self.budget)
+        )?;
         if self.fits {
             writeln!(
                 f,

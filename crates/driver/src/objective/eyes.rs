@@ -7,13 +7,12 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bo_memory::Counting;
 use bo_memory::budget::{self, Budget, Source};
 use bo_memory::device::DevicePool;
+use bo_memory::{Counting, host as pages};
 use bo_vision::corruption::Corruption;
 use bo_vision::edge::{
-    Attempt, EdgeError, EdgeModel, EdgeNetwork, Ladder, Precision, Safe, Size, Tiles, device_lost,
-    out_of_memory,
+    Attempt, EdgeError, EdgeNetwork, Ladder, Precision, Safe, Size, device_lost, out_of_memory,
 };
 use bo_vision::kept::{KeptBounds, KeptKey, KeptStore, Origin as Kept};
 use bo_vision::line::Detectors;
@@ -25,8 +24,10 @@ use image::RgbImage;
 use super::Surroundings;
 use super::clock::{Clock, Part, PartSeconds};
 use super::device::{Chosen, Reserve};
+use super::network;
 use super::safe_batches::SafeBatches;
 use crate::exit::Failure;
+use crate::forecast::{Photograph, enough, resident};
 use crate::record::cpu;
 use crate::run::StopFlag;
 use crate::settings::{Origin, Settings};
@@ -103,7 +104,7 @@ impl Eyes {
         device: Chosen,
         settings: &Settings,
         surroundings: &Surroundings,
-        largest: Option<Largest>,
+        largest: Option<Photograph>,
     ) -> Result<Self, Failure> {
         let means = settings.means();
         let host = budget::host(means.host_memory_mb.map(|mb| mb << 20));
@@ -129,7 +130,7 @@ impl Eyes {
         let steps = Arc::default();
         let spare = match device.device.is_cpu() {
             true => None,
-            false => Some(super::eyes::network(settings, &Device::Cpu)?),
+            false => Some(network::load(settings, &Device::Cpu)?),
         };
         let mut ladder = within(network, &device, host, (surroundings, &steps))
             .with_failures(Box::new(device_failure))
@@ -287,22 +288,6 @@ impl Eyes {
     }
 }
 
-/// The image that takes most of those that will be looked at.
-#[derive(Clone, Copy)]
-pub struct Largest {
-    /// Columns and rows.
-    pub size: (u32, u32),
-    /// Bytes of a pixel that what looks at the whole of it holds at most.
-    pub of_a_pixel: u64,
-}
-
-impl Largest {
-    /// Bytes that what looks at the whole of it holds.
-    pub fn bytes(&self) -> u64 {
-        u64::from(self.size.0) * u64::from(self.size.1) * self.of_a_pixel
-    }
-}
-
 /// Bytes that the pipeline holds of a pixel while the network runs: the enhanced image, its logit, and its half.
 const OF_A_PIXEL: u64 = 9;
 /// The same of an image alone, which is enhanced already and so in use when the network is asked: its logit.
@@ -344,20 +329,20 @@ fn within(
 
 /// Whether a budget that was asked for leaves room for the largest image: for the smallest tiles beside it, and for what
 /// looks at the whole of it.
-fn sensible(network: &dyn EdgeNetwork, largest: Largest, host: Budget) -> Result<(), Failure> {
-    let Some(windowed) = network.windowed().filter(|_| host.source == Source::Asked) else {
+fn sensible(network: &dyn EdgeNetwork, largest: Photograph, budget: Budget) -> Result<(), Failure> {
+    if budget.source != Source::Asked {
         return Ok(());
-    };
+    }
     let (width, height) = largest.size;
-    let (model, pixels) = (windowed.model(), u64::from(width) * u64::from(height));
-    let size = model.padded(height, width);
-    let tile = Tiles::smallest(model, size)
-        .and_then(|tiles| tiles.bytes(model, 1, size))
+    let finder = network
+        .least(largest.size)
         .map_err(|error| Failure::unexpected("planning the network", error))?;
-    let (beside, whole) = ((3 + LOGIT) * pixels + tile, largest.bytes());
-    let needed = beside.max(whole);
-    let least = Counting::in_use() + needed;
-    if host.bytes >= least {
+    let needed = largest.peak(finder);
+    // what opening the images has left in the heap is given back first: it is no part of what the program takes
+    pages::trim();
+    let base = resident();
+    let least = base + needed;
+    if budget.bytes >= least {
         return Ok(());
     }
     let mb = |bytes: u64| bytes.div_ceil(1 << 20);
@@ -365,24 +350,15 @@ fn sensible(network: &dyn EdgeNetwork, largest: Largest, host: Budget) -> Result
         key: "host-memory-mb".into(),
         origin: Origin::Flag("--host-memory-mb".into()),
         reason: format!(
-            "{} MiB: an image of {width} x {height} pixels takes {} MiB ({}), and {} MiB are in use",
-            host.bytes >> 20,
+            "{} MiB: an image of {width} x {height} pixels takes {} MiB ({}), and the program {} MiB",
+            budget.bytes >> 20,
             mb(needed),
-            match beside > whole {
-                true => format!(
-                    "the smallest tile of the network {model}, and what is held of the image"
-                ),
-                false if largest.of_a_pixel > pipeline::OF_A_PIXEL =>
-                    "its labels name no regions, so that lines are detected in the whole of it"
-                        .to_owned(),
-                false => "decoding, contrast and voters look at the whole of it".to_owned(),
-            },
+            largest.most(finder, network.name()),
             mb(least - needed)
         ),
-        // what is in use grows a little with the run
         remedy: format!(
             "type --host-memory-mb {} or more, or give smaller images",
-            mb(least + least / 4)
+            enough(least)
         ),
     })
 }
@@ -400,60 +376,22 @@ fn on_cpu() -> String {
     format!("cpu {}", cpu())
 }
 
-/// The network that the settings name.
-pub fn network(settings: &Settings, device: &Device) -> Result<Box<dyn EdgeNetwork>, Failure> {
-    let study = settings.study();
-    let refuse = |key: &str, error: EdgeError| {
-        Failure::Setting {
-        key: key.into(),
-        origin: Origin::Flag(format!("--{key}")),
-        reason: error.to_string(),
-        remedy: "name with --edge-model the network that the file of --weights holds; without both the network that ships is taken".into(),
-    }
-    };
-    let model: EdgeModel = match &study.edge_model {
-        Some(name) => name.parse().map_err(|error| refuse("edge-model", error))?,
-        None => EdgeModel::default(),
-    };
-    let key = match study.weights {
-        Some(_) => "weights",
-        None => "edge-model",
-    };
-    model
-        .load_in(
-            match device.is_cpu() {
-                true => Precision::Float32, // also where it stands in for a GPU
-                false => study.precision,
-            },
-            study.weights.as_deref(),
-            study.adapter.as_deref(),
-            device,
-        )
-        .map_err(|error| match error {
-            EdgeError::Adapter(_) => Failure::Setting {
-                key: "adapter".into(),
-                origin: Origin::Flag("--adapter".into()),
-                reason: error.to_string(),
-                remedy: "give --edge-model and --weights that it was learned beside, or leave out --adapter".into(),
-            },
-            error => refuse(key, error),
-        })
-}
-
 #[cfg(test)]
 mod tests {
+    use bo_vision::edge::EdgeModel;
+
     use super::*;
 
     #[test]
     fn an_image_in_the_whole_of_which_lines_are_detected_needs_room_for_that() {
         let network = EdgeModel::Compact.load(None, &Device::Cpu).unwrap();
         let asked = budget::host(Some(400 << 20));
-        let held = |of_a_pixel| {
+        let held = |has_regions| {
             let size = (4000, 3000);
-            sensible(network.as_ref(), Largest { size, of_a_pixel }, asked)
+            sensible(network.as_ref(), Photograph { size, has_regions }, asked)
         };
-        assert!(held(pipeline::OF_A_PIXEL).is_ok());
-        let refused = held(pipeline::OF_A_PIXEL_DETECTED).unwrap_err().to_string();
+        assert!(held(true).is_ok());
+        let refused = held(false).unwrap_err().to_string();
         assert!(refused.contains("detected in the whole of it"), "{refused}");
     }
 }

@@ -13,6 +13,7 @@ use bo_bayes::optimizer::{Direction, Problem};
 use bo_bayes::space::{Parameter, Space};
 use bo_memory::device::DevicePool;
 use bo_vision::corruption::Corruption;
+use bo_vision::edge::EdgeFinder;
 use bo_vision::folder::{OpenError, Skipped};
 use bo_vision::pipeline::{self, Examination, LineParameters, PARAMETERS, Scratch};
 use bo_vision::source::{Glance, ImageSource, SourceError, Truth};
@@ -20,13 +21,15 @@ use image::RgbImage;
 use rayon::prelude::*;
 
 use super::clock::{Part, PartSeconds};
-use super::eyes::{Eyes, Largest, SightError, network};
+use super::eyes::{Eyes, SightError};
 use super::foresight::Wanted;
+use super::network;
 use super::sights::Sights;
 use super::{
     Description, Objective, Opened, Outcome, Query, Request, Status, Surroundings, device,
 };
 use crate::exit::Failure;
+use crate::forecast::Photograph;
 use crate::picture::draw;
 use crate::run::choices;
 use crate::settings::{Origin, Settings};
@@ -72,7 +75,7 @@ impl LineImages {
     ) -> Result<(Self, Vec<String>), Failure> {
         let chosen = device::choose(settings)?;
         let mut notices = chosen.notices.clone();
-        let network = network(settings, &chosen.device)?;
+        let network = network::load(settings, &chosen.device)?;
         let looked = looked_at(source.as_ref());
         let (mut images, mut glances, mut unreadable) = (Vec::new(), Vec::new(), 0);
         for (index, glance) in looked.into_iter().enumerate() {
@@ -110,14 +113,11 @@ impl LineImages {
         // Settings that do not fit these images are refused before anything is written.
         let fitted = settings.clone().fitted(&problem.environments);
         choices(fitted.study(), &problem)?;
-        let held = |glance: &Glance| Largest {
+        let held = |glance: &Glance| Photograph {
             size: glance.size,
-            of_a_pixel: match glance.truth {
-                Truth::Segments(_) => pipeline::OF_A_PIXEL_DETECTED,
-                Truth::Regions(_) => pipeline::OF_A_PIXEL,
-            },
+            has_regions: matches!(glance.truth, Truth::Regions(_)),
         };
-        let largest = glances.iter().map(held).max_by_key(Largest::bytes);
+        let largest = glances.iter().map(held).max_by_key(Photograph::whole);
         let eyes = Eyes::open(network, chosen, settings, &surroundings, largest)?;
         Ok((
             Self {
@@ -359,10 +359,12 @@ impl Objective for LineImages {
             .iter()
             .map(|&image| (name(image), hash(image)))
             .collect();
-        hashes.insert(
-            format!("weights of {}", self.eyes.network().name()),
-            self.eyes.network().fingerprint().to_owned(),
-        );
+        let network = self.eyes.network();
+        let what = match network.name().parse() {
+            Ok(EdgeFinder::Canny) => "version of canny".to_owned(),
+            _ => format!("weights of {}", network.name()),
+        };
+        hashes.insert(what, network.fingerprint().to_owned());
         hashes.insert("preprocessing".to_owned(), self.eyes.preprocessing());
         if self
             .images

@@ -12,6 +12,7 @@ mod device;
 mod eyes;
 mod foresight;
 mod images;
+mod network;
 mod problem;
 mod safe_batches;
 mod sights;
@@ -298,7 +299,7 @@ pub fn open_eyes(
 ) -> Result<(Eyes, Vec<String>), Failure> {
     let chosen = device::choose(settings)?;
     let notices = chosen.notices.clone();
-    let network = eyes::network(settings, &chosen.device)?;
+    let network = network::load(settings, &chosen.device)?;
     Ok((
         Eyes::open(network, chosen, settings, surroundings, None)?,
         notices,

@@ -5,7 +5,7 @@ use std::mem::size_of;
 
 use bo_bayes::optimizer::Observation;
 use bo_memory::budget::{Budget, Source};
-use bo_memory::host::{self, Resident};
+use bo_memory::host::Resident;
 use bo_memory::{Counting, piece};
 
 use super::Setup;
@@ -13,6 +13,7 @@ use super::session::{Halt, Session};
 use super::stop::Stop;
 use crate::event::Level;
 use crate::exit::Failure;
+use crate::forecast::resident;
 use crate::quantity::bytes;
 use crate::record::{DecisionLine, EvaluationLine};
 use crate::settings::Origin;
@@ -72,11 +73,6 @@ pub fn too_small(budget: Budget, reason: String, remedy: String) -> Failure {
 /// A quarter more than `bytes`, in MiB: what stays grows a little with a run.
 pub fn mebibytes(bytes: u64) -> u64 {
     bytes.saturating_add(bytes / 4).div_ceil(1 << 20)
-}
-
-/// Resident bytes; where the system does not tell, those that were allocated.
-fn resident() -> u64 {
-    host::resident().map_or_else(Counting::in_use, |resident| resident.now)
 }
 
 /// Bytes that stay of all evaluations and decisions of a run, at least.

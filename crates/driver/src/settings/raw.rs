@@ -226,7 +226,8 @@ pub struct RawSettings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
 
-    /// Edge network [default: the one that ships]
+    /// Edge network: compact, dexined, pidinet, pidinet-small, pidinet-tiny; or canny, at every threshold at once
+    /// [default: compact]
     #[arg(
         long,
         value_name = "NAME",

@@ -1,18 +1,20 @@
 //! Edge networks: an image in, a map of edge logits of the same size out.
 //!
-//! [`EdgeNetwork`] is the trait, [`EdgeModel`] the register of names. Implementations: the project's
-//! own [`compact`] network, [`pidinet`] and [`dexined`]. They are made of [`convolution`], [`pool`] and [`resize`]; their
-//! weights come out of [`weights`].
+//! [`EdgeNetwork`] is the trait, [`EdgeFinder`] the register of names. Implementations: the project's
+//! own [`compact`] network, [`pidinet`] and [`dexined`], which are made of [`convolution`], [`pool`] and [`resize`] and whose
+//! weights come out of [`weights`]; and [`Canny`], which is none and needs none.
 
 mod activation;
 pub mod adapter;
 mod altered;
 mod body;
+mod canny;
 mod checkpoint;
 pub mod compact;
 pub mod convolution;
 pub mod dexined;
 mod difference;
+mod finder;
 mod footprint;
 mod ladder;
 mod network;
@@ -32,9 +34,11 @@ pub use activation::Activation;
 pub use adapter::{Adapter, AdapterError, AdapterHead};
 pub use altered::Altered;
 pub use body::{NetworkBody, Role};
+pub use canny::Canny;
 pub use checkpoint::{Differentiable, gradients};
 pub use compact::Compact;
 pub use dexined::DexiNed;
+pub use finder::EdgeFinder;
 pub use footprint::{Footprint, Purpose, Training, Work};
 pub(crate) use ladder::quarter_less;
 pub use ladder::{Attempt, Inject, LARGEST, Ladder, Safe, Size, Step};

@@ -1,10 +1,9 @@
-//! What an edge network is to the rest of the program, and the register of those known by name.
+//! What an edge network is to the rest of the program, and the networks there are.
 //!
-//! Central types: the trait [`EdgeNetwork`], its output [`EdgeMap`] and [`EdgeModel`], the names
-//! `--edge-model` accepts.
+//! Central types: the trait [`EdgeNetwork`], its output [`EdgeMap`] and [`EdgeModel`], the networks; what else
+//! `--edge-model` accepts is in [`EdgeFinder`](super::EdgeFinder).
 
 use std::path::Path;
-use std::str::FromStr;
 
 use bo_memory::device::DeviceFault;
 use candle_core::Device;
@@ -62,7 +61,7 @@ impl LogitScale {
     }
 }
 
-/// A network that finds edges.
+/// What finds edges: a network, or [`Canny`](super::Canny).
 ///
 /// Every implementation takes images of any size from 1 x 1 pixel, answers in the image's own size,
 /// is deterministic whatever the number of threads, and gives finite logits.
@@ -84,6 +83,13 @@ pub trait EdgeNetwork: Send + Sync {
     fn windowed(&self) -> Option<&dyn Windowed> {
         None
     }
+
+    /// Bytes that one image of these columns and rows takes beside itself, its logits and the model, where memory is
+    /// shortest: in the smallest tiles, if there are tiles of it.
+    ///
+    /// # Errors
+    /// A size that the network does not take.
+    fn least(&self, image: (u32, u32)) -> Result<u64, EdgeError>;
 
     /// Hash of the architecture's version and all weights, hexadecimal: equal means equal logits on one machine.
     fn fingerprint(&self) -> &str;
@@ -107,6 +113,10 @@ impl<N: Windowed> EdgeNetwork for N {
         Some(self)
     }
 
+    fn least(&self, (width, height): (u32, u32)) -> Result<u64, EdgeError> {
+        self.model().least(self.model().padded(height, width))
+    }
+
     fn fingerprint(&self) -> &str {
         self.identity()
     }
@@ -128,6 +138,12 @@ pub enum EdgeError {
     NoWeights {
         /// The network.
         model: EdgeModel,
+    },
+    /// It is no network: there are no weights to read, to train, to adapt or to round.
+    #[error("{name} is no network: it has no weights to read, train, adapt or round")]
+    NoNetwork {
+        /// What it is.
+        name: &'static str,
     },
     /// The weights do not fit.
     #[error(transparent)]
@@ -229,7 +245,7 @@ pub fn device_lost(error: &candle_core::Error) -> bool {
     )
 }
 
-/// The networks `--edge-model` knows.
+/// The networks that `--edge-model` knows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum EdgeModel {
@@ -344,20 +360,6 @@ impl EdgeModel {
 impl std::fmt::Display for EdgeModel {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.name())
-    }
-}
-
-impl FromStr for EdgeModel {
-    type Err = EdgeError;
-
-    fn from_str(name: &str) -> Result<Self, EdgeError> {
-        Self::ALL
-            .into_iter()
-            .find(|m| m.name() == name)
-            .ok_or_else(|| EdgeError::UnknownModel {
-                name: name.into(),
-                known: Self::ALL.map(Self::name).join(", "),
-            })
     }
 }
 

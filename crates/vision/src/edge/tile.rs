@@ -173,6 +173,16 @@ impl Tiles {
     }
 }
 
+impl EdgeModel {
+    /// Bytes beside the model that one image of `size`, as the network reads it, takes in its smallest tiles.
+    ///
+    /// # Errors
+    /// As [`EdgeModel::reach`].
+    pub fn least(self, size: (usize, usize)) -> Result<u64, EdgeError> {
+        Tiles::smallest(self, size)?.bytes(self, 1, size)
+    }
+}
+
 /// Logits of one image in one piece.
 ///
 /// # Errors

@@ -443,6 +443,10 @@ impl EdgeNetwork for Ladder {
         self.network.scale()
     }
 
+    fn least(&self, image: (u32, u32)) -> Result<u64, EdgeError> {
+        self.network.least(image)
+    }
+
     fn fingerprint(&self) -> &str {
         self.network.fingerprint()
     }
