@@ -32,7 +32,7 @@ seen = {kind: [] for kind in kinds}
 for _ in range(rounds):
     for kind, (folder, more) in kinds.items():
         seen[kind].append(cost(os.path.join(folder, "cost"), more))
-        print(kind, "processor %.2f s, wall %.2f s" % seen[kind][-1], flush=True)
+        print(kind, "processor %.3f s, wall %.3f s" % seen[kind][-1], flush=True)
 median = {kind: [statistics.median(part) for part in zip(*costs)] for kind, costs in seen.items()}
 watched, alone = median["watched, on disk"], median["alone, in memory"]
 print("median processor %.2f s against %.2f s: %+.1f %%" % (watched[0], alone[0], 100 * (watched[0] / alone[0] - 1)))

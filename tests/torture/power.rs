@@ -128,9 +128,13 @@ impl Disk {
                 self.change(file, Change::Truncate(0));
             }
             ("write", Some(file)) => {
-                // every file is written from its start or appended to
+                // every file but the heartbeat is written from its start or appended to
                 let end = self.files[file].now.len();
                 self.change(file, Change::Write(end, call.data.clone()));
+            }
+            ("pwrite64", Some(file)) => {
+                let at = call.text.rsplit(", ").next().unwrap().parse().unwrap();
+                self.change(file, Change::Write(at, call.data.clone()));
             }
             ("ftruncate", Some(file)) => {
                 let length = call.text.rsplit(", ").next().unwrap().parse().unwrap();

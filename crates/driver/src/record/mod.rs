@@ -43,7 +43,7 @@ pub use environments::Environments;
 pub use error::{RecordError, free_beside};
 pub use evaluation::{EvaluationLine, same_bits};
 pub use hashes::Hashes;
-pub use heartbeat::Heartbeat;
+pub use heartbeat::{Heart, Heartbeat};
 pub use history::{Attempts, History, Program};
 pub use lock::{Holder, Lock, now};
 pub use log::Log;

@@ -15,8 +15,8 @@ use crate::event::{Level, Reporter, RunEvent, Seconds};
 use crate::exit::Failure;
 use crate::objective::{Breaker, Objective};
 use crate::record::{
-    Attempts, Checkpoint, DecisionLine, EvaluationLine, History, HistoryEntry, IncumbentRecord,
-    IncumbentResult, Manifest, RecordError, RunDirectory, RunResult,
+    Attempts, Checkpoint, DecisionLine, EvaluationLine, Heart, History, HistoryEntry,
+    IncumbentRecord, IncumbentResult, Manifest, RecordError, RunDirectory, RunResult,
 };
 
 /// Note in `run.json`: how many evaluations there were when the run last gave up on its objective (exit 5).
@@ -76,8 +76,9 @@ pub struct Session<'r> {
     /// Anything out of the ordinary in the last fit; recorded with the decision that follows.
     pub(super) fit_events: Vec<Event>,
     pub(super) told: Told,
-    /// Steps so far.
+    /// Steps so far, and who writes them down.
     pub(super) beats: u64,
+    pub(super) heart: Heart,
     /// Time of this iteration and of the whole run.
     pub(super) seconds: Seconds,
     pub(super) total: Seconds,
@@ -116,6 +117,7 @@ impl<'r> Session<'r> {
             workers: setup.workers,
             schedule: setup.schedule,
             stop: setup.stop,
+            heart: Heart::new(directory.path()),
             directory,
             reporter,
             ledger: ledger(pool.as_ref()),

@@ -296,7 +296,7 @@ impl Session<'_> {
         };
         // who was overtaken is silent: its next line says so
         if self.directory.is_held() {
-            beat.write(self.directory.path());
+            self.heart.beat(&beat);
         }
         reach(phase, iteration, self.directory.path());
     }
