@@ -10,14 +10,23 @@ const RUN: &str = "run --problem branin_williams --n-initial 2 --n-w 2 --iterati
 #[test]
 fn a_budget_that_the_run_cannot_keep_within_is_refused_with_the_least_that_is() {
     let case = Case::new();
-    case.bo(&format!("{RUN} --host-memory-mb 3 --out a"))
+    let refused = case
+        .bo(&format!("{RUN} --host-memory-mb 3 --out a"))
         .code(2)
-        .says(&[
-            "3 MiB",
-            "are resident before the first evaluation",
-            "type --host-memory-mb",
-        ]);
+        .says(&["3 MiB", "are resident before the first evaluation"]);
     assert!(!case.path("a").exists());
+    // from there on none is admitted that would be stopped
+    let enough = refused.named("--host-memory-mb");
+    for megabytes in enough / 2..=enough {
+        let out = format!("{RUN} --host-memory-mb {megabytes} --out with_{megabytes} --quiet");
+        let done = case.bo(&out);
+        assert!(
+            done.code == 0 || done.stderr.contains("before the first evaluation"),
+            "{megabytes}: {}",
+            done.stderr
+        );
+    }
+    assert!(case.path(&format!("with_{enough}/result.json")).exists());
     // the matrices of 20,000 evaluations: gigabytes that nobody has asked for yet
     case.bo("run --problem branin_williams --iterations 20000 --host-memory-mb 4000 --out a")
         .code(2)

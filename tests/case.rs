@@ -143,6 +143,15 @@ impl Done {
         self
     }
 
+    /// The number that it tells to type after a flag.
+    #[track_caller]
+    pub fn named(&self, flag: &str) -> u64 {
+        let rest = self.stderr.split(&format!("type {flag} ")).nth(1);
+        let digits = rest.and_then(|rest| rest.split(|c: char| !c.is_ascii_digit()).next());
+        let number = digits.and_then(|digits| digits.parse().ok());
+        number.unwrap_or_else(|| panic!("no {flag} in\n{}", self.stderr))
+    }
+
     /// Its stdout as JSON.
     #[track_caller]
     pub fn json(&self) -> serde_json::Value {

@@ -80,15 +80,40 @@ fn the_doctor_finds_this_machine_fit() {
     assert!(case.names().is_empty(), "it leaves nothing behind");
 }
 
+/// Where memory is too little the checks that take much are not made: this takes seconds.
 #[test]
-fn a_folder_that_cannot_be_written_is_named_by_the_doctor() {
-    if !asked() {
-        return;
-    }
+fn the_doctor_has_a_line_for_every_check_and_says_what_to_change() {
     let case = Case::new();
-    case.bo("doctor --out /proc/nowhere").code(1).prints(&[
-        "BAD   disk",
+    let words = "doctor --out /proc/nowhere --host-memory-mb 1";
+    let done = case.bo(words).code(1).prints(&[
         "this would stop your run",
         "--out DIR",
+        "this program alone holds",
+        "--host-memory-mb 300",
     ]);
+    let said: Vec<&str> = done
+        .stdout
+        .lines()
+        .take_while(|line| !line.is_empty())
+        .collect();
+    let said: Vec<&str> = said
+        .into_iter()
+        .filter(|line| !line.starts_with(' '))
+        .collect();
+    let verdict = |line: &&str| line.split_whitespace().next().unwrap().to_owned();
+    let verdicts: Vec<String> = said.iter().map(verdict).collect();
+    assert_eq!(verdicts.len(), 12, "{}", done.stdout);
+    assert_eq!([&verdicts[0], &verdicts[4]], ["BAD"; 2], "{}", done.stdout);
+    assert_eq!(verdicts[3], "good", "{}", done.stdout);
+    let heavy = [6, 7, 9, 10, 11].map(|check| verdicts[check].as_str());
+    assert_eq!(heavy, ["-"; 5], "{}", done.stdout);
+    let json = case.bo(&format!("{words} --json")).code(1).json();
+    let checks = json["findings"].as_array().unwrap().iter();
+    let checks: Vec<&str> = checks.map(|one| one["check"].as_str().unwrap()).collect();
+    for (check, line) in checks.iter().zip(&said) {
+        assert!(line.contains(check), "{check}: {line}");
+    }
+    case.bo("doctor --host-memory-mb 0")
+        .code(2)
+        .says(&["--host-memory-mb 1 or more"]);
 }

@@ -37,16 +37,19 @@ pub struct DoctorArgs {
 /// Examines this machine, about half a minute.
 ///
 /// # Errors
-/// [`Failure::Said`] with code 1: something would stop a run, and has been named.
+/// [`Failure::Said`] with code 1: something would stop a run, and has been named; [`Failure::Setting`].
 pub fn main(args: &DoctorArgs) -> Result<(), Failure> {
+    let limits = Limits::typed();
     let room = host::limit().into_iter().chain(host::available()).min();
     let patient = Patient {
         folder: args.out.clone(),
         budget: match args.host_memory_mb {
-            Some(megabytes) => megabytes.saturating_mul(1 << 20),
+            Some(megabytes) => limits
+                .at_least_one("host-memory-mb", megabytes)?
+                .saturating_mul(1 << 20),
             None => CLIMB.min(room.unwrap_or(CLIMB) / 2),
         },
-        share: Limits::typed().share("gpu-memory-fraction", args.gpu_memory_fraction)?,
+        share: limits.share("gpu-memory-fraction", args.gpu_memory_fraction)?,
     };
     let diagnosis = examine(&patient, |finding| {
         if !args.json {

@@ -23,6 +23,18 @@ pub fn check(patient: &Patient) -> Answer {
 
 fn on_host(budget: u64, room: impl Fn() -> Option<u64>) -> Answer {
     let before = resident();
+    if let Some(there) = room().map(|room| room.saturating_sub(SPARE))
+        && there < budget
+    {
+        return Answer::bad(
+            format!(
+                "{} of host memory are to be had, of {}",
+                bytes(there),
+                bytes(budget)
+            ),
+            less(there / 10 * 9),
+        );
+    }
     let reached = climb(budget, |step| {
         let mut piece: Vec<u8> = Vec::new();
         let there = room().is_none_or(|room| room >= step + SPARE);
@@ -40,10 +52,7 @@ fn on_host(budget: u64, room: impl Fn() -> Option<u64>) -> Answer {
         bytes(after)
     );
     if reached < budget {
-        Answer::bad(
-            found,
-            format!("give runs less: --host-memory-mb {}", reached >> 20),
-        )
+        Answer::bad(found, less(reached))
     } else if grew(before, after) {
         Answer::note(
             found,
@@ -51,6 +60,14 @@ fn on_host(budget: u64, room: impl Fn() -> Option<u64>) -> Answer {
         )
     } else {
         Answer::good(found)
+    }
+}
+
+/// What to do where only so many bytes are to be had.
+fn less(there: u64) -> String {
+    match there >> 20 {
+        0 => "end what holds this machine's memory".to_owned(),
+        megabytes => format!("give runs less: --host-memory-mb {megabytes}"),
     }
 }
 
@@ -130,14 +147,27 @@ mod tests {
         let asked = Cell::new(0);
         let answer = on_host(8 << 20, || {
             asked.set(asked.get() + 1);
-            Some(if asked.get() <= 3 { 1 << 40 } else { 1 << 20 })
+            Some(if asked.get() <= 4 { 1 << 40 } else { 1 << 20 })
         });
-        assert_eq!((answer.verdict, asked.get()), (Verdict::Bad, 4));
+        assert_eq!((answer.verdict, asked.get()), (Verdict::Bad, 5));
         assert!(
             answer.change.ends_with("--host-memory-mb 3"),
             "{}",
             answer.change
         );
+    }
+
+    #[test]
+    fn a_budget_beyond_the_machine_is_not_climbed_to_and_one_that_can_be_had_is_named() {
+        let answer = on_host(1 << 50, || Some(SPARE + (100 << 20)));
+        assert_eq!(answer.verdict, Verdict::Bad);
+        assert!(
+            answer.change.ends_with("--host-memory-mb 90"),
+            "{}",
+            answer.change
+        );
+        let answer = on_host(8 << 20, || Some(SPARE / 2));
+        assert_eq!(answer.change, "end what holds this machine's memory");
     }
 
     #[test]

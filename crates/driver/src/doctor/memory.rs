@@ -9,7 +9,7 @@ use crate::quantity::bytes;
 /// The main job's peak with room to spare.
 const LEAST: u64 = 300 << 20;
 
-pub fn check(_: &Patient) -> Answer {
+pub fn check(patient: &Patient) -> Answer {
     let room = super::room();
     let mut found = vec![match host::total() {
         Some(total) => format!("{} in this machine", bytes(total)),
@@ -33,6 +33,17 @@ pub fn check(_: &Patient) -> Answer {
         None => "out-of-memory kills are not counted here".to_owned(),
     });
     let text = found.join(", ");
+    let held = super::resident();
+    if patient.budget < held {
+        return Answer::bad(
+            format!(
+                "a budget of {}, and this program alone holds {}",
+                bytes(patient.budget),
+                bytes(held)
+            ),
+            format!("give runs more: --host-memory-mb {}", LEAST >> 20),
+        );
+    }
     match room {
         Some(room) if room < LEAST => Answer::bad(
             text,

@@ -18,6 +18,10 @@ use crate::quantity::bytes;
 use crate::record::{DecisionLine, EvaluationLine};
 use crate::settings::Origin;
 
+/// What the first fits bring into memory: the code of the linear algebra, its work buffers, pages of the heap. Measured: 1.5 MB
+/// by the end of the initial design, 0.3 MB more in 40 iterations.
+const FIRST_FITS: u64 = 2 << 20;
+
 /// Refuses a run that cannot end within its budget: what is resident now, the largest fit and what is kept of
 /// evaluations and decisions, each at least.
 ///
@@ -26,7 +30,7 @@ use crate::settings::Origin;
 pub fn afford(setup: &Setup) -> Result<(), Failure> {
     let (iterations, batch) = (setup.schedule.iterations, setup.schedule.batch);
     let resident = resident();
-    let model = setup.optimizer.least_bytes(iterations, batch);
+    let model = FIRST_FITS + setup.optimizer.least_bytes(iterations, batch);
     let kept = kept(setup);
     let least = resident.saturating_add(model).saturating_add(kept);
     if least <= setup.budget.bytes {
@@ -35,8 +39,8 @@ pub fn afford(setup: &Setup) -> Result<(), Failure> {
     Err(too_small(
         setup.budget,
         format!(
-            "{} are resident before the first evaluation; {iterations} iterations keep at least {}, and matrices of all that they \
-             evaluate take {} more",
+            "{} are resident before the first evaluation; {iterations} iterations keep at least {}, and fits with \
+             matrices of all that they evaluate take {} more",
             bytes(resident),
             bytes(kept),
             bytes(model)
