@@ -116,6 +116,11 @@ fn a_killed_worker_is_explained_and_replaced() {
     assert!(output.status.success());
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(said.contains("killed from outside"), "{said}");
+    let log = fs::read_to_string(bench.path("run/log.txt")).unwrap();
+    assert!(
+        log.contains("the worker died: killed from outside"),
+        "{log}"
+    );
     assert_eq!(record(&bench.path("run")), record(&bench.path("whole")));
     let postmortem = &lines(&bench.path("run/postmortem-001.json"))[0];
     assert_eq!(postmortem["signal"], 9);
@@ -261,10 +266,21 @@ fn a_worker_that_keeps_dying_ends_the_run_which_can_be_resumed() {
     let good = fs::read(bench.path("objective.sh")).unwrap();
     sabotage(&bench, "[ \"$id\" = 5 ] && kill -s KILL $PPID && sleep 1");
     let mut more = MORE.to_vec();
-    more.extend(["--max-restarts", "1"]);
+    more.extend(["--max-restarts", "1", "--quiet"]);
     let message = fail(&mut bench.run(Objective::Command, "run", &more), 7);
     assert!(
         message.contains("bo resume run") && message.contains("postmortem-002"),
+        "{message}"
+    );
+    // each death is in the log, and said to whoever wants no progress
+    let log = fs::read_to_string(bench.path("run/log.txt")).unwrap();
+    assert_eq!(
+        log.matches("the worker died: killed from").count(),
+        2,
+        "{log}"
+    );
+    assert!(
+        message.contains("evidence in run/postmortem-001"),
         "{message}"
     );
     fs::write(bench.path("objective.sh"), good).unwrap();

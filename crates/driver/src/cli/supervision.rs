@@ -56,7 +56,6 @@ impl Supervision {
             first: std::env::args_os().skip(1).collect(),
             again,
             max_restarts: self.max_restarts,
-            quiet: voice.quiet,
         })
     }
 }

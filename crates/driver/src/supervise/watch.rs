@@ -25,7 +25,7 @@ use super::words::Words;
 use crate::bounded;
 use crate::exit::Failure;
 use crate::lineage::{PULSE, SWEPT_BY, WATCHED_BY};
-use crate::record::{History, Lock};
+use crate::record::{History, Lock, Log};
 use crate::run::StopRequest;
 
 /// What the parent was asked.
@@ -39,8 +39,6 @@ pub struct Orders {
     pub again: Vec<OsString>,
     /// Deaths in a row, without an evaluation finished between, after which it gives up.
     pub max_restarts: u32,
-    /// Says nothing on stderr.
-    pub quiet: bool,
 }
 
 /// Runs workers until one ends of its own.
@@ -165,6 +163,7 @@ impl<'o> Watch<'o> {
             finished = now;
             if deaths > self.orders.max_restarts {
                 end_programs(folder);
+                self.log(&format!("the worker died: {}", postmortem.verdict));
                 return Err(Failure::KeepsDying {
                     deaths,
                     verdict: postmortem.verdict,
@@ -251,9 +250,17 @@ impl<'o> Watch<'o> {
         pass_on(self.stop.load(SeqCst), pid);
     }
 
+    /// A death is no progress: it is said to whoever asked for quiet too.
     fn say(&self, message: &str) {
-        if !self.orders.quiet {
-            let _ = writeln!(std::io::stderr(), "bo: {message}");
+        let _ = writeln!(std::io::stderr(), "bo: {message}");
+        self.log(message);
+    }
+
+    /// Into `log.txt`, for whoever looks there in the morning. One that cannot be written ends no run.
+    fn log(&self, message: &str) {
+        let log = Log::default();
+        if log.attach(&self.orders.folder).is_ok() {
+            log.say(message);
         }
     }
 }
