@@ -124,9 +124,10 @@ fn a_plan_of_training_with_a_number_that_cannot_be_is_refused() {
     std::fs::create_dir(case.path("t")).unwrap();
     let large = plan.replace("\"batch\": 2", "\"batch\": 999999999999");
     std::fs::write(case.path("t/train.json"), large).unwrap();
-    case.bo("train edge --out t --resume")
-        .code(3)
-        .says(&["train.json", "batch: 999999999999 is more than 4096"]);
+    case.bo("train edge --out t --resume").code(3).says(&[
+        "train.json",
+        "batch: 999999999999 is too many; 4096 is the most",
+    ]);
 }
 
 #[test]
@@ -250,6 +251,10 @@ fn a_directory_with_a_run_is_left_alone() {
         .code(2)
         .says(&["already holds a run", "bo resume r", "bo run --out r_2"]);
     case.bo("run --problem branin11 --out r --dry-run").code(2);
+    // a setting that cannot be is told of before: it is as wrong elsewhere
+    case.bo(&format!("{run} --alpha 7"))
+        .code(2)
+        .says(&["alpha (set by --alpha): 7 is outside"]);
     assert_eq!(case.read("r/evaluations.jsonl"), before);
 }
 

@@ -77,8 +77,10 @@ impl Session<'_> {
         self.seconds.acquire += acquire;
         let mut events = std::mem::take(&mut self.fit_events);
         events.extend(batch.iter().flat_map(|decision| decision.events.clone()));
-        for event in &events {
-            if let Some(words) = self.told.words(event) {
+        for (index, event) in events.iter().enumerate() {
+            // a fit and the choices that follow it may each have had to do without a model
+            let news = !events[..index].contains(event);
+            if let Some(words) = news.then(|| self.told.words(event)).flatten() {
                 self.notice(Level::Warning, format!("iteration {iteration}: {words}"));
             }
         }

@@ -23,12 +23,14 @@ fn outside(key: &'static str, reason: String, instead: &str) -> Outside {
 
 /// A count of 0, or of more than `most`.
 fn count(key: &'static str, count: usize, most: usize) -> Result<(), Outside> {
-    let reason = match count {
-        0 => "0 is too few".to_owned(),
-        _ if count > most => format!("{count} is more than {most}"),
-        _ => return Ok(()),
-    };
-    Err(outside(key, reason, "1 or more"))
+    match count {
+        0 => Err(outside(key, "0 is too few".to_owned(), "1 or more")),
+        _ if count > most => {
+            let reason = format!("{count} is too many; {most} is the most");
+            Err(outside(key, reason, &format!("{most} or fewer")))
+        }
+        _ => Ok(()),
+    }
 }
 
 impl Plan {
