@@ -5,7 +5,12 @@
 //! Graphics Gems IV, 1994), mixes it with L by the strength found, and keeps a and b. Deterministic;
 //! one thread.
 
+use std::sync::LazyLock;
+
 use image::RgbImage;
+use multiversion::multiversion;
+
+use crate::whole::whole;
 
 /// Version of the enhancement, part of the key under which its results are kept.
 pub const VERSION: &str = "contrast 1";
@@ -92,12 +97,11 @@ pub fn enhance(rgb: &RgbImage) -> RgbImage {
     smooth_plane(&mut grey, width);
     let how = Enhancement::measure(&grey, width);
     drop(grey);
-    let tables = Tables::new();
-    // computed here and again at the end: kept, they would be three numbers a pixel
-    let mut lightness: Vec<f32> = pixels
-        .iter()
-        .map(|p| (116.0 * tables.cube_roots(*p)[1] - 16.0) * 2.55)
-        .collect();
+    // its cube roots are computed here and again at the end: kept, they would be three numbers a pixel
+    let mut lightness = vec![0.0; pixels.len()];
+    for (out, pixels) in lightness.chunks_mut(BLOCK).zip(pixels.chunks(BLOCK)) {
+        TABLES.lightness(pixels, out);
+    }
     smooth_plane(&mut lightness, width);
     let levels: Vec<u8> = lightness
         .iter()
@@ -109,11 +113,11 @@ pub fn enhance(rgb: &RgbImage) -> RgbImage {
         *l += how.strength * (e - *l);
     }
     drop(equal);
-    let mut out = Vec::with_capacity(3 * pixels.len());
-    for (p, mixed) in pixels.iter().zip(&lightness) {
-        let f = tables.cube_roots(*p);
-        let shift = (mixed / 2.55 + 16.0) / 116.0 - f[1];
-        out.extend(tables.pixel([f[0] + shift, f[1] + shift, f[2] + shift]));
+    let mut out = vec![0; 3 * pixels.len()];
+    let parts = out.as_chunks_mut::<3>().0.chunks_mut(BLOCK);
+    let given = pixels.chunks(BLOCK).zip(lightness.chunks(BLOCK));
+    for (out, (pixels, lightness)) in parts.zip(given) {
+        TABLES.recolour(pixels, lightness, out);
     }
     RgbImage::from_raw(rgb.width(), rgb.height(), out).expect("three bytes a pixel")
 }
@@ -121,27 +125,38 @@ pub fn enhance(rgb: &RgbImage) -> RgbImage {
 /// 3x3 Gaussian of deviation 0.8 px, borders repeated; in place, with three lines beside the plane.
 fn smooth_plane(plane: &mut [f32], width: usize) {
     let side = (-0.5f32 / 0.64).exp();
-    let (a, b) = (side / (1.0 + 2.0 * side), 1.0 / (1.0 + 2.0 * side));
-    let across =
-        |line: &[f32], out: &mut Vec<f32>| {
-            out.clear();
-            out.extend((0..width).map(|x| {
-                a * (line[x.saturating_sub(1)] + line[(x + 1).min(width - 1)]) + b * line[x]
-            }));
-        };
+    let weights = (side / (1.0 + 2.0 * side), 1.0 / (1.0 + 2.0 * side));
     let height = plane.len() / width;
     let line = |y: usize| y * width..(y + 1) * width;
-    let (mut above, mut here, mut below) = (Vec::new(), Vec::new(), Vec::new());
-    across(&plane[line(0)], &mut here);
-    above.clone_from(&here);
+    let [mut above, mut here, mut below] = [(); 3].map(|()| vec![0.0; width]);
+    smooth_across(&plane[line(0)], weights, &mut here);
+    above.copy_from_slice(&here);
     for y in 0..height {
-        across(&plane[line((y + 1).min(height - 1))], &mut below);
-        let sums = above.iter().zip(&here).zip(&below);
-        for (out, ((above, here), below)) in plane[line(y)].iter_mut().zip(sums) {
-            *out = a * (above + below) + b * here;
-        }
+        smooth_across(&plane[line((y + 1).min(height - 1))], weights, &mut below);
+        smooth_down([&above, &here, &below], weights, &mut plane[line(y)]);
         std::mem::swap(&mut above, &mut here);
         std::mem::swap(&mut here, &mut below);
+    }
+}
+
+/// `out` is a line smoothed along itself, by the weights beside and in the middle.
+#[multiversion(targets("x86_64+avx2"))]
+fn smooth_across(line: &[f32], (a, b): (f32, f32), out: &mut [f32]) {
+    let last = line.len() - 1;
+    let one = |left: f32, here: f32, right: f32| a * (left + right) + b * here;
+    out[0] = one(line[0], line[0], line[1.min(last)]);
+    for (out, near) in out[1..].iter_mut().zip(line.windows(3)) {
+        *out = one(near[0], near[1], near[2]);
+    }
+    out[last] = one(line[last.saturating_sub(1)], line[last], line[last]);
+}
+
+/// `out` is the middle of three lines smoothed with the other two.
+#[multiversion(targets("x86_64+avx2"))]
+fn smooth_down([above, here, below]: [&[f32]; 3], (a, b): (f32, f32), out: &mut [f32]) {
+    let sums = above.iter().zip(here).zip(below);
+    for (out, ((above, here), below)) in out.iter_mut().zip(sums) {
+        *out = a * (above + below) + b * here;
     }
 }
 
@@ -158,26 +173,33 @@ pub fn equalise(levels: &[u8], width: usize, tiles: usize, clip: f32) -> Vec<f32
     let mut maps = Vec::with_capacity(rows * columns);
     for ty in 0..rows {
         for tx in 0..columns {
-            let mut histogram = [0.0f32; 256];
+            let mut counts = [0u32; 256];
             let (ys, xs) = (part(ty, rows, height), part(tx, columns, width));
             let area = (ys.len() * xs.len()) as f32;
             for y in ys {
                 levels[y * width..][xs.clone()]
                     .iter()
-                    .for_each(|l| histogram[usize::from(*l)] += 1.0);
+                    .for_each(|l| counts[usize::from(*l)] += 1);
             }
-            maps.push(map(&mut histogram, area, clip));
+            maps.push(map(&mut counts.map(|count| count as f32), area, clip));
         }
     }
     let (across, down) = (mixes(columns, width), mixes(rows, height));
     let mut out = Vec::with_capacity(levels.len());
     for (line, &(y0, y1, fy)) in levels.chunks_exact(width.max(1)).zip(&down) {
-        for (level, &(x0, x1, fx)) in line.iter().zip(&across) {
-            let at = |ty: usize, tx: usize| maps[ty * columns + tx][usize::from(*level)];
-            let above = at(y0, x0) + fx * (at(y0, x1) - at(y0, x0));
-            let below = at(y1, x0) + fx * (at(y1, x1) - at(y1, x0));
-            out.push(above + fy * (below - above));
-        }
+        let (upper, lower) = (
+            &maps[y0 * columns..][..columns],
+            &maps[y1 * columns..][..columns],
+        );
+        out.extend(line.iter().zip(&across).map(|(level, &(x0, x1, fx))| {
+            let level = usize::from(*level);
+            let mixed = |maps: &[[f32; 256]]| {
+                let (left, right) = (maps[x0][level], maps[x1][level]);
+                left + fx * (right - left)
+            };
+            let (above, below) = (mixed(upper), mixed(lower));
+            above + fy * (below - above)
+        }));
     }
     out
 }
@@ -214,12 +236,18 @@ fn mixes(tiles: usize, size: usize) -> Vec<(usize, usize, f32)> {
 /// Entries of the tables of curves; between them values are interpolated.
 const FINE: usize = 4096;
 
+/// A curve over 0..1: values at multiples of 1 / [`FINE`], each with the step to the next.
+type Curve = [[f32; 2]; FINE + 1];
+
 /// sRGB to the cube roots of relative XYZ (D65) and back, by tables.
 struct Tables {
     linear: [f32; 256],
-    root: Vec<f32>,
-    gamma: Vec<f32>,
+    root: Curve,
+    gamma: Curve,
 }
+
+/// The same for all images; no piece of the heap, which counts what stays.
+static TABLES: LazyLock<Tables> = LazyLock::new(Tables::new);
 
 /// Relative XYZ from linear sRGB, each row divided by the white point's coordinate.
 const TO_XYZ: [[f32; 3]; 3] = [
@@ -259,9 +287,8 @@ impl Tables {
             }
         };
         let fine = |f: &dyn Fn(f64) -> f64| {
-            (0..=FINE + 1)
-                .map(|i| f(i as f64 / FINE as f64) as f32)
-                .collect()
+            let value = |i: usize| f(i as f64 / FINE as f64) as f32;
+            std::array::from_fn(|i| [value(i), value(i + 1) - value(i)])
         };
         Self {
             linear: std::array::from_fn(|i| linear(i as f64 / 255.0) as f32),
@@ -270,35 +297,97 @@ impl Tables {
         }
     }
 
-    fn look_up(table: &[f32], value: f32) -> f32 {
-        let at = value.clamp(0.0, 1.0) * FINE as f32;
-        let low = at as usize;
-        table[low] + (at - low as f32) * (table[low + 1] - table[low])
+    /// L* of pixels, at most a [`BLOCK`] of them, in 255ths of its 100.
+    fn lightness(&self, pixels: &[[u8; 3]], out: &mut [f32]) {
+        let mut planes = [[0.0; BLOCK]; 3];
+        self.linear(pixels, &mut planes);
+        lightness(self, &planes, out);
     }
 
-    /// f(X/Xn), f(Y/Yn), f(Z/Zn): L* = 116 f(Y) - 16, a* and b* are differences of them.
-    fn cube_roots(&self, pixel: [u8; 3]) -> [f32; 3] {
-        let rgb = pixel.map(|v| self.linear[usize::from(v)]);
-        TO_XYZ.map(|row| {
-            Self::look_up(
-                &self.root,
-                row[0] * rgb[0] + row[1] * rgb[1] + row[2] * rgb[2],
-            )
-        })
+    /// Pixels with another L*, in 255ths of its 100, and their own a* and b*.
+    fn recolour(&self, pixels: &[[u8; 3]], lightness: &[f32], out: &mut [[u8; 3]]) {
+        let mut planes = [[0.0; BLOCK]; 3];
+        self.linear(pixels, &mut planes);
+        recolour(self, &mut planes, lightness);
+        for (k, out) in out.iter_mut().enumerate() {
+            *out = [0, 1, 2].map(|channel| planes[channel][k] as u8);
+        }
     }
 
-    fn pixel(&self, roots: [f32; 3]) -> [u8; 3] {
-        let xyz = roots.map(|f| {
-            if f > 0.206_893 {
-                f * f * f
-            } else {
-                (f - 16.0 / 116.0) / 7.787
+    /// The channels of pixels without their curve.
+    fn linear(&self, pixels: &[[u8; 3]], out: &mut Planes) {
+        for (k, pixel) in pixels.iter().enumerate() {
+            for channel in 0..3 {
+                out[channel][k] = self.linear[usize::from(pixel[channel])];
             }
-        });
-        FROM_XYZ.map(|row| {
-            let linear = row[0] * xyz[0] + row[1] * xyz[1] + row[2] * xyz[2];
-            (Self::look_up(&self.gamma, linear) * 255.0 + 0.5) as u8
-        })
+        }
+    }
+}
+
+/// Pixels that go through the tables together.
+const BLOCK: usize = 64;
+
+/// Three numbers of each pixel of a block, which may be filled in part.
+type Planes = [[f32; BLOCK]; 3];
+
+/// What a row of a matrix makes of a pixel.
+#[inline(always)]
+fn product(row: [f32; 3], planes: &Planes, k: usize) -> f32 {
+    row[0] * planes[0][k] + row[1] * planes[1][k] + row[2] * planes[2][k]
+}
+
+/// The values of a curve.
+#[inline(always)]
+fn look_up(curve: &Curve, values: &mut [f32; BLOCK]) {
+    let mut places = [0; BLOCK];
+    for (value, place) in values.iter_mut().zip(&mut places) {
+        let at = value.clamp(0.0, 1.0) * FINE as f32;
+        let low = at.floor();
+        (*value, *place) = (at - low, whole(low));
+    }
+    for (value, place) in values.iter_mut().zip(places) {
+        let [low, step] = curve[(place as usize).min(FINE)];
+        *value = low + *value * step;
+    }
+}
+
+/// f(Y/Yn) of linear channels as lightness: L* = 116 f(Y/Yn) - 16.
+#[multiversion(targets("x86_64+avx2"))]
+fn lightness(tables: &Tables, planes: &Planes, out: &mut [f32]) {
+    let mut roots = std::array::from_fn(|k| product(TO_XYZ[1], planes, k));
+    look_up(&tables.root, &mut roots);
+    for (out, root) in out.iter_mut().zip(roots) {
+        *out = (116.0 * root - 16.0) * 2.55;
+    }
+}
+
+/// Makes of linear channels those of the pixels with another lightness, plus one half: a* and b* are differences of cube roots, of which
+/// all three move by as much as that of Y.
+#[multiversion(targets("x86_64+avx2"))]
+fn recolour(tables: &Tables, planes: &mut Planes, lightness: &[f32]) {
+    let mut roots = TO_XYZ.map(|row| std::array::from_fn(|k| product(row, planes, k)));
+    for roots in &mut roots {
+        look_up(&tables.root, roots);
+    }
+    for (k, lightness) in lightness.iter().enumerate() {
+        let shift = (lightness / 2.55 + 16.0) / 116.0 - roots[1][k];
+        for roots in &mut roots {
+            roots[k] += shift;
+        }
+    }
+    for roots in &mut roots {
+        for f in roots {
+            let cube = *f * *f * *f;
+            let straight = (*f - 16.0 / 116.0) / 7.787;
+            *f = if *f > 0.206_893 { cube } else { straight };
+        }
+    }
+    *planes = FROM_XYZ.map(|row| std::array::from_fn(|k| product(row, &roots, k)));
+    for plane in planes {
+        look_up(&tables.gamma, plane);
+        for value in plane {
+            *value = *value * 255.0 + 0.5;
+        }
     }
 }
 
@@ -356,21 +445,36 @@ mod tests {
 
     #[test]
     fn colours_survive_the_way_there_and_back() {
-        let tables = Tables::new();
-        for pixel in [
+        let pixels = [
             [0, 0, 0],
             [255, 255, 255],
             [12, 200, 99],
             [255, 0, 0],
             [0, 0, 255],
             [128, 127, 3],
-        ] {
-            let back = tables.pixel(tables.cube_roots(pixel));
+        ];
+        let mut lightness = [0.0; 6];
+        TABLES.lightness(&pixels, &mut lightness);
+        let mut back = [[0; 3]; 6];
+        TABLES.recolour(&pixels, &lightness, &mut back);
+        for (pixel, back) in pixels.iter().zip(back) {
             assert!(
                 pixel.iter().zip(back).all(|(a, b)| a.abs_diff(b) <= 2),
                 "{pixel:?} {back:?}"
             );
         }
+    }
+
+    #[test]
+    fn bits_are_those_of_the_version() {
+        // what is kept under VERSION stays true: where this changes it must be another
+        let image = RgbImage::from_fn(211, 149, |x, y| {
+            let grain = (x * 7919 + y * 104_729 + x * y * 31) >> 4;
+            let level = |scale: u32| ((x * scale + y * 2) / 5 + grain % 23) as u8;
+            Rgb([level(3), level(2), level(5)])
+        });
+        let hash = blake3::hash(enhance(&image).as_raw()).to_hex();
+        assert_eq!(&hash[..16], "99393e2260b4c9e4");
     }
 
     #[test]

@@ -4,7 +4,9 @@
 //! as possible, so that the order of summation changes nothing. [`scaled`] brings them to [0, 1] over a set.
 
 use image::{GrayImage, RgbImage};
-use imageproc::edges::canny;
+use multiversion::multiversion;
+
+use crate::canny::canny;
 
 /// Names of the features, in order.
 pub const FEATURE_NAMES: [&str; 6] = [
@@ -17,7 +19,7 @@ pub const FEATURE_NAMES: [&str; 6] = [
 ];
 
 /// Thresholds of the gradient for Canny's hysteresis (Sobel, after a blur), of a possible 1,140.
-const CANNY: (f32, f32) = (60.0, 150.0);
+const CANNY: (u16, u16) = (60, 150);
 /// Edges are counted on an image reduced by a whole factor until its longer side is at most this.
 const CANNY_SIDE: u32 = 1280;
 /// Laplacian variance at which texture is 0.5, in squared grey levels.
@@ -54,21 +56,23 @@ impl Look {
 /// All lie in [0, 1]: the standard deviation of values in 0 ..= 255 is at most 127.5, that of h below 255.
 pub fn environment_features(rgb: &RgbImage) -> [f64; 6] {
     let grey = image::imageops::grayscale(rgb);
-    let (mean, deviation) = moments(grey.as_raw().iter().map(|&value| i64::from(value)));
-    let (_, laplacian) =
-        moments(neighbourhoods(&grey).map(|n| 4 * n[4] - n[1] - n[3] - n[5] - n[7]));
-    let variance = laplacian * laplacian;
-    // sixteen times the difference, to stay in whole numbers
-    let (_, high) = moments(neighbourhoods(&grey).map(|n| {
-        16 * n[4] - (n[0] + n[2] + n[6] + n[8]) - 2 * (n[1] + n[3] + n[5] + n[7]) - 4 * n[4]
-    }));
+    let (mean, deviation) = Moments::of_levels(grey.as_raw()).summary();
+    let (mut laplacian, mut high) = (Moments::default(), Moments::default());
+    let width = grey.width() as usize;
+    if width > 2 {
+        let lines = grey.as_raw().chunks_exact(width);
+        for ((above, here), below) in lines.clone().zip(lines.clone().skip(1)).zip(lines.skip(2)) {
+            differences([above, here, below], &mut laplacian, &mut high);
+        }
+    }
+    let variance = laplacian.summary().1.powi(2);
     [
         mean / 255.0,
         deviation / 128.0,
         edge_density(&grey),
         variance / (variance + TEXTURE_HALF),
         1.0 - variance / (variance + BLUR_HALF),
-        high / 16.0 / 255.0,
+        high.summary().1 / 16.0 / 255.0,
     ]
 }
 
@@ -94,31 +98,71 @@ pub fn scaled(raw: &[[f64; 6]]) -> Vec<[f64; 6]> {
         .collect()
 }
 
-/// Mean and standard deviation of whole numbers, exact up to the last division; 0 for none.
-fn moments(values: impl Iterator<Item = i64>) -> (f64, f64) {
-    let (mut count, mut sum, mut squares) = (0i64, 0i64, 0i128);
-    for value in values {
-        count += 1;
-        sum += value;
-        squares += i128::from(value * value);
-    }
-    if count == 0 {
-        return (0.0, 0.0);
-    }
-    let n = count as f64;
-    let spread = i128::from(count) * squares - i128::from(sum) * i128::from(sum);
-    (sum as f64 / n, (spread as f64).max(0.0).sqrt() / n)
+/// Sums over whole numbers, exact: of levels and their differences below 2^13 for any image that fits into memory.
+#[derive(Clone, Copy, Default)]
+struct Moments {
+    count: i64,
+    sum: i64,
+    squares: i64,
 }
 
-/// The 3 x 3 neighbourhoods of all inner pixels, row by row.
-fn neighbourhoods(grey: &GrayImage) -> impl Iterator<Item = [i64; 9]> {
-    let (width, height) = (grey.width() as usize, grey.height() as usize);
-    let data = grey.as_raw();
-    (1..height.saturating_sub(1)).flat_map(move |y| {
-        (1..width.saturating_sub(1)).map(move |x| {
-            std::array::from_fn(|k| i64::from(data[(y + k / 3 - 1) * width + x + k % 3 - 1]))
-        })
-    })
+impl Moments {
+    fn of_levels(levels: &[u8]) -> Self {
+        let mut moments = Self::default();
+        for line in levels.chunks(BLOCK) {
+            let mut sums = (0, 0);
+            for level in line {
+                let level = i32::from(*level);
+                sums = (sums.0 + level, sums.1 + level * level);
+            }
+            moments.add(line.len(), sums);
+        }
+        moments
+    }
+
+    /// Adds `count` values by their sum and the sum of their squares.
+    fn add(&mut self, count: usize, (sum, squares): (i32, i32)) {
+        self.count += count as i64;
+        self.sum += i64::from(sum);
+        self.squares += i64::from(squares);
+    }
+
+    /// Mean and standard deviation, exact up to the last division; 0 of none.
+    fn summary(self) -> (f64, f64) {
+        if self.count == 0 {
+            return (0.0, 0.0);
+        }
+        let n = self.count as f64;
+        let square = |value: i64| i128::from(value) * i128::from(value);
+        let spread = i128::from(self.count) * i128::from(self.squares) - square(self.sum);
+        (self.sum as f64 / n, (spread as f64).max(0.0).sqrt() / n)
+    }
+}
+
+/// Values whose squares, each below 2^24, are added in 32 bits.
+const BLOCK: usize = 128;
+
+/// Adds 4-neighbour Laplacian and sixteen times the difference from the 3 x 3 binomial mean, of all pixels of the middle line but
+/// the first and the last.
+#[multiversion(targets("x86_64+avx2"))]
+fn differences(lines: [&[u8]; 3], laplacian: &mut Moments, high: &mut Moments) {
+    let inner = lines[1].len() - 2;
+    for first in (0..inner).step_by(BLOCK) {
+        let count = BLOCK.min(inner - first);
+        let [above, here, below] = lines.map(|line| &line[first..][..count + 2]);
+        let (mut of_laplacian, mut of_high) = ((0, 0), (0, 0));
+        for x in 0..count {
+            let at = |line: &[u8], k: usize| i32::from(line[x + k]);
+            let sides = at(above, 1) + at(here, 0) + at(here, 2) + at(below, 1);
+            let corners = at(above, 0) + at(above, 2) + at(below, 0) + at(below, 2);
+            let value = 4 * at(here, 1) - sides;
+            of_laplacian = (of_laplacian.0 + value, of_laplacian.1 + value * value);
+            let value = 12 * at(here, 1) - corners - 2 * sides;
+            of_high = (of_high.0 + value, of_high.1 + value * value);
+        }
+        laplacian.add(count, of_laplacian);
+        high.add(count, of_high);
+    }
 }
 
 /// Share of Canny pixels.

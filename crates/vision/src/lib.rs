@@ -5,6 +5,7 @@
 //! does not depend on the parameters (the network's output, the classical voters) is computed once
 //! per image and kept, in half precision, in a store bounded in memory.
 
+mod canny;
 pub mod contrast;
 pub mod corner;
 pub mod corruption;
@@ -25,3 +26,4 @@ pub mod score;
 pub mod source;
 pub mod texts;
 pub mod train;
+mod whole;

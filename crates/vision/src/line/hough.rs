@@ -4,18 +4,19 @@
 //! map, cut into the stretches that edge pixels support, and refitted to those pixels.
 
 use image::GrayImage;
-use imageproc::edges::canny;
-use imageproc::hough::{LineDetectionOptions, detect_lines};
 
+use crate::canny::canny;
 use crate::geometry::{Point, Segment};
 use crate::line::StraightLine;
+use crate::line::edge_bits::EdgeBits;
+use crate::line::transform::strongest;
 
 /// Version of the voters, part of the key under which they are kept: changes whenever the same image
 /// would give others.
 pub const VERSION: &str = "voters 1";
 
 /// Gradient strengths (Sobel, after a blur) of Canny's hysteresis, of a possible 1,140.
-const GRADIENT: (f32, f32) = (40.0, 100.0);
+const GRADIENT: (u16, u16) = (40, 100);
 
 /// Shortest segment, largest gap within one, as shares of the image's diagonal.
 const SHORTEST: f32 = 0.05;
@@ -49,26 +50,20 @@ pub fn voters(grey: &GrayImage) -> Vec<Segment> {
     let shortest = (SHORTEST * diagonal).max(LEAST_LENGTH);
     let gap = LARGEST_GAP * diagonal;
     let edges = canny(grey, GRADIENT.0, GRADIENT.1);
-    let options = LineDetectionOptions {
-        vote_threshold: shortest as u32,
-        suppression_radius: 4,
-    };
-    let lines = detect_lines(&edges, options);
+    let lines = strongest(&edges, shortest as u32);
+    let edges = EdgeBits::of(&edges);
+    let mut near = Vec::new();
     let mut candidates: Vec<Segment> = lines
         .iter()
         .step_by(lines.len() / MOST_LINES + 1)
         .filter_map(|polar| {
-            let (sin, cos) = (polar.angle_in_degrees as f32).to_radians().sin_cos();
-            let origin = Point::new((polar.r + 0.5) * cos, (polar.r + 0.5) * sin);
-            longest_stretch(
-                &edges,
-                &StraightLine {
-                    origin,
-                    direction: (-sin, cos),
-                },
-                2.0,
-                gap,
-            )
+            let (sin, cos) = (polar.degrees as f32).to_radians().sin_cos();
+            let middle = polar.distance + 0.5;
+            let line = StraightLine {
+                origin: Point::new(middle * cos, middle * sin),
+                direction: (-sin, cos),
+            };
+            longest_stretch(&edges, &line, 2.0, gap, &mut near)
         })
         .collect();
     candidates.sort_by(|a, b| b.length().total_cmp(&a.length()));
@@ -80,7 +75,7 @@ pub fn voters(grey: &GrayImage) -> Vec<Segment> {
         let Some(line) = StraightLine::along(&candidate) else {
             continue;
         };
-        let Some(segment) = longest_stretch(&left, &line, STRIP, gap) else {
+        let Some(segment) = longest_stretch(&left, &line, STRIP, gap, &mut near) else {
             continue;
         };
         if segment.length() >= shortest && stands_out(&edges, &segment) {
@@ -93,14 +88,15 @@ pub fn voters(grey: &GrayImage) -> Vec<Segment> {
 }
 
 /// The longest stretch of `line` with edge pixels within `reach` and no gap above `gap`, refitted
-/// to those pixels; `None` if there is none or it is too thinly supported.
+/// to those pixels; `None` if there is none or it is too thinly supported. `pixels` is working memory.
 fn longest_stretch(
-    edges: &GrayImage,
+    edges: &EdgeBits,
     line: &StraightLine,
     reach: f32,
     gap: f32,
+    pixels: &mut Vec<(f32, Point)>,
 ) -> Option<Segment> {
-    let mut pixels: Vec<(f32, Point)> = Vec::new();
+    pixels.clear();
     // forwards along the axis that the walk takes, so that positions ascend
     let (dx, dy) = line.direction;
     let sign = if dx.abs() >= dy.abs() {
@@ -112,7 +108,7 @@ fn longest_stretch(
         origin: line.origin,
         direction: (sign * dx, sign * dy),
     };
-    visit(edges, line, reach, |position, x, y| {
+    edges.visit(line, reach, |position, x, y| {
         pixels.push((position, Point::new(x as f32, y as f32)))
     });
     let mut best = 0..0;
@@ -150,7 +146,7 @@ fn longest_stretch(
 }
 
 /// True if edge pixels are denser on the segment than beside it, in strips four widths away.
-fn stands_out(edges: &GrayImage, segment: &Segment) -> bool {
+fn stands_out(edges: &EdgeBits, segment: &Segment) -> bool {
     let Some(line) = StraightLine::along(segment) else {
         return false;
     };
@@ -159,14 +155,9 @@ fn stands_out(edges: &GrayImage, segment: &Segment) -> bool {
         let (dx, dy) = line.direction;
         let origin = Point::new(line.origin.x - offset * dy, line.origin.y + offset * dx);
         let mut count = 0.0_f32;
-        visit(
-            edges,
-            &StraightLine { origin, ..line },
-            STRIP,
-            |position, _, _| {
-                count += f32::from((0.0..=end).contains(&position));
-            },
-        );
+        edges.visit(&StraightLine { origin, ..line }, STRIP, |position, _, _| {
+            count += f32::from((0.0..=end).contains(&position));
+        });
         count
     };
     let beside = (count(-4.0 * STRIP) + count(4.0 * STRIP)) / 2.0;
@@ -174,56 +165,20 @@ fn stands_out(edges: &GrayImage, segment: &Segment) -> bool {
     on >= STANDS_OUT.0 * beside && on - beside >= STANDS_OUT.1 * beside.sqrt()
 }
 
-/// Calls `found` with (position along the line, column, row) of every edge pixel within `reach` of
-/// `line`, in steps of one pixel along the line's steeper axis.
-fn visit(edges: &GrayImage, line: &StraightLine, reach: f32, mut found: impl FnMut(f32, u32, u32)) {
-    let (width, height) = edges.dimensions();
-    let (dx, dy) = line.direction;
-    let flat = dx.abs() >= dy.abs();
-    let (steps, across, slope) = if flat {
-        (width, height, dy / dx)
-    } else {
-        (height, width, dx / dy)
-    };
-    // reach is measured at right angles to the line, the walk goes at right angles to an axis
-    let reach = reach * (1.0 + slope * slope).sqrt();
-    for step in 0..steps {
-        let middle = if flat {
-            line.origin.y + (step as f32 - line.origin.x) * slope
-        } else {
-            line.origin.x + (step as f32 - line.origin.y) * slope
-        };
-        let (low, high) = ((middle - reach).ceil().max(0.0), (middle + reach).floor());
-        let high = high.min(across as f32 - 1.0);
-        let mut offset = low;
-        while offset <= high {
-            let (x, y) = if flat {
-                (step, offset as u32)
-            } else {
-                (offset as u32, step)
-            };
-            if edges.get_pixel(x, y).0[0] > 0 {
-                found(line.position(Point::new(x as f32, y as f32)), x, y);
-            }
-            offset += 1.0;
-        }
-    }
-}
-
 /// Removes the edge pixels within `reach` of `segment`.
-fn clear(edges: &mut GrayImage, segment: &Segment, reach: f32) {
+fn clear(edges: &mut EdgeBits, segment: &Segment, reach: f32) {
     let Some(line) = StraightLine::along(segment) else {
         return;
     };
     let mut taken = Vec::new();
     let end = line.position(segment.p1);
-    visit(edges, &line, reach, |position, x, y| {
+    edges.visit(&line, reach, |position, x, y| {
         if (-reach..=end + reach).contains(&position) {
             taken.push((x, y));
         }
     });
     for (x, y) in taken {
-        edges.put_pixel(x, y, image::Luma([0]));
+        edges.clear(x, y);
     }
 }
 

@@ -3,11 +3,13 @@
 
 mod ballot;
 mod detectors;
+mod edge_bits;
 mod filter;
 mod fit;
 mod hough;
 mod lsd;
 mod straight;
+mod transform;
 
 pub use ballot::{Ballot, Voter, Votes};
 pub use detectors::{Detectors, UnknownDetectors};
