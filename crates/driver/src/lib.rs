@@ -37,5 +37,7 @@ static ALLOCATOR: bo_memory::Counting = bo_memory::Counting;
 
 /// `bo` with the words of this process's command line.
 pub fn main() -> ExitCode {
+    // where the allocator cannot be told it is the same program, with more pages
+    bo_memory::host::share_heap();
     cli::main()
 }

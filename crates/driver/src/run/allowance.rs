@@ -30,7 +30,11 @@ const FIRST_FITS: u64 = 2 << 20;
 pub fn afford(setup: &Setup) -> Result<(), Failure> {
     let (iterations, batch) = (setup.schedule.iterations, setup.schedule.batch);
     let resident = resident();
-    let model = FIRST_FITS + setup.optimizer.least_bytes(iterations, batch);
+    let optimizer = &setup.optimizer;
+    let model = FIRST_FITS
+        + setup
+            .crew
+            .during(|| optimizer.least_bytes(iterations, batch));
     let kept = kept(setup);
     let least = resident.saturating_add(model).saturating_add(kept);
     if least <= setup.budget.bytes {

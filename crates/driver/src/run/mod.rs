@@ -7,6 +7,7 @@
 mod allowance;
 mod choices;
 mod course;
+mod crew;
 mod evaluate;
 mod holdings;
 mod launch;

@@ -8,6 +8,7 @@ use bo_memory::budget::Budget;
 use bo_memory::device::DevicePool;
 use bo_memory::{Counting, Ledger, Slope};
 
+use super::crew::Crew;
 use super::stop::{Stop, StopFlag};
 use super::told::Told;
 use super::{Schedule, Setup, mirror};
@@ -40,6 +41,8 @@ impl<E: Into<Failure>> From<E> for Halt {
 /// A run under way.
 pub struct Session<'r> {
     pub(super) optimizer: Optimizer,
+    /// What the optimiser works on.
+    pub(super) crew: Crew,
     pub(super) objective: Box<dyn Objective>,
     /// One for each of `--jobs`; empty where evaluations are done one by one.
     pub(super) workers: Vec<Box<dyn Objective + Send>>,
@@ -113,6 +116,7 @@ impl<'r> Session<'r> {
         let pool = setup.objective.pool();
         let mut session = Self {
             optimizer: setup.optimizer,
+            crew: setup.crew,
             objective: setup.objective,
             workers: setup.workers,
             schedule: setup.schedule,

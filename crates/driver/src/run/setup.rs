@@ -11,6 +11,7 @@ use bo_memory::budget::{self, Budget};
 use serde_json::Value;
 
 use super::StopFlag;
+use super::crew::Crew;
 use super::provenance;
 use super::step::unanswered;
 use crate::exit::Failure;
@@ -37,6 +38,8 @@ pub struct Schedule {
 pub struct Setup {
     /// Chooses.
     pub optimizer: Optimizer,
+    /// What the optimiser works on.
+    pub crew: Crew,
     /// Answers.
     pub objective: Box<dyn Objective>,
     /// Answer at once, one for each of `--jobs`; empty where evaluations are done one by one.
@@ -84,6 +87,7 @@ impl Setup {
         })?;
         Ok(Self {
             optimizer,
+            crew: Crew::new(means.threads),
             objective,
             workers,
             manifest,

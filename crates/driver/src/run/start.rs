@@ -172,7 +172,9 @@ impl Session<'_> {
         self.total.add(spent(&lines, &evaluations, &decisions));
         let complete = decisions.len() as u64;
         for line in evaluations {
-            let told = self.optimizer.tell(mirror::observation(&line));
+            let told = self
+                .crew
+                .during(|| self.optimizer.tell(mirror::observation(&line)));
             told.map_err(|error| self.contradiction(line.iteration, error.to_string()))?;
             // a later decision stands, or all that the record holds is complete: it had not given up here
             if self.note(&line).is_err() {
@@ -184,7 +186,9 @@ impl Session<'_> {
             self.keep_decision(line);
         }
         if let Some(model) = model {
-            let restored = self.optimizer.restore(mirror::state(model));
+            let restored = self
+                .crew
+                .during(|| self.optimizer.restore(mirror::state(model)));
             restored.map_err(|error| self.contradiction(complete, error.to_string()))?;
         }
         self.complete = Some(complete);

@@ -68,7 +68,10 @@ impl Session<'_> {
         let begun = Instant::now();
         let q = self.schedule.batch;
         let batch = scope
-            .during("acquire", || self.optimizer.decide_batch(iteration, q))
+            .during("acquire", || {
+                self.crew
+                    .during(|| self.optimizer.decide_batch(iteration, q))
+            })
             .map_err(|error| {
                 Failure::unexpected(format!("deciding iteration {iteration}"), error)
             })?;
@@ -112,7 +115,9 @@ impl Session<'_> {
         for line in lines {
             let observation = mirror::observation(&line);
             scope
-                .during("fit", || self.optimizer.tell(observation))
+                .during("fit", || {
+                    self.crew.during(|| self.optimizer.tell(observation))
+                })
                 .map_err(|error| self.differs(line.iteration, error.to_string()))?;
             self.keep_evaluation(line);
         }
@@ -125,13 +130,16 @@ impl Session<'_> {
         let begun = Instant::now();
         let incumbent = {
             let _child = scope.child("fit");
-            let report = self.optimizer.refit(iteration).map_err(|error| {
-                Failure::unexpected(format!("fitting iteration {iteration}"), error)
-            })?;
+            let report = self
+                .crew
+                .during(|| self.optimizer.refit(iteration))
+                .map_err(|error| {
+                    Failure::unexpected(format!("fitting iteration {iteration}"), error)
+                })?;
             self.fit_events = report.events;
-            match self.optimizer.incumbent() {
+            match self.crew.during(|| self.optimizer.incumbent()) {
                 Ok(incumbent) => {
-                    let interval = self.optimizer.interval(iteration);
+                    let interval = self.crew.during(|| self.optimizer.interval(iteration));
                     Some(mirror::incumbent(&incumbent, interval))
                 }
                 Err(optimizer::Error::NothingObserved) => None,
@@ -242,6 +250,7 @@ impl Session<'_> {
 
     fn deep_clean(&mut self, iteration: u64) -> u64 {
         self.objective.deep_clean();
+        self.crew.relieve();
         // what it no longer holds must not hide a leak, nor be one when it comes back
         self.name_holdings();
         if getrlimit(Resource::As).current.is_none() {
