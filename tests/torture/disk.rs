@@ -92,6 +92,31 @@ fn errors_of_the_disk_are_named_and_survived() {
     assert!(injected > 10);
 }
 
+/// The loop's own thread syncs evaluations only together with the next start; the fourth sync is that of the other thread,
+/// beside the fit of iteration 3.
+#[test]
+fn nothing_follows_from_an_evaluation_whose_sync_failed_beside_the_fit() {
+    if !available() {
+        return;
+    }
+    let bench = Bench::new();
+    succeed(&mut run(&bench, &bench.path("whole")));
+    let out = bench.path("failed");
+    let file = out.join("evaluations.jsonl").display().to_string();
+    let words = ["-o", "/dev/null", "-P", &file, "-e", "trace=fsync"];
+    let rule = ["-e", "inject=fsync:error=EIO:when=4+"];
+    let words: Vec<&std::ffi::OsStr> = words.iter().chain(&rule).map(AsRef::as_ref).collect();
+    let output = traced(&run(&bench, &out), &words).output().unwrap();
+    refused(&output, &out, &["sync: Input/output error"]);
+    let last = |file: &str| lines(&out.join(file)).last().unwrap()["iteration"].clone();
+    assert_eq!(last("evaluations.jsonl"), 3);
+    // neither the next decision nor a checkpoint that would hold it
+    assert_eq!(last("decisions.jsonl"), 3);
+    assert_eq!(last("memory.jsonl"), 2);
+    assert!(out.join("iter_002.json").exists() && !out.join("iter_003.json").exists());
+    recovers(&bench, &out);
+}
+
 #[test]
 fn interrupted_writes_change_nothing() {
     if !available() {

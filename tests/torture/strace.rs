@@ -1,5 +1,6 @@
 //! System calls on the files of a run, seen and disturbed by `strace`.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -45,15 +46,36 @@ pub struct Call {
     pub data: Vec<u8>,
 }
 
-/// Calls of a trace written with `-y -xx`, in order; failed and unfinished ones are left out.
+/// Calls of a trace written with `-y -xx`, in the order in which they ended; failed ones and those that never ended are left
+/// out.
 pub fn calls(trace: &Path, folder: &Path) -> Vec<Call> {
     let text = fs::read_to_string(trace).unwrap();
-    text.lines().filter_map(|line| call(line, folder)).collect()
+    // one beside which another thread made a call stands in two pieces
+    let mut begun: BTreeMap<&str, &str> = BTreeMap::new();
+    let mut all = Vec::new();
+    for line in text.lines() {
+        let Some((thread, what)) = line.split_once(' ') else {
+            continue;
+        };
+        let what = what.trim_start();
+        if let Some(first) = what.strip_suffix(" <unfinished ...>") {
+            begun.insert(thread, first);
+        } else if let Some(last) = what.strip_prefix("<... ") {
+            let first = begun.remove(thread);
+            let last = last.split_once(" resumed>").map(|(_, last)| last);
+            let whole = first
+                .zip(last)
+                .map(|(first, last)| format!("{first}{last}"));
+            all.extend(whole.and_then(|whole| call(&whole, folder)));
+        } else {
+            all.extend(call(what, folder));
+        }
+    }
+    all
 }
 
 fn call(line: &str, folder: &Path) -> Option<Call> {
-    let (_, line) = line.split_once(' ')?;
-    let (name, rest) = line.trim_start().split_once('(')?;
+    let (name, rest) = line.split_once('(')?;
     let (inside, result) = rest.rsplit_once(") ")?;
     let result = result.trim_start().strip_prefix("= ")?;
     if result.starts_with('-') || result.starts_with('?') {

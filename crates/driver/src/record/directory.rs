@@ -33,11 +33,8 @@ pub(super) const LARGEST: u64 = 2 << 30;
 pub struct RunDirectory {
     path: PathBuf,
     lock: Lock,
-    /// Finished evaluations.
-    pub evaluations: Journal<EvaluationLine>,
+    evaluations: Journal<EvaluationLine>,
     decisions: Journal<DecisionLine>,
-    /// The last decision is not known to be on disk.
-    decided: bool,
     attempts: Journal<AttemptLine>,
     /// Memory of iterations.
     pub memory: Journal<MemoryLine>,
@@ -122,9 +119,8 @@ impl RunDirectory {
         let directory = Self {
             path: path.to_owned(),
             lock,
-            evaluations: evaluations.behind(fence.as_ref()),
+            evaluations: evaluations.behind(fence.as_ref()).with_aside(),
             decisions: decisions.behind(fence.as_ref()),
-            decided: false,
             attempts: attempts.behind(fence.as_ref()),
             memory: memory.behind(fence.as_ref()),
         };
@@ -137,23 +133,44 @@ impl RunDirectory {
     /// # Errors
     /// [`RecordError`].
     pub fn decide(&mut self, line: &DecisionLine) -> Result<(), RecordError> {
-        self.decisions.append_unsynced(line)?;
-        self.decided = true;
-        Ok(())
+        self.decisions.append(line)
     }
 
-    /// Appends the start of an evaluation and waits until it is on disk, and the decision with it.
+    /// Appends the start of an evaluation and waits until it is on disk, after the decision that asks for it and the evaluations
+    /// that were finished before.
     ///
     /// # Errors
     /// [`RecordError`].
     pub fn start(&mut self, line: &AttemptLine) -> Result<(), RecordError> {
-        self.attempts.append_unsynced(line)?;
-        if self.decided {
+        self.attempts.append(line)?;
+        if self.evaluations.is_unsynced() || self.decisions.is_unsynced() {
             self.attempts.begin_sync();
-            self.decisions.sync()?;
-            self.decided = false;
         }
+        self.evaluations.sync()?;
+        self.decisions.sync()?;
         self.attempts.sync()
+    }
+
+    /// Appends a finished evaluation; it counts once [`Self::start`] or [`Self::settle`] has returned, before which nobody is
+    /// told of it and nothing that follows from it is written.
+    ///
+    /// # Errors
+    /// [`RecordError`].
+    pub fn finish(&mut self, line: &EvaluationLine) -> Result<(), RecordError> {
+        self.evaluations.append(line)
+    }
+
+    /// Begins to bring finished evaluations to the disk, while the caller computes.
+    pub fn begin_to_settle(&mut self) {
+        self.evaluations.sync_aside();
+    }
+
+    /// Waits until finished evaluations are on disk.
+    ///
+    /// # Errors
+    /// [`RecordError`].
+    pub fn settle(&mut self) -> Result<(), RecordError> {
+        self.evaluations.sync()
     }
 
     /// Where it is.

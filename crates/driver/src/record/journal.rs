@@ -9,7 +9,9 @@ use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use super::aside::Aside;
 use super::error::RecordError;
 use super::lease::Fence;
 use super::replace::{read_limited, replace, sync_folder};
@@ -23,8 +25,11 @@ const LARGEST: u64 = 4 << 30;
 #[derive(Debug)]
 pub struct Journal<T> {
     path: PathBuf,
-    file: File,
+    file: Arc<File>,
     broken: bool,
+    /// Lines were appended since the last sync was begun.
+    unsynced: bool,
+    aside: Option<Aside>,
     fence: Option<Fence>,
     lines: PhantomData<T>,
 }
@@ -161,8 +166,10 @@ impl<T: Sealed> Journal<T> {
         }
         let journal = Self {
             path: path.to_owned(),
-            file,
+            file: Arc::new(file),
             broken: false,
+            unsynced: false,
+            aside: None,
             fence: None,
             lines: PhantomData,
         };
@@ -172,6 +179,12 @@ impl<T: Sealed> Journal<T> {
     /// Asks `fence` before each line.
     pub fn behind(mut self, fence: Option<&Fence>) -> Self {
         self.fence = fence.cloned();
+        self
+    }
+
+    /// Able to sync while its caller computes ([`Journal::sync_aside`]).
+    pub fn with_aside(mut self) -> Self {
+        self.aside = Aside::of(&self.file);
         self
     }
 
@@ -191,21 +204,11 @@ impl<T: Sealed> Journal<T> {
         replace(path, text.as_bytes())
     }
 
-    /// Appends one line and waits until it is on disk. Only then does it count.
+    /// Appends one line, which counts after [`Journal::sync`]; until then it may be lost with the power.
     ///
     /// # Errors
     /// [`RecordError`]; the journal takes no more lines afterwards.
     pub fn append(&mut self, line: &T) -> Result<(), RecordError> {
-        let mut text = sealed(&self.path, line)?;
-        text.push('\n');
-        self.write(text.as_bytes())
-    }
-
-    /// Appends one line without waiting: for lines that may be lost with the power, or count only after [`Journal::sync`].
-    ///
-    /// # Errors
-    /// [`RecordError`]; the journal takes no more lines afterwards.
-    pub fn append_unsynced(&mut self, line: &T) -> Result<(), RecordError> {
         let mut text = sealed(&self.path, line)?;
         text.push('\n');
         self.push(text.as_bytes())
@@ -216,9 +219,17 @@ impl<T: Sealed> Journal<T> {
         writeback::begin(&self.file);
     }
 
-    fn write(&mut self, bytes: &[u8]) -> Result<(), RecordError> {
-        self.push(bytes)?;
-        self.sync()
+    /// Whether lines were appended that no sync was begun for.
+    pub fn is_unsynced(&self) -> bool {
+        self.unsynced
+    }
+
+    /// Begins to sync what was appended, in another thread; [`Journal::sync`] waits for it.
+    pub fn sync_aside(&mut self) {
+        if let Some(aside) = self.aside.as_mut().filter(|_| self.unsynced) {
+            aside.begin();
+            self.unsynced = false;
+        }
     }
 
     /// Waits until every line is on disk.
@@ -226,27 +237,39 @@ impl<T: Sealed> Journal<T> {
     /// # Errors
     /// [`RecordError`]; the journal takes no more lines afterwards.
     pub fn sync(&mut self) -> Result<(), RecordError> {
-        if let Err(source) = self.file.sync_all() {
+        self.whole()?;
+        let begun = self.aside.as_mut().map_or(Ok(()), Aside::end);
+        let rest = match std::mem::take(&mut self.unsynced) {
+            true => self.file.sync_all(),
+            false => Ok(()),
+        };
+        if let Err(source) = begun.and(rest) {
             self.broken = true;
             return Err(RecordError::io(&self.path, "sync")(source));
         }
         Ok(())
     }
 
-    fn push(&mut self, bytes: &[u8]) -> Result<(), RecordError> {
-        if self.broken {
-            return Err(RecordError::damaged(
+    fn whole(&self) -> Result<(), RecordError> {
+        match self.broken {
+            true => Err(RecordError::damaged(
                 &self.path,
                 "an earlier append failed: what is on disk must be read again",
-            ));
+            )),
+            false => Ok(()),
         }
+    }
+
+    fn push(&mut self, bytes: &[u8]) -> Result<(), RecordError> {
+        self.whole()?;
         if let Some(fence) = &self.fence {
             fence.check()?;
         }
         // asked each time: another writer may have appended since
         let length = self.file.metadata().map(|data| data.len());
         let length = length.map_err(RecordError::io(&self.path, "measure"))?;
-        if let Err(source) = self.file.write_all(bytes) {
+        self.unsynced = true;
+        if let Err(source) = (&*self.file).write_all(bytes) {
             self.broken = true;
             // a partial line would be taken for a torn one; cutting it may fail on the same disk
             let _ = self.file.set_len(length);

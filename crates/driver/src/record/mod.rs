@@ -5,6 +5,7 @@
 //! once they are synced; [`replace()`] writes whole files that appear complete or not at all;
 //! [`RunDirectory`] knows the names; [`Lock`] keeps two processes apart.
 
+mod aside;
 mod attempt;
 mod birth;
 mod checkpoint;

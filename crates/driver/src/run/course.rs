@@ -16,6 +16,11 @@ impl Session<'_> {
     /// A [`Failure`] of ours or of the system; a stop is not one, see [`End`].
     pub fn course(mut self) -> Result<End, Failure> {
         let outcome = self.iterations();
+        // what was under way to the disk when it ended
+        let outcome = match self.count() {
+            Err(error) if !matches!(outcome, Err(Halt::Failure(_))) => Err(error.into()),
+            _ => outcome,
+        };
         self.objective.stop();
         self.workers.iter_mut().for_each(|worker| worker.stop());
         let last = Heartbeat::read(self.directory.path());

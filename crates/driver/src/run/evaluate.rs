@@ -16,6 +16,7 @@ use bo_memory::device::DeviceFault;
 
 use super::mirror;
 use super::session::{Halt, Session};
+use super::step::done;
 use super::stop::Stop;
 use crate::event::{Level, Phase, RunEvent};
 use crate::exit::Failure;
@@ -31,7 +32,7 @@ struct Round<'q> {
     open: VecDeque<(u64, &'q Query)>,
     /// Not yet noted by the breaker, in the order of ids.
     order: VecDeque<u64>,
-    /// On disk.
+    /// Written down.
     done: BTreeMap<u64, EvaluationLine>,
 }
 
@@ -70,7 +71,11 @@ impl Session<'_> {
         });
         self.seconds.evaluate += begun.elapsed().as_secs_f64();
         match asked {
-            Ok(()) => Ok(round.done.into_values().collect()),
+            Ok(()) => {
+                // what follows is computed alone until an iteration is concluded
+                self.directory.begin_to_settle();
+                Ok(round.done.into_values().collect())
+            }
             Err(halt) => {
                 self.ahead.evaluations.extend(round.done);
                 Err(halt)
@@ -100,7 +105,7 @@ impl Session<'_> {
             // into the iteration's own time: its line in memory.jsonl then tells all of it to whoever resumes
             self.seconds.evaluate += line.seconds;
         }
-        self.evaluation_done(&line, true);
+        self.emit(&RunEvent::EvaluationDone(done(&line, true)));
         Ok(Some(line))
     }
 
@@ -208,6 +213,8 @@ impl Session<'_> {
             if idle.len() == lanes.len() {
                 return trouble;
             }
+            // what runs on may take hours
+            trouble = trouble.and(self.count().map_err(Halt::from));
             let (lane, request, outcome, seconds) =
                 heard.recv().expect("a lane that is busy answers");
             idle.push(lane);
@@ -255,6 +262,7 @@ impl Session<'_> {
                 started: now(),
             })
         })?;
+        self.count()?;
         let group = attempts.program.as_ref().is_some_and(end_leftover);
         let orphans = attempts
             .worker
@@ -313,8 +321,8 @@ impl Session<'_> {
             attempt: request.attempt,
             seconds,
         };
-        scope.during("record", || self.directory.evaluations.append(&line))?;
-        self.evaluation_done(&line, false);
+        scope.during("record", || self.directory.finish(&line))?;
+        self.untold.push(done(&line, false));
         round.done.insert(line.id, line);
         self.heed(round)
     }

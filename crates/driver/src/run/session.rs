@@ -12,7 +12,7 @@ use super::crew::Crew;
 use super::stop::{Stop, StopFlag};
 use super::told::Told;
 use super::{Schedule, Setup, mirror};
-use crate::event::{Level, Reporter, RunEvent, Seconds};
+use crate::event::{EvaluationDone, Level, Reporter, RunEvent, Seconds};
 use crate::exit::Failure;
 use crate::objective::{Breaker, Objective};
 use crate::record::{
@@ -79,6 +79,8 @@ pub struct Session<'r> {
     /// Anything out of the ordinary in the last fit; recorded with the decision that follows.
     pub(super) fit_events: Vec<Event>,
     pub(super) told: Told,
+    /// Finished, and not known to be on disk: nobody is told yet.
+    pub(super) untold: Vec<EvaluationDone>,
     /// Steps so far, and who writes them down.
     pub(super) beats: u64,
     pub(super) heart: Heart,
@@ -141,6 +143,7 @@ impl<'r> Session<'r> {
             newest: None,
             fit_events: Vec::new(),
             told: Told::default(),
+            untold: Vec::new(),
             beats: 0,
             seconds: Seconds::default(),
             total: Seconds::default(),
@@ -185,6 +188,18 @@ impl<'r> Session<'r> {
     /// Tells reporters one line.
     pub fn notice(&mut self, level: Level, message: String) {
         self.emit(&RunEvent::Notice { level, message });
+    }
+
+    /// Waits until what is finished is on disk, and tells of it.
+    ///
+    /// # Errors
+    /// [`RecordError`]: then it does not count.
+    pub fn count(&mut self) -> Result<(), RecordError> {
+        self.directory.settle()?;
+        for done in std::mem::take(&mut self.untold) {
+            self.emit(&RunEvent::EvaluationDone(done));
+        }
+        Ok(())
     }
 
     /// # Errors

@@ -167,6 +167,8 @@ impl Session<'_> {
     /// Ends an iteration: its memory is accounted for, and every so often all is saved and cleaned.
     pub(super) fn conclude(&mut self, scope: Scope, iteration: u64) -> Result<(), Halt> {
         let begun = Instant::now();
+        // its way there began before the fit
+        self.count()?;
         self.phase(iteration, Phase::Record);
         self.name_holdings();
         let report = scope.close();
@@ -189,7 +191,7 @@ impl Session<'_> {
         line.growth = self.slope.push(&report);
         let growth = line.growth.clone();
         if !replayed {
-            self.directory.memory.append_unsynced(&line)?;
+            self.directory.memory.append(&line)?;
         }
         for leak in &report.leaks {
             self.emit(&RunEvent::Leak {
@@ -312,21 +314,6 @@ impl Session<'_> {
         reach(phase, iteration, self.directory.path());
     }
 
-    pub(super) fn evaluation_done(&mut self, line: &EvaluationLine, from_record: bool) {
-        self.emit(&RunEvent::EvaluationDone(EvaluationDone {
-            id: line.id,
-            iteration: line.iteration,
-            x: line.x.clone(),
-            w: line.w.clone(),
-            environment: line.environment.and_then(|row| usize::try_from(row).ok()),
-            value: line.value,
-            status: line.status.clone(),
-            reason: line.reason.clone(),
-            seconds: line.seconds,
-            from_record,
-        }));
-    }
-
     pub(super) fn differs(&self, iteration: u64, reason: String) -> RecordError {
         let reason = match provenance::not_comparable(&self.manifest) {
             Some(cause) => format!("{reason} ({cause})"),
@@ -337,6 +324,22 @@ impl Session<'_> {
             iteration,
             reason,
         }
+    }
+}
+
+/// What reporters are told of an evaluation.
+pub(super) fn done(line: &EvaluationLine, from_record: bool) -> EvaluationDone {
+    EvaluationDone {
+        id: line.id,
+        iteration: line.iteration,
+        x: line.x.clone(),
+        w: line.w.clone(),
+        environment: line.environment.and_then(|row| usize::try_from(row).ok()),
+        value: line.value,
+        status: line.status.clone(),
+        reason: line.reason.clone(),
+        seconds: line.seconds,
+        from_record,
     }
 }
 
