@@ -304,6 +304,18 @@ fn plan_says_what_a_network_takes_and_what_fits() {
     case.bo("plan --width 4000 --height 3000 --host-memory-mb 150")
         .code(2)
         .says(&["are needed at least (decoding", "type --host-memory-mb"]);
+    // networks that come without weights are tried with random ones
+    for words in [
+        "--edge-model pidinet-tiny --width 96 --height 64",
+        "--edge-model dexined --width 64 --height 64",
+        "--edge-model pidinet --train --batch 2 --width 64 --height 64",
+    ] {
+        let words = format!("plan {words} --probe --host-memory-mb 700 --json");
+        let probe = &case.bo(&words).ok().json()["probe"];
+        let number = |key: &str| probe[key].as_f64().unwrap();
+        let off = number("predicted") / number("measured") - 1.0;
+        assert!(off.abs() < 0.1, "{words}: {probe}");
+    }
     // what has no layers has nothing to train and nothing to try
     case.bo("plan --edge-model canny --host-memory-mb 60")
         .ok()

@@ -1,79 +1,12 @@
 //! Runs on what finds edges beside the network that ships: networks with random weights of the right form, files that are wrong,
 //! and Canny.
 
-use std::cell::RefCell;
 use std::collections::HashMap;
 
-use bo_vision::edge::convolution::Convolution;
-use bo_vision::edge::dexined::{Body, Doubling, Layer, LayerSource};
-use bo_vision::edge::pidinet::{Parameter, PiDiNetBody, PiDiNetSize};
-use candle_core::{DType, Device, Result, Tensor};
+use bo_vision::edge::{EdgeModel, Weights};
+use candle_core::{Device, Tensor};
 
 use crate::case::Case;
-
-/// Notes the tensors that a network asks for, and draws them.
-#[derive(Default)]
-struct Drawn {
-    tensors: RefCell<HashMap<String, Tensor>>,
-    state: RefCell<u32>,
-}
-
-impl Drawn {
-    /// Values within +-1 / sqrt(inputs), so that maps neither fade nor overflow.
-    fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
-        let inputs = shape[1..].iter().product::<usize>().max(1) as f32;
-        let mut state = self.state.borrow_mut();
-        let mut next = || {
-            *state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            ((*state >> 8) as f32 / (1 << 23) as f32 - 1.0) / inputs.sqrt()
-        };
-        let values: Vec<f32> = (0..shape.iter().product()).map(|_| next()).collect();
-        let tensor = Tensor::from_vec(values, shape, &Device::Cpu)?;
-        self.note(name, tensor.clone());
-        Ok(tensor)
-    }
-
-    fn note(&self, name: &str, tensor: Tensor) {
-        self.tensors.borrow_mut().insert(name.to_owned(), tensor);
-    }
-}
-
-impl LayerSource<Tensor> for Drawn {
-    type Error = candle_core::Error;
-
-    fn plain(&self, name: &str, shape: [usize; 4], how: Convolution) -> Result<Layer<Tensor>> {
-        Ok(Layer {
-            weight: self.tensor(&format!("{name}.weight"), &shape)?,
-            bias: self.tensor(&format!("{name}.bias"), &shape[..1])?,
-            how,
-        })
-    }
-
-    fn normed(
-        &self,
-        (name, norm): (&str, &str),
-        shape: [usize; 4],
-        how: Convolution,
-        _scale: f64,
-    ) -> Result<Layer<Tensor>> {
-        for part in ["weight", "running_var"] {
-            let ones = Tensor::ones(&shape[..1], DType::F32, &Device::Cpu)?;
-            self.note(&format!("{norm}.{part}"), ones);
-        }
-        for part in ["bias", "running_mean"] {
-            self.tensor(&format!("{norm}.{part}"), &shape[..1])?;
-        }
-        self.plain(name, shape, how)
-    }
-
-    fn doubling(&self, name: &str, channels: usize, side: usize) -> Result<Doubling<Tensor>> {
-        Ok(Doubling {
-            weight: self.tensor(&format!("{name}.weight"), &[channels, channels, side, side])?,
-            bias: self.tensor(&format!("{name}.bias"), &[channels])?,
-            how: Doubling::<Tensor>::how(side),
-        })
-    }
-}
 
 /// Two images of 64 x 64 with a labelled line each.
 fn images() -> Case {
@@ -90,8 +23,20 @@ fn images() -> Case {
     case
 }
 
-/// A run with these weights goes to its end, and each way of spoiling `victim` is refused by its name.
-fn check(model: &str, tensors: HashMap<String, Tensor>, victim: &str) {
+/// Random weights, as tensors of a file.
+fn drawn(model: EdgeModel) -> HashMap<String, Tensor> {
+    let weights = Weights::drawn(model);
+    let tensor = |name: &str| {
+        let shape = weights.shape(name).unwrap();
+        let tensor = weights.take(name, shape, &Device::Cpu).unwrap();
+        (name.to_owned(), tensor)
+    };
+    weights.names().map(tensor).collect()
+}
+
+/// A run with random weights goes to its end, and each way of spoiling `victim` is refused by its name.
+fn check(model: EdgeModel, victim: &str) {
+    let tensors = drawn(model);
     let case = images();
     let weights = case.path("w.safetensors");
     let run = format!(
@@ -128,24 +73,14 @@ fn check(model: &str, tensors: HashMap<String, Tensor>, victim: &str) {
 
 #[test]
 fn dexined_runs_on_a_file_of_weights_and_names_the_tensor_that_is_wrong() {
-    let drawn = Drawn::default();
-    drop(Body::new(&drawn).unwrap());
-    check("dexined", drawn.tensors.take(), "block_1.conv1.weight");
+    check(EdgeModel::DexiNed, "block_1.conv1.weight");
 }
 
 #[test]
-fn pidinet_runs_on_a_file_of_weights_and_names_the_tensor_that_is_wrong() {
-    let drawn = Drawn::default();
-    let get = |p: &Parameter| drawn.tensor(&p.name, &p.shape);
-    drop(PiDiNetBody::new(PiDiNetSize::Tiny, get).unwrap());
-    let tensors = drawn.tensors.take();
-    let first = tensors
-        .keys()
-        .filter(|name| name.ends_with("weight"))
-        .min()
-        .unwrap()
-        .clone();
-    check("pidinet-tiny", tensors, &first);
+fn pidinets_run_on_a_file_of_weights_and_name_the_tensor_that_is_wrong() {
+    for model in [EdgeModel::PiDiNetTiny, EdgeModel::PiDiNet] {
+        check(model, "block1_1.conv1.weight");
+    }
 }
 
 #[test]

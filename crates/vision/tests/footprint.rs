@@ -3,24 +3,19 @@
 //! Training is measured at sides of 64, 128 and 192: up to some hundred pixels DexiNed's peak is AdamW at its largest weight,
 //! whatever the crop, and only then its maps.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use bo_memory::{Counting, Ledger};
 use bo_vision::contrast;
-use bo_vision::edge::convolution::Convolution;
-use bo_vision::edge::dexined::{Body, Doubling, Layer, LayerSource};
-use bo_vision::edge::pidinet::{Parameter, PiDiNetBody, PiDiNetSize};
-use bo_vision::edge::weights::Plain;
 use bo_vision::edge::{
-    AdapterHead, Canny, Compact, DexiNed, EdgeModel, EdgeNetwork, NetworkBody, PiDiNet, Purpose,
-    Training, View, Weights, Work, gradients,
+    AdapterHead, Canny, Compact, EdgeModel, EdgeNetwork, NetworkBody, Purpose, Training, View,
+    Weights, Work, gradients,
 };
 use bo_vision::feature::Look;
 use bo_vision::line::Detectors;
 use bo_vision::pipeline::{LineParameters, OF_A_PIXEL, OF_A_PIXEL_DETECTED, Scratch, Seen, detect};
 use bo_vision::train::{AdamW, Balance, EdgeTrainer, ShapeExamples, Subject, TrainSettings, crops};
-use candle_core::{DType, Device, Tensor, Var};
+use candle_core::{Device, Tensor, Var};
 use half::f16;
 use image::RgbImage;
 
@@ -39,85 +34,16 @@ fn measured<T>(work: impl FnOnce() -> T) -> u64 {
     report.peak.host - report.before.host
 }
 
-/// Gives networks small weights and notes them as the tensors of a file.
-#[derive(Default)]
-struct Source(RefCell<BTreeMap<String, Plain>>);
-
-impl Source {
-    fn tensor(&self, name: &str, shape: &[usize]) -> candle_core::Result<Tensor> {
-        let values = vec![1e-3; shape.iter().product()];
-        let shape = shape.to_vec();
-        self.0
-            .borrow_mut()
-            .insert(name.into(), Plain { shape, values });
-        Tensor::zeros(1, DType::F32, &Device::Cpu)
-    }
-}
-
-impl LayerSource<Tensor> for Source {
-    type Error = candle_core::Error;
-
-    fn plain(
-        &self,
-        name: &str,
-        shape: [usize; 4],
-        how: Convolution,
-    ) -> candle_core::Result<Layer<Tensor>> {
-        Ok(Layer {
-            weight: self.tensor(&format!("{name}.weight"), &shape)?,
-            bias: self.tensor(&format!("{name}.bias"), &shape[..1])?,
-            how,
-        })
-    }
-
-    fn normed(
-        &self,
-        (name, norm): (&str, &str),
-        shape: [usize; 4],
-        how: Convolution,
-        _scale: f64,
-    ) -> candle_core::Result<Layer<Tensor>> {
-        for part in ["weight", "bias", "running_mean", "running_var"] {
-            self.tensor(&format!("{norm}.{part}"), &shape[..1])?;
-        }
-        self.plain(name, shape, how)
-    }
-
-    fn doubling(
-        &self,
-        name: &str,
-        channels: usize,
-        side: usize,
-    ) -> candle_core::Result<Doubling<Tensor>> {
-        Ok(Doubling {
-            weight: self.tensor(&format!("{name}.weight"), &[channels, channels, side, side])?,
-            bias: self.tensor(&format!("{name}.bias"), &[channels])?,
-            how: Doubling::<Tensor>::how(side),
-        })
-    }
-}
-
-/// The weights that ship, or small ones.
+/// The weights that ship, or drawn ones.
 fn weights(model: EdgeModel) -> Weights {
-    let source = Source::default();
     match model {
-        EdgeModel::Compact => return Compact::weights().unwrap(),
-        EdgeModel::DexiNed => drop(Body::new(&source).unwrap()),
-        _ => {
-            let get = |p: &Parameter| source.tensor(&p.name, &p.shape);
-            drop(PiDiNetBody::new(PiDiNetSize::Full, get).unwrap());
-        }
+        EdgeModel::Compact => Compact::weights().unwrap(),
+        _ => Weights::drawn(model),
     }
-    Weights::from_tensors(source.0.take())
 }
 
 fn network(model: EdgeModel) -> Box<dyn EdgeNetwork> {
-    let (weights, cpu) = (weights(model), &Device::Cpu);
-    match model {
-        EdgeModel::Compact => Box::new(Compact::new(&weights, cpu).unwrap()),
-        EdgeModel::DexiNed => Box::new(DexiNed::new(weights, cpu).unwrap()),
-        _ => Box::new(PiDiNet::new(PiDiNetSize::Full, weights, cpu).unwrap()),
-    }
+    model.with(weights(model), &Device::Cpu).unwrap()
 }
 
 /// Small weights, as variables.

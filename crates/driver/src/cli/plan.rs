@@ -43,7 +43,8 @@ pub struct PlanArgs {
     #[arg(long, value_name = "N")]
     host_memory_mb: Option<u64>,
 
-    /// Run the largest batch that is planned to fit once, or with --train one step on it, and tell what it took
+    /// Run the largest batch that is planned to fit once, or with --train one step on it, and tell what it took; networks
+    /// that need a file of weights with random ones
     #[arg(long, conflicts_with = "cards")]
     probe: bool,
 

@@ -4,7 +4,9 @@ use std::fmt;
 
 use bo_memory::Ledger;
 use bo_memory::budget::{self, Budget, Source};
-use bo_vision::edge::{EdgeModel, Footprint, Place, Purpose, Tiles, Work, logits_within};
+use bo_vision::edge::{
+    AdapterHead, EdgeModel, Footprint, Place, Purpose, Tiles, Weights, Work, logits_within,
+};
 use bo_vision::train::{EdgeTrainer, ShapeExamples, Subject, TrainSettings, crops};
 use image::RgbImage;
 use serde::Serialize;
@@ -187,19 +189,12 @@ impl Forecast {
     }
 
     /// Runs the largest batch that fits, at most 16 images or 64 crops, once and notes what it took: blank images, or a
-    /// step of training on drawn shapes.
+    /// step of training on drawn shapes. A network that comes without weights is given random ones, which take the same.
     ///
     /// # Errors
-    /// A network that needs a file of weights, no batch that fits, or a failure of the network.
+    /// No batch that fits, or a failure of the network.
     pub fn probe(&mut self) -> Result<(), Failure> {
         let failed = |reason: String| Failure::unexpected("probing", reason);
-        if self.work.model != EdgeModel::Compact {
-            let reason = format!(
-                "{} comes without weights; the default network has its own",
-                self.work.model
-            );
-            return Err(failed(reason));
-        }
         let batch = self.largest_batch.min(match self.work.purpose {
             Purpose::Inference => 16,
             _ => 64,
@@ -213,7 +208,7 @@ impl Forecast {
         let network = self
             .work
             .model
-            .load(None, &candle_core::Device::Cpu)
+            .with(self.weights()?, &candle_core::Device::Cpu)
             .map_err(|error| failed(error.to_string()))?;
         let Some(windowed) = network.windowed() else {
             return Err(failed("this network cannot be run on windows".into()));
@@ -237,6 +232,16 @@ impl Forecast {
 }
 
 impl Forecast {
+    /// The weights that ship, or random ones.
+    fn weights(&self) -> Result<Weights, Failure> {
+        match self.work.model {
+            EdgeModel::Compact => EdgeModel::Compact
+                .weights(None)
+                .map_err(|error| Failure::unexpected("probing", error)),
+            model => Ok(Weights::drawn(model)),
+        }
+    }
+
     /// A step of training on `batch` crops at once.
     fn probe_step(&mut self, batch: usize) -> Result<(), Failure> {
         let failed = |reason: String| Failure::unexpected("probing", reason);
@@ -264,8 +269,23 @@ impl Forecast {
         let crops =
             crops(&settings, &[(1.0, &shapes)], 0).map_err(|error| failed(error.to_string()))?;
         let cpu = &candle_core::Device::Cpu;
-        let mut trainer = EdgeTrainer::new(settings, Subject::Whole(None), cpu)
-            .map_err(|error| failed(error.to_string()))?;
+        let weights = self.weights()?;
+        let subject = match rank(self.work.model) {
+            None => Subject::Whole(Some(&weights)),
+            Some(rank) => Subject::Changes {
+                head: AdapterHead {
+                    model: self.work.model,
+                    base: String::new(),
+                    weights: String::new(),
+                    rank,
+                    scale: 1.0,
+                },
+                weights: &weights,
+            },
+        };
+        let mut trainer =
+            EdgeTrainer::new(settings, subject, cpu).map_err(|error| failed(error.to_string()))?;
+        drop(weights);
         let ledger = Ledger::new();
         let scope = ledger.scope("probe");
         trainer

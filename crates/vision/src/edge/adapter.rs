@@ -15,7 +15,7 @@ use safetensors::SafeTensors;
 use safetensors::tensor::TensorView;
 
 use super::body::Role;
-use super::weights::{Plain, WeightError};
+use super::weights::{Plain, WeightError, WeightFault};
 use super::{EdgeError, EdgeModel, Weights};
 
 /// What the metadata of a file call it.
@@ -319,11 +319,13 @@ impl Adapter {
             (Some(_), None) => return Err(self.unfit("has no change of", name).into()),
             (None, Some(_)) => return Err(self.unfit("changes what is not adapted,", name).into()),
         };
-        let misshapen = |part: &str, plain: &Plain, needed: &[usize]| WeightError::Misshapen {
-            path: self.source.clone(),
-            name: format!("{name}.{part}"),
-            found: plain.shape.clone(),
-            needed: needed.to_vec(),
+        let misshapen = |part: &str, plain: &Plain, needed: &[usize]| {
+            let fault = WeightFault::Misshapen {
+                name: format!("{name}.{part}"),
+                found: plain.shape.clone(),
+                needed: needed.to_vec(),
+            };
+            fault.of(&self.source)
         };
         for (part, plain, needed) in [("down", &pair.down, down), ("up", &pair.up, up)] {
             if plain.shape != needed {

@@ -10,6 +10,7 @@ use candle_core::Device;
 use image::RgbImage;
 
 use super::adapter::AdapterError;
+use super::body::NetworkBody;
 use super::compact::{self, Compact};
 use super::dexined::{self, DexiNed};
 use super::pidinet::{self, PiDiNet, PiDiNetSize};
@@ -339,21 +340,35 @@ impl EdgeModel {
         weights: Option<&Path>,
         device: &Device,
     ) -> Result<Box<dyn EdgeNetwork>, EdgeError> {
-        let file = weights.map(Weights::open).transpose()?;
-        let needed = |file: Option<Weights>| file.ok_or(EdgeError::NoWeights { model: self });
-        let pidinet = |size, file| -> Result<Box<dyn EdgeNetwork>, EdgeError> {
-            Ok(Box::new(PiDiNet::new(size, needed(file)?, device)?))
+        self.with(self.weights(weights)?, device)
+    }
+
+    /// The network with these weights.
+    ///
+    /// # Errors
+    /// A tensor that is missing, misshapen or not finite (it is named), or a failure of the device.
+    pub fn with(
+        self,
+        weights: Weights,
+        device: &Device,
+    ) -> Result<Box<dyn EdgeNetwork>, EdgeError> {
+        let pidinet = |size, weights| -> Result<Box<dyn EdgeNetwork>, EdgeError> {
+            Ok(Box::new(PiDiNet::new(size, weights, device)?))
         };
         match self {
-            Self::Compact => Ok(Box::new(match &file {
-                None => Compact::shipped(device)?,
-                Some(file) => Compact::new(file, device)?,
-            })),
-            Self::DexiNed => Ok(Box::new(DexiNed::new(needed(file)?, device)?)),
-            Self::PiDiNet => pidinet(PiDiNetSize::Full, file),
-            Self::PiDiNetSmall => pidinet(PiDiNetSize::Small, file),
-            Self::PiDiNetTiny => pidinet(PiDiNetSize::Tiny, file),
+            Self::Compact => Ok(Box::new(Compact::new(&weights, device)?)),
+            Self::DexiNed => Ok(Box::new(DexiNed::new(weights, device)?)),
+            Self::PiDiNet => pidinet(PiDiNetSize::Full, weights),
+            Self::PiDiNetSmall => pidinet(PiDiNetSize::Small, weights),
+            Self::PiDiNetTiny => pidinet(PiDiNetSize::Tiny, weights),
         }
+    }
+
+    /// The network whose tensors these are, by their names, shapes and finite values; none that is known, if not.
+    pub fn of(weights: &Weights) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|model| NetworkBody::tensors(*model, weights, &Device::Cpu).is_ok())
     }
 }
 

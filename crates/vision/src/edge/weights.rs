@@ -10,12 +10,15 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
-use safetensors::{Dtype, SafeTensors};
+use safetensors::{Dtype, SafeTensorError, SafeTensors};
 
 use super::pickle;
 
 /// Largest weight file opened, in bytes.
 const LARGEST: u64 = 1 << 30;
+
+/// What the last record of a zip container begins with.
+const ZIP_END: &[u8] = b"PK\x05\x06";
 
 /// Values hashed at a time.
 const HASHED: usize = 1 << 14;
@@ -36,38 +39,37 @@ pub struct Weights {
     tensors: BTreeMap<String, Plain>,
 }
 
+/// A weight file that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("weights {path}: {fault}")]
+pub struct WeightError {
+    /// The file.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub fault: WeightFault,
+}
+
 /// Why a weight file cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum WeightError {
-    /// Reading failed.
-    #[error("weights {path}: {source}")]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// The system's reason.
-        source: std::io::Error,
-    },
-    /// Not a file of tensors, or damaged.
-    #[error("weights {path}: {reason}")]
-    Malformed {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong, in words.
-        reason: String,
-    },
+pub enum WeightFault {
+    /// Reading failed, for the system's reason.
+    #[error(transparent)]
+    Unreadable(std::io::Error),
+    /// It begins as a file of tensors does, and has not the length or the end of one: its bytes.
+    #[error("is not whole: its {0} bytes are not all that it announces")]
+    NotWhole(usize),
+    /// Not a file of tensors, or damaged: what is wrong, in words.
+    #[error("{0}")]
+    Malformed(String),
     /// A tensor the network needs is not there.
-    #[error("weights {path}: tensor {name} is missing")]
+    #[error("tensor {name} is missing")]
     Missing {
-        /// The file.
-        path: PathBuf,
         /// The tensor.
         name: String,
     },
     /// A tensor has another shape than the network needs.
-    #[error("weights {path}: tensor {name} has shape {found:?}, the network needs {needed:?}")]
+    #[error("tensor {name} has shape {found:?}, the network needs {needed:?}")]
     Misshapen {
-        /// The file.
-        path: PathBuf,
         /// The tensor.
         name: String,
         /// Its shape in the file.
@@ -76,13 +78,21 @@ pub enum WeightError {
         needed: Vec<usize>,
     },
     /// A tensor holds NaN or an infinity.
-    #[error("weights {path}: tensor {name} holds a value that is not finite")]
+    #[error("tensor {name} holds a value that is not finite")]
     NotFinite {
-        /// The file.
-        path: PathBuf,
         /// The tensor.
         name: String,
     },
+}
+
+impl WeightFault {
+    /// In this file.
+    pub(super) fn of(self, path: &Path) -> WeightError {
+        WeightError {
+            path: path.into(),
+            fault: self,
+        }
+    }
 }
 
 /// The bytes of a file of at most 1 GiB.
@@ -90,10 +100,7 @@ pub enum WeightError {
 /// # Errors
 /// Not readable, or larger.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, WeightError> {
-    let unreadable = |source| WeightError::Unreadable {
-        path: path.into(),
-        source,
-    };
+    let unreadable = |source| WeightFault::Unreadable(source).of(path);
     let mut bytes = Vec::new();
     // a device file tells no length: what is read is counted, not what is announced
     let file = File::open(path).map_err(unreadable)?;
@@ -101,10 +108,8 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, WeightError> {
         .read_to_end(&mut bytes)
         .map_err(unreadable)?;
     if bytes.len() as u64 > LARGEST {
-        return Err(WeightError::Malformed {
-            path: path.into(),
-            reason: format!("more than the {LARGEST} bytes that are read"),
-        });
+        let reason = format!("more than the {LARGEST} bytes that are read");
+        return Err(WeightFault::Malformed(reason).of(path));
     }
     Ok(bytes)
 }
@@ -117,9 +122,14 @@ impl Weights {
     pub fn open(path: &Path) -> Result<Self, WeightError> {
         let bytes = read(path)?;
         if bytes.starts_with(b"PK\x03\x04") {
-            let tensors = pickle::read(&bytes).map_err(|e| WeightError::Malformed {
-                path: path.into(),
-                reason: e.to_string(),
+            // a zip container ends with the list of its contents
+            let is_cut = !bytes.windows(ZIP_END.len()).any(|part| part == ZIP_END);
+            let tensors = pickle::read(&bytes).map_err(|error| {
+                let fault = match is_cut {
+                    true => WeightFault::NotWhole(bytes.len()),
+                    false => WeightFault::Malformed(error.to_string()),
+                };
+                fault.of(path)
             })?;
             return Ok(Self {
                 source: path.into(),
@@ -134,14 +144,15 @@ impl Weights {
     /// # Errors
     /// Not safetensors, or another element type.
     pub fn from_safetensors(source: &Path, bytes: &[u8]) -> Result<Self, WeightError> {
-        let malformed = |reason: String| WeightError::Malformed {
-            path: source.into(),
-            reason,
-        };
-        let file = SafeTensors::deserialize(bytes).map_err(|e| {
-            malformed(format!(
-                "neither a safetensors file nor a zip container ({e})"
-            ))
+        let malformed = |reason: String| WeightFault::Malformed(reason).of(source);
+        let file = SafeTensors::deserialize(bytes).map_err(|error| match error {
+            // the header is whole, and what it announces is not
+            SafeTensorError::MetadataIncompleteBuffer => {
+                WeightFault::NotWhole(bytes.len()).of(source)
+            }
+            error => malformed(format!(
+                "neither a safetensors file nor a zip container ({error})"
+            )),
         })?;
         let mut tensors = BTreeMap::new();
         for (name, view) in file.iter() {
@@ -234,27 +245,20 @@ impl Weights {
     /// # Errors
     /// It is missing, has not the shape `needed`, or is not finite.
     pub fn plain(&self, name: &str, needed: &[usize]) -> Result<&Plain, WeightError> {
-        let path = || self.source.clone();
+        let refused = |fault: WeightFault| Err(fault.of(&self.source));
+        let named = || name.to_owned();
         let Some(tensor) = self.tensors.get(name) else {
-            return Err(WeightError::Missing {
-                path: path(),
-                name: name.into(),
-            });
+            return refused(WeightFault::Missing { name: named() });
         };
         if tensor.shape != needed {
-            let (found, needed) = (tensor.shape.clone(), needed.to_vec());
-            return Err(WeightError::Misshapen {
-                path: path(),
-                name: name.into(),
-                found,
-                needed,
+            return refused(WeightFault::Misshapen {
+                name: named(),
+                found: tensor.shape.clone(),
+                needed: needed.to_vec(),
             });
         }
         if tensor.values.iter().any(|v| !v.is_finite()) {
-            return Err(WeightError::NotFinite {
-                path: path(),
-                name: name.into(),
-            });
+            return refused(WeightFault::NotFinite { name: named() });
         }
         Ok(tensor)
     }
@@ -266,10 +270,8 @@ impl Weights {
     pub fn variances(&self, name: &str, needed: &[usize]) -> Result<&Plain, WeightError> {
         let tensor = self.plain(name, needed)?;
         if tensor.values.iter().any(|v| *v < 0.0) {
-            return Err(WeightError::Malformed {
-                path: self.source.clone(),
-                reason: format!("tensor {name} holds a negative variance"),
-            });
+            let reason = format!("tensor {name} holds a negative variance");
+            return Err(WeightFault::Malformed(reason).of(&self.source));
         }
         Ok(tensor)
     }
@@ -338,7 +340,10 @@ mod tests {
             std::fs::write(&path, bytes).unwrap();
             assert!(matches!(
                 Weights::open(&path),
-                Err(WeightError::Malformed { .. })
+                Err(WeightError {
+                    fault: WeightFault::Malformed(_) | WeightFault::NotWhole(_),
+                    ..
+                })
             ));
         }
     }
