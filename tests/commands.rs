@@ -257,6 +257,17 @@ fn generated_scenes_run_and_are_measured_on_others() {
     );
     let defaults = case.bo("evaluate r --x defaults --json").ok().json();
     assert_eq!(defaults["x"]["simThresh1"], 0.98);
+    // the one x that this seed draws is far worse than the defaults
+    let advice = "the defaults measured better than what is recommended: to search on, bo resume d --iterations +30";
+    case.bo("run --scenes 4 --iterations 0 --n-initial 1 --n-w 4 --seed 9 --out d --quiet")
+        .ok();
+    case.bo("evaluate d").ok().prints(&[advice]);
+    let named = case.bo("evaluate d --x edgeThresh1=7").ok();
+    assert!(
+        !named.stdout.contains("measured better"),
+        "{}",
+        named.stdout
+    );
 }
 
 #[test]

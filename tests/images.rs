@@ -113,6 +113,50 @@ fn where_labels_name_no_regions_false_lines_cost_and_it_is_said() {
 }
 
 #[test]
+fn what_is_amiss_with_images_labels_and_regions_is_said_once_with_its_name() {
+    let case = photographs();
+    // a photograph whose copy was broken off: it decodes, its lower part made up
+    let mut jpeg = std::io::Cursor::new(Vec::new());
+    let photograph = image::open(case.path("photos/b.png")).unwrap();
+    photograph
+        .write_to(&mut jpeg, image::ImageFormat::Jpeg)
+        .unwrap();
+    let jpeg = jpeg.into_inner();
+    std::fs::remove_file(case.path("photos/b.png")).unwrap();
+    std::fs::write(case.path("photos/b.jpg"), &jpeg[..jpeg.len() - 200]).unwrap();
+    std::fs::write(case.path("labels/a_gt.txt"), "-500 20 9000 30\n").unwrap();
+    let broken = "b.jpg: the file breaks off before its end";
+    let outside = "a.png: labelled lines reach beyond the image";
+    let once = |said: &str, words: &str| assert_eq!(said.matches(words).count(), 1, "{said}");
+    let run = "run --images photos --labels labels --n-initial 1 --n-w 2 --iterations 0 --out r";
+    for words in [run, "evaluate r", "resume r --iterations 1"] {
+        let said = case.bo(words).ok().stderr;
+        once(&said, broken);
+        once(&said, outside);
+    }
+    let case = case.file(
+        "roi.json",
+        r#"{"*": [[10, 10, 99999, 60], [500, 10, 600, 60]], "a.png": [[0, 0, 96, 80]]}"#,
+    );
+    let detected = case.bo("detect r --images photos --roi roi.json --out d.json");
+    let said = detected.ok().stderr;
+    once(&said, broken);
+    once(
+        &said,
+        "b.jpg: region [10, 10, 99999, 60] reaches beyond the image",
+    );
+    once(
+        &said,
+        "b.jpg: region [500, 10, 600, 60] lies outside of the image",
+    );
+    assert!(!said.contains("a.png: region"), "{said}");
+    // something behind the end harms nobody
+    std::fs::write(case.path("photos/b.jpg"), [&jpeg[..], b"behind"].concat()).unwrap();
+    let said = case.bo("detect r --images photos --out d.json").ok().stderr;
+    assert!(!said.contains("breaks off"), "{said}");
+}
+
+#[test]
 fn corrupted_images_are_environments_and_a_deleted_cache_changes_nothing() {
     let case = Case::new();
     let whole = case

@@ -129,7 +129,7 @@ fn out_of_memory_in_a_step_goes_down_and_who_does_it_again_gets_the_same_bits() 
     assert!(said.contains(told), "{said}");
     assert!(case.read("whole/pace.json").contains("\"step\": 3"));
     // the steps are those of a training with room
-    case.bo(&format!("{words} --out free")).ok();
+    let free = case.bo(&format!("{words} --out free")).ok();
     assert!(!case.path("free/pace.json").exists());
     let losses = |out: &str| -> Vec<f64> {
         let loss =
@@ -184,6 +184,67 @@ fn out_of_memory_in_a_step_goes_down_and_who_does_it_again_gets_the_same_bits() 
         case.read("none/losses.jsonl"),
         case.read("free/losses.jsonl")
     );
+    // nor does what is shown depend on the stop
+    let last = |said: &str| {
+        let line = said.lines().find(|line| line.contains("step 12 of 12"));
+        line.unwrap().split(';').next().unwrap().to_owned()
+    };
+    assert_eq!(last(&resumed.stderr), last(&free.stderr));
+}
+
+#[test]
+fn a_training_goes_on_with_the_data_that_it_began_with() {
+    let case = squares(4);
+    let words = "adapt --images imgs --edges gt --side 64 --batch 1 --steps 4 --out t";
+    case.bo(&format!("{words} --patience 1")).code(2).says(&[
+        "patience",
+        "of 4 examples none is held out",
+        "10 examples or more",
+    ]);
+    assert!(!case.path("t").exists());
+    case.faulty("oom all 2", words)
+        .code(2)
+        .says(&["too few examples to hold one out", "progress is not judged"]);
+    let state = || std::fs::read(case.path("t/state.safetensors")).unwrap();
+    let before = (
+        state(),
+        case.read("t/losses.jsonl"),
+        case.read("t/inputs.json"),
+    );
+    std::fs::copy(case.path("imgs/0.png"), case.path("imgs/1.png")).unwrap();
+    std::fs::remove_file(case.path("imgs/2.png")).unwrap();
+    std::fs::copy(case.path("imgs/3.png"), case.path("imgs/9.png")).unwrap();
+    std::fs::copy(case.path("gt/3.png"), case.path("gt/9.png")).unwrap();
+    let refused = case.bo("adapt --out t --resume").code(2);
+    refused.says(&[
+        "what it reads is not what it was when it began",
+        "imgs/1.png; gone:",
+        "imgs/2.png; new:",
+        "bo adapt --out t --resume --accept-changed",
+    ]);
+    let after = (
+        state(),
+        case.read("t/losses.jsonl"),
+        case.read("t/inputs.json"),
+    );
+    assert!(before == after, "refused, and changed all the same");
+    case.bo("adapt --out t --resume --steps 9").code(2).says(&[
+        "--steps",
+        "the training in t has 4",
+        "begin anew with more --steps",
+    ]);
+    case.bo("adapt --out t --resume --accept-changed")
+        .ok()
+        .says(&["step 4 of 4", "learned: t/adapter.safetensors"]);
+    // noted, so that it is the rule from now on
+    case.bo("adapt --out t --resume").ok();
+    // one begun by a program that did not note its data
+    std::fs::remove_file(case.path("t/inputs.json")).unwrap();
+    case.bo("adapt --out t --resume").ok();
+    assert!(case.path("t/inputs.json").exists());
+    case.bo("adapt --images imgs --edges gt --learning-rate -1 --out u")
+        .code(2)
+        .says(&["learning-rate", "-1 is outside (0, 1]"]);
 }
 
 #[test]

@@ -19,7 +19,7 @@ use signal_hook::consts::SIGTERM;
 use crate::exit::Failure;
 use crate::objective::{LineImages, Opened, Outcome, PartSeconds, Query, Request};
 use crate::picture::PictureFolder;
-use crate::quantity::value;
+use crate::quantity::{typed, value};
 use crate::record::Manifest;
 use crate::run::StopFlag;
 use crate::settings::Origin;
@@ -57,6 +57,9 @@ pub struct Evaluation {
     /// Pictures of an earlier evaluation that made room for them.
     #[serde(skip)]
     replaced: usize,
+    /// What to do where the defaults are better.
+    #[serde(skip)]
+    advice: Option<String>,
     #[serde(skip)]
     order: Vec<usize>,
 }
@@ -194,6 +197,7 @@ impl Judge<'_> {
             seconds: None,
             pictures: Vec::new(),
             replaced: 0,
+            advice: None,
             worst: order
                 .iter()
                 .take(WORST)
@@ -303,6 +307,20 @@ impl Judge<'_> {
 }
 
 impl Evaluation {
+    /// Says what to do where the parameters one would use without optimising were measured to be better than the
+    /// recommendation, of images: their scores are maximised.
+    pub fn advise(&mut self, run: &Path) {
+        let better = self
+            .defaults
+            .is_some_and(|defaults| defaults.risk > self.risk);
+        self.advice = better.then(|| {
+            format!(
+                "the defaults measured better than what is recommended: to search on, bo resume {} --iterations +30",
+                typed(run)
+            )
+        });
+    }
+
     /// Draws the worst images into `folder`: what was detected and what was missed.
     ///
     /// # Errors
@@ -450,6 +468,9 @@ impl fmt::Display for Evaluation {
                 value(defaults.risk),
                 value(defaults.mean)
             )?;
+        }
+        if let Some(advice) = &self.advice {
+            writeln!(f, "{advice}")?;
         }
         if let Some(Spent { all, parts }) = self.seconds {
             let PartSeconds {

@@ -4,6 +4,8 @@
 //! before any memory is taken for it. An EXIF orientation is applied, as viewers and labelling tools do. A decoder that
 //! panics over a damaged file, as zune-jpeg 0.5.15 does over some, is one that refuses it.
 
+mod ending;
+
 use std::cell::Cell;
 use std::fs::File;
 use std::io::BufReader;
@@ -50,7 +52,7 @@ pub enum DecodeError {
         limit: u64,
     },
     /// The content is damaged.
-    #[error("does not decode: {0}")]
+    #[error("does not decode: {}", .0.to_string().trim_end())]
     Damaged(#[from] image::ImageError),
     /// The content is damaged, in a way that its decoder does not expect.
     #[error("does not decode: its decoder stumbles over it")]
@@ -101,6 +103,13 @@ pub fn decode_grey(path: &Path) -> Result<GrayImage, DecodeError> {
 /// As [`decode`], but for damage behind the header.
 pub fn pixel_count(path: &Path) -> Result<u64, DecodeError> {
     opened(path).map(|(_, pixels)| pixels)
+}
+
+/// True of a JPEG that lacks its end: it decodes, and what is missing is made up. False of a file that cannot be read, which
+/// decoding tells.
+pub fn broken_off(path: &Path) -> bool {
+    let file = File::open(path).map(BufReader::new);
+    file.and_then(ending::breaks_off).unwrap_or(false)
 }
 
 fn upright(path: &Path) -> Result<DynamicImage, DecodeError> {
@@ -193,6 +202,22 @@ mod tests {
         bytes.extend([0, 0, 0, 0]);
         bytes.extend(b"IDAT");
         bytes
+    }
+
+    #[test]
+    fn what_a_decoder_says_ends_with_its_last_word() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.jpg");
+        std::fs::write(
+            &path,
+            [&[0xFF, 0xD8, 0xFF, 0xDB, 0, 5][..], &[7; 300]].concat(),
+        )
+        .unwrap();
+        let said = decode(&path).unwrap_err().to_string();
+        assert!(
+            said.starts_with("does not decode: ") && said.trim_end() == said,
+            "{said:?}"
+        );
     }
 
     #[test]

@@ -55,6 +55,7 @@ pub struct AdaptArgs {
     #[arg(
         long,
         value_name = "FACTOR",
+        allow_negative_numbers = true,
         default_value_t = 1.0,
         conflicts_with = "resume"
     )]

@@ -98,6 +98,7 @@ pub fn main(args: &DetectArgs) -> Result<(), Failure> {
     if let (Some(file), Some(unused)) = (&args.roi, rois.unused(photographs.names())) {
         notify(&[format!("{}: no image is named {unused}", file.display())]);
     }
+    notify(&Vec::from_iter(photographs.broken_off()));
     let world = World::default();
     watch_signals(&world.stop)?;
     let (eyes, notices) = open_eyes(&settings, &world.surroundings(&settings))?;
@@ -105,6 +106,7 @@ pub fn main(args: &DetectArgs) -> Result<(), Failure> {
     let named = (history.manifest.named_x(&x), parameters(&x));
     let detection = Detection::new(&photographs, &eyes, &rois, named, &overlays)?;
     notify(&eyes.memory_steps());
+    notify(&detection.outside(&rois));
     notify(&detection.failures());
     let text = serde_json::to_vec(&detection)
         .map_err(|error| Failure::unexpected("writing the lines as JSON", error))?;

@@ -103,6 +103,9 @@ pub fn main(args: &EvaluateArgs) -> Result<(), Failure> {
             }
             let mut evaluation = judge.images(&images, &x)?;
             notify(&images.memory_steps());
+            if args.x.is_none() {
+                evaluation.advise(&args.run);
+            }
             let folder = args
                 .pictures
                 .clone()

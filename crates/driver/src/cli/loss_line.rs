@@ -6,6 +6,7 @@ use std::time::Instant;
 use bo_vision::train::StepReport;
 
 use crate::quantity::clock;
+use crate::training::Entry;
 
 /// The live line: on a terminal it is written over, elsewhere a line comes every twenty steps.
 pub struct LossLine {
@@ -18,16 +19,29 @@ pub struct LossLine {
 }
 
 impl LossLine {
-    /// Before the first of so many steps.
-    pub fn new(steps: usize) -> Self {
-        Self {
+    /// After these of so many steps: what is shown does not depend on when a training was stopped and resumed.
+    pub fn after(done: &[Entry], steps: usize) -> Self {
+        let mut line = Self {
             steps,
             begun: Instant::now(),
             smooth: None,
             judged: None,
             skipped: 0,
             live: std::io::stderr().is_terminal(),
+        };
+        for entry in done {
+            line.add(entry.loss, entry.judged, entry.skipped);
         }
+        line
+    }
+
+    /// Takes a step into account, and returns the smoothed loss.
+    fn add(&mut self, loss: f32, judged: Option<f32>, skipped: bool) -> f32 {
+        let smooth = self.smooth.map_or(loss, |s| 0.97 * s + 0.03 * loss);
+        self.smooth = Some(smooth);
+        self.judged = judged.or(self.judged);
+        self.skipped += usize::from(skipped);
+        smooth
     }
 
     /// Before a step that is told is the first at another pace than those before it; `crops` are those of every step.
@@ -42,12 +56,7 @@ impl LossLine {
 
     /// After a step, judged or not.
     pub fn step(&mut self, report: &StepReport, judged: Option<f32>) {
-        let smooth = self
-            .smooth
-            .map_or(report.loss, |s| 0.97 * s + 0.03 * report.loss);
-        self.smooth = Some(smooth);
-        self.judged = judged.or(self.judged);
-        self.skipped += usize::from(report.skipped);
+        let smooth = self.add(report.loss, judged, report.skipped);
         let done = report.step + 1;
         if !self.live && !done.is_multiple_of(20) && done != self.steps {
             return;

@@ -16,7 +16,7 @@ use crate::objective::{Chosen, Reserve, Wish, open_device, skipped};
 use crate::quantity::{bytes, typed};
 use crate::run::{StopFlag, watch_signals_within};
 use crate::settings::{Limits, Origin, device};
-use crate::training::{Course, Ended, JUDGING, Plan, unlikely};
+use crate::training::{Course, Ended, Inputs, JUDGING, Opening, Plan, unlikely};
 
 /// Longest that a micro-batch may take once a training was asked to stop; a second signal ends it at once.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -41,11 +41,11 @@ pub struct Schedule {
     side: usize,
 
     /// Largest learning rate [default: 0.002]
-    #[arg(long, value_name = "RATE")]
+    #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
     learning_rate: Option<f64>,
 
     /// From 0 (flips and quarter turns) to 1 (all augmentation) [default: 1; to adapt 0.5]
-    #[arg(long, value_name = "SHARE")]
+    #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
     augmentation: Option<f32>,
 
     /// Seed of first weights and crops
@@ -92,10 +92,14 @@ pub struct Schedule {
 
     /// Go on with the training in --out, by its own settings
     #[arg(long, conflicts_with_all = [
-        "steps", "batch", "accumulate", "side", "learning_rate", "augmentation", "seed", "judge_every", "patience",
+        "batch", "accumulate", "side", "learning_rate", "augmentation", "seed", "judge_every", "patience",
         "checkpoint_every", "checkpoint_gradients", "precision",
     ])]
     pub resume: bool,
+
+    /// With --resume: what the training reads may be other than when it began, and is noted as it is now
+    #[arg(long, requires = "resume")]
+    accept_changed: bool,
 }
 
 /// A flag that cannot be.
@@ -172,10 +176,36 @@ impl Schedule {
                 checked.map_err(|outside| refuse(outside.key, outside.reason, &outside.remedy))?;
                 plan
             }
-            None => Plan::read(out)?,
+            None => {
+                let plan = Plan::read(out)?;
+                if self.steps.is_some() {
+                    let steps = plan.settings.steps;
+                    return Err(refuse(
+                        "steps",
+                        format!(
+                            "the training in {} has {steps}, along which its learning rate falls",
+                            out.display()
+                        ),
+                        &format!("type --resume alone; to go on longer {}", plan.longer(out)),
+                    ));
+                }
+                plan
+            }
         };
         let chosen = self.device(plan.settings.precision)?;
         let (sources, passed_over) = plan.sources()?;
+        let examples: usize = sources.iter().map(|(_, source)| source.len()).sum();
+        let held_out = Plan::held_out(&sources);
+        if held_out == 0 && plan.patience > 0 && !self.resume {
+            return Err(refuse(
+                "patience",
+                format!(
+                    "of {examples} examples none is held out to judge progress by; every tenth is"
+                ),
+                "leave out --patience, or give 10 examples or more",
+            ));
+        }
+        let inputs = Inputs::of(&plan, &sources)?;
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
         let budget = budget::host(self.host_memory_mb.map(|mb| mb.saturating_mul(1 << 20)));
         let mut demand = Demand {
@@ -193,7 +223,13 @@ impl Schedule {
             base: host::resident().map_or(0, |resident| resident.now),
             card: chosen.card.as_ref().map(Reserve::room),
         };
-        let open = || Course::open(&plan, out, self.resume, &chosen.device);
+        let how = match self.resume {
+            true => Opening::Again {
+                accept_changed: self.accept_changed,
+            },
+            false => Opening::Anew,
+        };
+        let open = || Course::open(&plan, &inputs, out, how, &chosen.device);
         // what is there goes on at its own pace; a new one is not begun before it fits
         let begun = self.resume.then(open).transpose()?;
         if let Some(course) = &begun {
@@ -206,7 +242,6 @@ impl Schedule {
             None => open()?,
         };
         course.keep_to(demand.pace)?;
-        let examples: usize = sources.iter().map(|(_, source)| source.len()).sum();
         let mut words = vec![format!(
             "{} trained values of {}, {examples} examples, on {}",
             course.parameters(),
@@ -224,6 +259,11 @@ impl Schedule {
         words.extend(plan.shares(&sources));
         words.extend(skipped(&passed_over));
         words.extend(plan.pairs.iter().filter_map(|pair| unlikely(&pair.edges)));
+        words.extend((held_out == 0).then(|| {
+            "too few examples to hold one out (every tenth is): progress is not judged; whether it helps is measured on other \
+             images, by bo evaluate"
+                .to_owned()
+        }));
         words.extend(course.is_done().then(|| plan.done(out)));
         if !changes.is_empty() {
             let changes: Vec<String> = changes.iter().map(ToString::to_string).collect();
@@ -236,7 +276,7 @@ impl Schedule {
             ));
         }
         notify(&words);
-        let mut line = LossLine::new(plan.settings.steps);
+        let mut line = LossLine::after(course.entries(), plan.settings.steps);
         let ledger = Ledger::new();
         let (ended, took) = ledger.during("training", || {
             let mut pace = demand.pace;
@@ -253,6 +293,7 @@ impl Schedule {
         let peak = host::resident().map_or(0, |resident| resident.peak);
         let mut words = vec![
             match learned.exists() {
+                true if held_out == 0 => format!("learned: {}", learned.display()),
                 true => format!("best so far: {}", learned.display()),
                 false => format!("nothing was judged yet: no {} so far", learned.display()),
             },

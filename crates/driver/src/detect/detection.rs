@@ -17,6 +17,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::Rois;
+use super::roi::Roi;
 use crate::exit::Failure;
 use crate::objective::{Eyes, Wanted};
 use crate::picture::{PictureFolder, draw, plain};
@@ -122,6 +123,39 @@ impl Detection {
             x,
             images,
         })
+    }
+
+    /// Remarks on regions that lie outside of images, in whole or in part.
+    pub fn outside(&self, rois: &Rois) -> Vec<String> {
+        let mut beyond: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+        for one in &self.images {
+            let (Some(width), Some(height)) = (one.width, one.height) else {
+                continue;
+            };
+            for Roi { bounds, .. } in rois.of(&one.image) {
+                let Rect {
+                    left,
+                    top,
+                    right,
+                    bottom,
+                } = *bounds;
+                let what = match (
+                    left < width && top < height,
+                    right <= width && bottom <= height,
+                ) {
+                    (true, true) => continue,
+                    (true, false) => "reaches beyond the image and is cut to it",
+                    (false, _) => "lies outside of the image: no line is found there",
+                };
+                let region = format!("region [{left}, {top}, {right}, {bottom}] {what}");
+                beyond.entry(region).or_default().push(&one.image);
+            }
+        }
+        let line = |(region, names): (String, Vec<&str>)| match names.len() {
+            1 => format!("{}: {region}", names[0]),
+            more => format!("{} and {} more: {region}", names[0], more - 1),
+        };
+        beyond.into_iter().map(line).collect()
     }
 
     /// Images in which something went wrong, with the reason.

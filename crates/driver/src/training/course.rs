@@ -2,7 +2,7 @@
 //!
 //! Its folder holds `train.json` (the plan), `weights.safetensors` (the best so far, for `--weights`; where a network is
 //! adapted, `adapter.safetensors`, for `--adapter`), `state.safetensors` (to go on from), `losses.jsonl`, `losses.svg` and
-//! the lock of whoever works there; `pace.json` where memory made the pace another than was asked for.
+//! the lock of whoever works there; `inputs.json`, what it reads; `pace.json` where memory made the pace another than was asked for.
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -14,9 +14,9 @@ use bo_vision::train::{
 };
 use candle_core::Device;
 
-use super::Plan;
 use super::ledger::{Entry, Ledger};
 use super::paces::Paces;
+use super::{Inputs, Plan};
 use crate::exit::Failure;
 use crate::record::{Lock, RecordError};
 use crate::run::StopFlag;
@@ -37,6 +37,18 @@ pub struct Course<'p> {
     lock: Lock,
 }
 
+/// How a training is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Opening {
+    /// From the beginning.
+    Anew,
+    /// From what is in its folder.
+    Again {
+        /// Inputs may be others than they were, and are noted as they are now.
+        accept_changed: bool,
+    },
+}
+
 /// How a training ended.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Ended {
@@ -49,19 +61,27 @@ pub enum Ended {
 }
 
 impl<'p> Course<'p> {
-    /// From the beginning, with the plan written down once it can be followed; or from the state in the folder.
+    /// From the beginning, with plan and inputs written down once they can be followed; or from the state in the folder.
     ///
     /// # Errors
     /// Weights that do not fit, a folder that another process trains in or that holds a training where one is to begin,
-    /// or a state, ledger or pace that cannot be used.
+    /// inputs that are not what they were, or a state, ledger or pace that cannot be used.
     pub fn open(
         plan: &'p Plan,
+        inputs: &Inputs,
         folder: &Path,
-        resume: bool,
+        how: Opening,
         device: &Device,
     ) -> Result<Self, Failure> {
         // of a training that is there nothing may be read while another goes on with it
-        let held = resume.then(|| lock(folder)).transpose()?;
+        let (held, resume) = match how {
+            Opening::Anew => (None, false),
+            Opening::Again { accept_changed } => {
+                let held = lock(folder)?;
+                unchanged(plan, inputs, folder, accept_changed)?;
+                (Some(held), true)
+            }
+        };
         let state = folder.join("state.safetensors");
         // stopped before its first checkpoint: from the beginning again
         let restores = resume && state.exists();
@@ -78,6 +98,7 @@ impl<'p> Course<'p> {
                 })?;
                 let held = lock(folder)?;
                 plan.begin(folder)?;
+                inputs.write(folder)?;
                 held
             }
         };
@@ -92,6 +113,11 @@ impl<'p> Course<'p> {
             judging: Vec::new(),
             lock: held,
         })
+    }
+
+    /// Its steps so far.
+    pub fn entries(&self) -> &[Entry] {
+        self.ledger.entries()
     }
 
     /// Trained values.
@@ -265,6 +291,24 @@ fn lock(folder: &Path) -> Result<Lock, Failure> {
         },
         other => other.into(),
     })
+}
+
+/// Notes the inputs of a training that goes on, which must be what they were where they were noted before.
+fn unchanged(plan: &Plan, now: &Inputs, folder: &Path, accept: bool) -> Result<(), Failure> {
+    let differences = Inputs::read(folder)?.map(|before| before.differences(now));
+    match differences {
+        Some(None) => Ok(()),
+        Some(Some(differences)) if !accept => Err(Failure::input(
+            folder,
+            format!("what it reads is not what it was when it began: {differences}"),
+            format!(
+                "put it back, or go on with what is there now: {} --out {} --resume --accept-changed",
+                plan.command(),
+                crate::quantity::typed(folder)
+            ),
+        )),
+        _ => now.write(folder),
+    }
 }
 
 /// The trainer before its first step, or where it `restores` a state, before it does.

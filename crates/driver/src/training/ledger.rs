@@ -71,6 +71,11 @@ impl Ledger {
         })
     }
 
+    /// All steps.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
     /// Adds a step.
     ///
     /// # Errors

@@ -2,13 +2,16 @@
 //! leaves in its folder.
 
 mod course;
+mod inputs;
 mod ledger;
 mod limits;
 mod maps;
 mod paces;
 mod plan;
 
-pub use course::{Course, Ended, JUDGING};
+pub use course::{Course, Ended, JUDGING, Opening};
+pub use inputs::Inputs;
+pub use ledger::Entry;
 #[cfg(any(test, fuzzing))]
 pub use ledger::Ledger;
 pub use maps::unlikely;

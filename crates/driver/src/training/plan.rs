@@ -6,7 +6,8 @@ use bo_vision::edge::EdgeModel;
 use bo_vision::folder::{FolderSource, Skipped};
 use bo_vision::kept::KeptLooks;
 use bo_vision::train::{
-    ExampleSource, FolderExamples, LabelledExamples, SceneExamples, ShapeExamples, TrainSettings,
+    ExampleSource, FolderExamples, LabelledExamples, Part, SceneExamples, ShapeExamples,
+    TrainSettings,
 };
 use serde::{Deserialize, Serialize};
 
@@ -198,14 +199,25 @@ impl Plan {
     /// What is said of a training in `folder` whose steps are all done.
     pub fn done(&self, folder: &Path) -> String {
         let steps = self.settings.steps;
-        let longer = match self.adapt {
+        let longer = self.longer(folder);
+        format!("all {steps} steps are done: nothing to do; to go on longer {longer}")
+    }
+
+    /// What to do for more steps than the training in `folder` has.
+    pub fn longer(&self, folder: &Path) -> String {
+        match self.adapt {
             None => format!(
                 "begin with what was learned: bo train edge --start {} --out DIR, with the data",
                 crate::quantity::typed(&folder.join(self.learned()))
             ),
             Some(_) => "begin anew with more --steps, in another folder".to_owned(),
-        };
-        format!("all {steps} steps are done: nothing to do; to go on longer {longer}")
+        }
+    }
+
+    /// Examples that are never trained on but judge.
+    pub fn held_out(sources: &[Weighted]) -> usize {
+        let held_out = |(_, source): &Weighted| Part::held_out(source.as_ref()).len();
+        sources.iter().map(held_out).sum()
     }
 
     pub(super) fn path(folder: &Path) -> PathBuf {

@@ -23,6 +23,10 @@ pub(super) struct Photograph {
     /// Of the file and its labels.
     pub hash: Hash,
     pub glance: Glance,
+    /// The file lacks its end.
+    pub broken_off: bool,
+    /// A labelled line lies outside of it, in whole or in part.
+    pub reaches_out: bool,
     /// Remarks on its labels.
     pub notes: Vec<String>,
 }

@@ -25,10 +25,29 @@ impl std::fmt::Display for Skipped {
 }
 
 /// A hasher that has read the whole file.
-pub(super) fn hash(path: &Path) -> std::io::Result<blake3::Hasher> {
+pub(crate) fn hash(path: &Path) -> std::io::Result<blake3::Hasher> {
     let mut hasher = blake3::Hasher::new();
     hasher.update_reader(std::fs::File::open(path)?)?;
     Ok(hasher)
+}
+
+/// Names in a message: the first ten, and how many more; nothing of none.
+pub(super) fn named<'n>(names: impl Iterator<Item = &'n str>) -> Option<String> {
+    const FIRST: usize = 10;
+    let names: Vec<&str> = names.collect();
+    let first = names[..names.len().min(FIRST)].join(", ");
+    match names.len() {
+        0 => None,
+        count if count > FIRST => Some(format!("{first} and {} more", count - FIRST)),
+        _ => Some(first),
+    }
+}
+
+/// What is said of images that lack their end.
+pub(super) fn broken_off(names: &str) -> String {
+    format!(
+        "{names}: the file breaks off before its end; what is missing of the image is made up: copy it anew"
+    )
 }
 
 /// As [`image_files`], of a folder that must hold images.

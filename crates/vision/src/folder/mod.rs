@@ -8,6 +8,6 @@ mod source;
 
 pub use error::OpenError;
 pub use files::Skipped;
-pub(crate) use files::{file_name, image_files, is_image_extension};
+pub(crate) use files::{file_name, hash, image_files, is_image_extension};
 pub use photographs::Photographs;
 pub use source::FolderSource;

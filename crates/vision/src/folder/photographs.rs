@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::OpenError;
-use super::files::{file_name, hash, some_image_files};
-use crate::decode::decode;
+use super::files::{broken_off, file_name, hash, named, some_image_files};
+use crate::decode::{self, decode};
 
 /// Images of a folder without labels, in the order of their names.
 #[derive(Clone, Debug)]
@@ -42,6 +42,13 @@ impl Photographs {
     /// File name of image `index`.
     pub fn name(&self, index: usize) -> &str {
         &self.names[index]
+    }
+
+    /// A remark on those whose file lacks its end, if there are such.
+    pub fn broken_off(&self) -> Option<String> {
+        let all = self.files.iter().zip(&self.names);
+        let broken = all.filter(|(file, _)| decode::broken_off(file));
+        named(broken.map(|(_, name)| name.as_str())).map(|names| broken_off(&names))
     }
 
     /// Hash of the file of image `index`.

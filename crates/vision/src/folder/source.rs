@@ -11,9 +11,9 @@ use blake3::Hash;
 use rayon::prelude::*;
 
 use super::album::{Album, Photograph};
-use super::files::{file_name, hash, some_image_files};
+use super::files::{broken_off, file_name, hash, named, some_image_files};
 use super::{OpenError, Skipped};
-use crate::decode::{DecodeError, decode};
+use crate::decode::{self, DecodeError, decode};
 use crate::feature::Look;
 use crate::kept::KeptLooks;
 use crate::labels::LabelSet;
@@ -27,8 +27,8 @@ const EXAMPLES: usize = 3;
 #[derive(Clone, Debug)]
 pub struct FolderSource {
     album: Album,
-    /// Labels without an image, a remark for each pair that has some.
-    unused: Vec<String>,
+    /// On whole folders: labels without an image, images that break off, labels beyond their image.
+    remarks: Vec<String>,
 }
 
 impl FolderSource {
@@ -45,7 +45,7 @@ impl FolderSource {
             return Err(OpenError::NoPair);
         }
         let mut skipped = Vec::new();
-        let mut unused = Vec::new();
+        let mut remarks = Vec::new();
         let mut seen = 0;
         // all labels are looked at before any image is decoded
         let mut labelled = Vec::new();
@@ -75,7 +75,7 @@ impl FolderSource {
                         .collect(),
                 });
             }
-            unused.extend(without_image(&set, &files, labels));
+            remarks.extend(without_image(&set, &files, labels));
             labelled.push((set, files));
         }
         let mut photographs = Vec::new();
@@ -115,11 +115,20 @@ impl FolderSource {
             });
         }
         distinguish(&mut photographs);
+        let of = |what: fn(&Photograph) -> bool| {
+            let those = photographs.iter().filter(|one| what(one));
+            named(those.map(|one| one.name.as_str()))
+        };
+        let broken = of(|one| one.broken_off).map(|names| broken_off(&names));
+        let outside = of(|one| one.reaches_out).map(|names| {
+            format!("{names}: labelled lines reach beyond the image; what lies outside of it does not count")
+        });
+        remarks.extend(broken.into_iter().chain(outside));
         let folders = pairs.iter().map(|(images, _)| images.clone()).collect();
         Ok((
             Self {
                 album: Album::new(folders, photographs),
-                unused,
+                remarks,
             },
             skipped,
         ))
@@ -130,12 +139,12 @@ impl FolderSource {
         self.album.size(index)
     }
 
-    /// Remarks on labels: those without an image, those without regions, and on usable images such as a curved line
-    /// taken as straight.
+    /// Remarks on labels and images: labels without an image, images that break off, labels that reach beyond their image or
+    /// name no regions, and of single images such as a curved line taken as straight.
     pub fn notes(&self) -> Vec<String> {
         let without = self.without_regions();
         [
-            self.unused.as_slice(),
+            self.remarks.as_slice(),
             without.as_slice(),
             self.album.notes(),
         ]
@@ -275,6 +284,8 @@ fn photograph(
     })?;
     hasher.update(&labels.fingerprint());
     Ok(Photograph {
+        broken_off: decode::broken_off(path),
+        reaches_out: labels.reaches_out(size.0, size.1),
         folder,
         file: path.file_name().unwrap_or_default().into(),
         name,

@@ -86,6 +86,18 @@ impl Annotation {
         Some(Truth::Regions(visible.iter().map(region).collect()))
     }
 
+    /// Whether a labelled line reaches beyond an image of `width` x `height` pixels by more than one of them.
+    pub fn reaches_out(&self, width: u32, height: u32) -> bool {
+        let within = |point: Point| {
+            (-1.0..=width as f32).contains(&point.x) && (-1.0..=height as f32).contains(&point.y)
+        };
+        let ends = self
+            .lines
+            .iter()
+            .map(|line| [line.segment.p0, line.segment.p1]);
+        !ends.flatten().all(within)
+    }
+
     /// The smallest labelled box that holds the line, with one pixel of tolerance.
     fn named_box(&self, line: &Segment, width: u32, height: u32) -> Option<Rect> {
         self.boxes

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use blake3::Hash;
 use image::{GrayImage, RgbImage};
+use rayon::prelude::*;
 
 use super::TrainError;
 use crate::decode::{DecodeError, decode, decode_grey, pixel_count};
-use crate::folder::{Skipped, file_name, image_files};
+use crate::folder::{Skipped, file_name, hash, image_files};
 use crate::scene::{HEIGHT, Scene, WIDTH};
 
 /// An image and where its edges are.
@@ -31,6 +33,14 @@ pub trait ExampleSource: Sync {
 
     /// Pixels of the largest example.
     fn pixels(&self) -> u64;
+
+    /// Files that it reads, each with the hash of its content; none of what is generated.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    fn files(&self) -> Result<Vec<(PathBuf, Hash)>, TrainError> {
+        Ok(Vec::new())
+    }
 
     /// Example `index`; the same bits every time.
     ///
@@ -153,6 +163,21 @@ impl ExampleSource for FolderExamples {
 
     fn pixels(&self) -> u64 {
         self.pixels
+    }
+
+    fn files(&self) -> Result<Vec<(PathBuf, Hash)>, TrainError> {
+        let both = self
+            .pairs
+            .par_iter()
+            .flat_map_iter(|(image, map)| [image, map]);
+        let hashed = both.map(|path| {
+            let hash = hash(path).map_err(|error| TrainError::Image {
+                path: path.clone(),
+                reason: error.to_string(),
+            });
+            Ok((path.clone(), hash?.finalize()))
+        });
+        hashed.collect()
     }
 
     fn load(&self, index: usize) -> Result<Example, TrainError> {

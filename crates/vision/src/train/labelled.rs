@@ -3,6 +3,9 @@
 //! Central type [`LabelledExamples`]. Labels are seldom exact: within [`DRAWN`] of a line is edge, up to [`UNSURE`]
 //! nothing is said. Everything else counts as no edge, so that a network learns to pass over what was not labelled.
 
+use std::path::PathBuf;
+
+use blake3::Hash;
 use image::{GrayImage, Luma};
 
 use super::{Example, ExampleSource, TrainError};
@@ -32,6 +35,12 @@ impl ExampleSource for LabelledExamples {
             u64::from(width) * u64::from(height)
         };
         (0..self.0.len()).map(of).max().unwrap_or(0)
+    }
+
+    /// An image's labels count as part of it.
+    fn files(&self) -> Result<Vec<(PathBuf, Hash)>, TrainError> {
+        let of = |index| (self.0.path(index), self.0.content_hash(index));
+        Ok((0..self.0.len()).map(of).collect())
     }
 
     fn load(&self, index: usize) -> Result<Example, TrainError> {
