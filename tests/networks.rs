@@ -84,6 +84,86 @@ fn pidinets_run_on_a_file_of_weights_and_name_the_tensor_that_is_wrong() {
 }
 
 #[test]
+fn a_file_of_other_weights_is_met_with_what_it_holds() {
+    let case = images();
+    let save = |name: &str, model: EdgeModel| {
+        candle_core::safetensors::save(&drawn(model), case.path(name)).unwrap();
+    };
+    save("tiny.safetensors", EdgeModel::PiDiNetTiny);
+    let whole = std::fs::read(case.path("tiny.safetensors")).unwrap();
+    std::fs::write(case.path("cut.safetensors"), &whole[..whole.len() / 2]).unwrap();
+    std::fs::write(case.path("cut.pth"), b"PK\x03\x04 and no more").unwrap();
+    case.bo("adapt --images imgs --labels imgs --steps 1 --batch 1 --side 64 --out learned")
+        .ok();
+    let adapter = "learned/adapter.safetensors";
+    let run = "run --images imgs --labels imgs --n-w all --n-initial 1 --iterations 1 --out r";
+    let start = "train edge --scenes 2 --steps 1 --out t --start";
+    let adapt = "adapt --images imgs --labels imgs --out a";
+    for (words, said) in [
+        (
+            format!("{run} --weights tiny.safetensors"),
+            "the file holds weights of pidinet-tiny: type --edge-model pidinet-tiny",
+        ),
+        (
+            format!("{run} --weights tiny.safetensors --edge-model pidinet"),
+            "the file holds weights of pidinet-tiny: type --edge-model pidinet-tiny",
+        ),
+        (
+            format!("{run} --weights tiny.safetensors --edge-model Pidinet-tiny"),
+            "type --edge-model pidinet-tiny, if that is what was meant",
+        ),
+        (
+            format!("{run} --edge-model pidinet-tiny"),
+            "add --weights FILE",
+        ),
+        (
+            format!("{run} --weights {adapter}"),
+            "adapter.safetensors in place of --weights",
+        ),
+        (
+            format!("{run} --weights tinny.safetensors --edge-model pidinet-tiny"),
+            "type --weights with the path of a file that can be read",
+        ),
+        (
+            format!("{run} --weights cut.safetensors --edge-model pidinet-tiny"),
+            "copy or download the file again",
+        ),
+        (
+            format!("{run} --weights cut.pth"),
+            "copy or download the file again",
+        ),
+        (
+            format!("{run} --weights imgs/a_gt.txt"),
+            "the file holds no network that is known",
+        ),
+        (
+            format!("{start} tiny.safetensors"),
+            "type bo adapt --edge-model pidinet-tiny --weights ",
+        ),
+        (
+            format!("{start} imgs/a_gt.txt"),
+            "a_gt.txt: neither a safetensors file nor a zip container",
+        ),
+        (format!("{start} {adapter}"), "bo run --adapter"),
+        (
+            format!("{adapt} --weights tiny.safetensors"),
+            "type --edge-model pidinet-tiny",
+        ),
+        (
+            format!("{adapt} --edge-model compct"),
+            "type --edge-model compact",
+        ),
+    ] {
+        let refused = case.bo(&words).code(2).says(&[said]);
+        // a path that is named is named once
+        assert!(!words.starts_with("train") || !refused.stderr.contains(": weights /"));
+    }
+    for folder in ["r", "t", "a"] {
+        assert!(!case.path(folder).exists(), "{folder}");
+    }
+}
+
+#[test]
 fn canny_runs_without_weights_and_refuses_them() {
     let case = images();
     let run = "run --images imgs --labels imgs --edge-model canny --n-w all --n-initial 2 --iterations 2 --quiet --json";

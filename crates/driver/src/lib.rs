@@ -28,6 +28,7 @@ mod summary;
 mod supervise;
 mod sweep;
 mod training;
+mod weights;
 
 use std::process::ExitCode;
 

@@ -2,13 +2,14 @@
 
 use std::path::PathBuf;
 
-use bo_vision::edge::EdgeModel;
+use bo_vision::edge::{EdgeError, EdgeModel};
 use bo_vision::train::TrainSettings;
 use clap::Args;
 
 use super::schedule::{Schedule, absolute, refuse};
 use crate::exit::Failure;
 use crate::training::{Adaptation, Labelled, Pair, Plan};
+use crate::weights;
 
 /// Flags of `bo adapt`.
 #[derive(Args)]
@@ -91,10 +92,13 @@ fn plan(args: &AdaptArgs) -> Result<Plan, Failure> {
             "give every --images DIR its own --edges DIR or --labels PATH, in the same order",
         ));
     }
-    let model: EdgeModel = args.edge_model.parse().map_err(|error| {
-        let remedy =
-            "leave out --edge-model to adapt the network that ships, or name another network";
-        refuse("edge-model", format!("{error}"), remedy)
+    let model: EdgeModel = args.edge_model.parse().map_err(|error: EdgeError| {
+        let remedy = match &error {
+            EdgeError::UnknownModel { name, .. } => weights::meant(name),
+            _ => "leave out --edge-model to adapt the network that ships, or name another network"
+                .to_owned(),
+        };
+        refuse("edge-model", error.to_string(), &remedy)
     })?;
     let pairs = args.images.iter().zip(given);
     let (mut edges, mut labelled) = (Vec::new(), Vec::new());

@@ -1,12 +1,13 @@
 //! `bo plan`: the memory that a network will take here, and what fits, before anything is run.
 
-use bo_vision::edge::{EdgeFinder, Purpose, Work};
+use bo_vision::edge::{EdgeError, EdgeFinder, Purpose, Work};
 use clap::Args;
 
 use super::result::print;
 use crate::exit::Failure;
 use crate::forecast::{CannyForecast, Cards, Forecast, Photograph};
 use crate::settings::Limits;
+use crate::weights;
 
 /// Flags of `bo plan`.
 #[derive(Args)]
@@ -48,12 +49,12 @@ pub struct PlanArgs {
     #[arg(long, conflicts_with = "cards")]
     probe: bool,
 
-    /// Recommended settings for cards of several sizes and every network instead
-    #[arg(long)]
+    /// Recommended settings for cards of several sizes and every network instead, training among them
+    #[arg(long, conflicts_with_all = ["train", "host_memory_mb"])]
     cards: bool,
 
     /// Share of a card's memory that may be taken, for --cards
-    #[arg(long, value_name = "SHARE", default_value_t = 0.8)]
+    #[arg(long, value_name = "SHARE", default_value_t = 0.8, requires = "cards")]
     gpu_memory_fraction: f64,
 
     /// As one JSON object
@@ -85,9 +86,12 @@ pub fn main(args: &PlanArgs) -> Result<(), Failure> {
             ));
         }
     }
-    let finder: EdgeFinder = args.edge_model.parse().map_err(|error| {
-        let remedy = "leave out --edge-model to plan for the network that ships";
-        refuse("edge-model", format!("{error}"), remedy)
+    let finder: EdgeFinder = args.edge_model.parse().map_err(|error: EdgeError| {
+        refuse(
+            "edge-model",
+            error.to_string(),
+            &weights::meant(&args.edge_model),
+        )
     })?;
     if args.cards {
         return print(&Cards::new(share)?, args.json);

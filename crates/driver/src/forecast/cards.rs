@@ -94,7 +94,8 @@ impl fmt::Display for Cards {
         writeln!(
             f,
             "largest batches within {:.0} % of a card, as planned from the layers and candle's unfolded images (checkpointed: with \
-             --checkpoint-gradients; bo train edge trains all of the compact network, bo adapt changes of rank {} of any):",
+             --checkpoint-gradients; parts of 16: in how many a step on 16 crops is taken without that; bo train edge trains all of \
+             the compact network, bo adapt changes of rank {} of any):",
             100.0 * self.share,
             super::RANK
         )?;
@@ -107,7 +108,7 @@ impl fmt::Display for Cards {
             "640x480 images",
             "192x192 in training",
             "checkpointed",
-            "for 16 add up"
+            "parts of 16"
         )?;
         let largest = |batch: usize, purpose| match batch {
             0 => "none".to_owned(),

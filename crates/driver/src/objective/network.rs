@@ -5,6 +5,7 @@ use candle_core::Device;
 
 use crate::exit::Failure;
 use crate::settings::{Origin, Settings, Study};
+use crate::weights::{self, By};
 
 /// What the settings name, ready for use on `device`.
 ///
@@ -33,38 +34,35 @@ pub fn load(settings: &Settings, device: &Device) -> Result<Box<dyn EdgeNetwork>
 /// Which flag is to blame, and what to type.
 fn refused(error: &EdgeError, study: &Study) -> Failure {
     let (key, remedy) = match error {
-        EdgeError::UnknownModel { .. } => (
-            "edge-model",
-            "type one of these names, or leave out --edge-model for the network that ships",
-        ),
+        EdgeError::UnknownModel { name, .. } => ("edge-model", weights::meant(name)),
         EdgeError::NoWeights { .. } => (
             "edge-model",
-            "add --weights FILE, or leave out --edge-model for the network that ships",
+            "add --weights FILE, or leave out --edge-model for the network that ships".to_owned(),
         ),
-        EdgeError::NoNetwork { .. } => match (&study.weights, &study.adapter) {
-            (Some(_), _) => (
-                "weights",
-                "leave out --weights, or name its network with --edge-model",
-            ),
-            (_, Some(_)) => (
-                "adapter",
-                "leave out --adapter, or name its network with --edge-model",
-            ),
-            _ => ("precision", "leave out --precision"),
-        },
+        EdgeError::NoNetwork { .. } => {
+            let key = match (&study.weights, &study.adapter) {
+                (Some(_), _) => "weights",
+                (_, Some(_)) => "adapter",
+                _ => "precision",
+            };
+            let remedy = format!("leave out --{key}, or name its network with --edge-model");
+            (key, remedy)
+        }
         EdgeError::Adapter(_) => (
             "adapter",
-            "give --edge-model and --weights that it was learned beside, or leave out --adapter",
+            "give --edge-model and --weights that it was learned beside, or leave out --adapter"
+                .to_owned(),
         ),
+        EdgeError::Weights(error) => ("weights", weights::remedy(error, By::Weights)),
         _ => (
-            "weights",
-            "name with --edge-model the network that the file of --weights holds; without both the network that ships is taken",
+            "edge-model",
+            "name another network, or another --device".to_owned(),
         ),
     };
     Failure::Setting {
         key: key.to_owned(),
         origin: Origin::Flag(format!("--{key}")),
         reason: error.to_string(),
-        remedy: remedy.to_owned(),
+        remedy,
     }
 }

@@ -22,6 +22,7 @@ use crate::record::{Lock, RecordError};
 use crate::run::StopFlag;
 use crate::settings::Origin;
 use crate::supervise::training_failure;
+use crate::weights::{By, refused};
 
 /// Crops by which progress is judged.
 pub const JUDGING: usize = 16;
@@ -319,9 +320,9 @@ fn begin(
     device: &Device,
 ) -> Result<EdgeTrainer, Failure> {
     let settings = plan.settings.clone();
-    let made = |trainer: Result<EdgeTrainer, TrainError>, path: Option<&Path>, remedy| {
+    let made = |trainer: Result<EdgeTrainer, TrainError>, path: Option<&Path>, by, remedy| {
         trainer.map_err(|error| match (path, error) {
-            (Some(path), TrainError::Edge(error)) => Failure::input(path, error, remedy),
+            (Some(path), TrainError::Edge(error)) => refused(path, &error, by, remedy),
             (_, error) => failed(folder, &error),
         })
     };
@@ -329,7 +330,7 @@ fn begin(
         let path = adapt.weights.as_deref();
         let remedy = "give --edge-model NAME and --weights FILE that belong together";
         let weights = adapt.model.weights(path).map_err(|error| match path {
-            Some(path) => Failure::input(path, error, remedy),
+            Some(path) => refused(path, &error, By::Weights, remedy),
             None => Failure::Setting {
                 key: "edge-model".to_owned(),
                 origin: Origin::Flag("--edge-model".to_owned()),
@@ -349,15 +350,16 @@ fn begin(
             head,
             weights: &weights,
         };
-        return made(EdgeTrainer::new(settings, subject, device), path, remedy);
+        let trainer = EdgeTrainer::new(settings, subject, device);
+        return made(trainer, path, By::Weights, remedy);
     }
     let remedy = "give --start weights of the compact network";
     let path = plan.start.as_deref().filter(|_| !restores);
-    let start =
-        path.map(|path| Weights::open(path).map_err(|error| Failure::input(path, error, remedy)));
-    let start = start.transpose()?;
-    let subject = Subject::Whole(start.as_ref());
-    made(EdgeTrainer::new(settings, subject, device), path, remedy)
+    let open =
+        |path| Weights::open(path).map_err(|error| refused(path, &error.into(), By::Start, remedy));
+    let start = path.map(open).transpose()?;
+    let trainer = EdgeTrainer::new(settings, Subject::Whole(start.as_ref()), device);
+    made(trainer, path, By::Start, remedy)
 }
 
 /// What a training in `folder` ends with when it fails.
