@@ -185,6 +185,44 @@ fn an_objective_that_keeps_failing_ends_the_run_in_one_sentence() {
     assert!(case.read("r/log.txt").contains("no such dataset"));
 }
 
+/// Where the program is mended the run is the one that never failed; what failed before its last value stays.
+#[test]
+fn what_failed_last_is_asked_again_in_a_new_folder() {
+    let script = sh(
+        "if [ $id -lt 4 ] || [ -e mended ]; then echo \"{\\\"id\\\":$id,\\\"value\\\":0.$id}\"; else echo no disk >&2; exit 1; fi",
+    );
+    let case = Case::new().file("s.toml", ONE).file("o.sh", &script);
+    let run = "run --command 'sh o.sh' --space s.toml --n-initial 2 --iterations 9 --batch 2 --quiet --out";
+    let refused = case.bo(&format!("{run} r")).code(5);
+    let refused = refused.says(&[
+        "failed 5 times in a row",
+        "bo resume r --retry-failed --out r_2",
+    ]);
+    assert!(refused.stdout.is_empty(), "{}", refused.stdout);
+    let before = case.read("r/evaluations.jsonl");
+    // a program that is as it was gives up again, after as many
+    case.bo("resume r --retry-failed --out again --quiet")
+        .code(5);
+    assert_eq!(case.read("again/evaluations.jsonl").lines().count(), 9);
+    std::fs::write(case.path("mended"), "").unwrap();
+    case.bo("resume r --retry-failed").code(2).says(&["--out"]);
+    case.bo("resume r --retry-failed --out r_2").ok();
+    case.bo("verify r_2").ok();
+    assert_eq!(case.read("r/evaluations.jsonl"), before);
+    case.bo(&format!("{run} whole")).ok();
+    assert_eq!(case.values("r_2"), case.values("whole"));
+    let decided = |run: &str| {
+        let text = case.read(&format!("{run}/decisions.jsonl"));
+        let x = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["x"].clone();
+        text.lines().map(x).collect::<Vec<_>>()
+    };
+    assert_eq!(decided("r_2"), decided("whole"));
+    case.bo("resume whole --retry-failed --out other")
+        .code(2)
+        .says(&["the last evaluation returned a value"]);
+    assert!(!case.path("other").exists());
+}
+
 #[test]
 fn a_timeout_ends_the_program_with_all_it_started() {
     let script = "sleep 300 & echo $! > child; setsid sh -c 'echo $$ > grandchild; exec sleep 300' & trap '' TERM; sleep 300";

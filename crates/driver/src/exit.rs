@@ -85,8 +85,9 @@ pub enum Failure {
     },
     /// The objective failed too often in a row: exit 5.
     #[error(
-        "the objective failed {count} times in a row, {reason}\n  what it printed is in {}\n  mend it, then: bo resume {}\n  what failed stays failed and is kept away from; where x was not to blame begin anew: bo run --out {}",
+        "the objective failed {count} times in a row, {reason}\n  what it printed is in {}\n  mend it, then: bo resume {}\n  what failed stays failed and is kept away from; where x was not to blame: bo resume {} --retry-failed --out {}",
         out.join("log.txt").display(),
+        typed(out),
         typed(out),
         typed(&free_beside(out))
     )]

@@ -37,6 +37,11 @@ pub struct ResumeArgs {
     #[arg(long)]
     accept_changed: bool,
 
+    /// Ask again what failed since the last evaluation that returned a value, once its program is mended; in a new directory, as
+    /// what was recorded stays
+    #[arg(long, requires = "out")]
+    retry_failed: bool,
+
     #[command(flatten)]
     inputs: InputArgs,
 
@@ -215,6 +220,7 @@ pub fn main(args: ResumeArgs) -> Result<(), Failure> {
         means,
         command: args.command,
         accept_changed: args.accept_changed,
+        retry_failed: args.retry_failed,
     };
     finish(&out, &args.voice, |world, reporter| {
         resume(&request, world, reporter)

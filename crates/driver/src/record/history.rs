@@ -184,6 +184,23 @@ impl History {
         }
     }
 
+    /// What there was before the failures at its end: without the evaluations since the last one that returned a value, and
+    /// without the decisions that followed the first of them. How many evaluations these are; none where the last returned one.
+    pub fn before_failures(mut self) -> (Self, usize) {
+        let kept = self
+            .evaluations
+            .iter()
+            .rposition(|line| line.value.is_some());
+        let failed = self.evaluations.split_off(kept.map_or(0, |last| last + 1));
+        if let Some(first) = failed.first() {
+            self.decisions
+                .retain(|line| line.iteration <= first.iteration);
+            self.attempts.retain(|&id, _| id < first.id);
+            self.result = None;
+        }
+        (self, failed.len())
+    }
+
     /// All of it in one file.
     pub(super) fn into_checkpoint(self) -> Checkpoint {
         Checkpoint {

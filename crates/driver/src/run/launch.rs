@@ -12,6 +12,7 @@ use super::allowance::afford;
 use super::choices::choices;
 use super::locate::{Base, Located, Place, locate};
 use super::provenance;
+use super::session::GAVE_UP;
 use super::start::{begin, proceed};
 use super::stop::{End, StopFlag};
 use super::trust::{foreign, keeps, manifest_of, recorded_settings, trusted, trusted_settings};
@@ -21,8 +22,8 @@ use crate::objective::{self, Started, Surroundings};
 use crate::plan;
 use crate::quantity::typed;
 use crate::record::{
-    AttemptLine, Heartbeat, Holder, Lock, Log, Manifest, RecordError, RunDirectory, StartedJournal,
-    checkpoint_files, holds_run, now,
+    AttemptLine, Heartbeat, History, Holder, Lock, Log, Manifest, RecordError, RunDirectory,
+    StartedJournal, checkpoint_files, holds_run, now,
 };
 use crate::settings::{ObjectiveSettings, Origin, RawSettings, Settings};
 use crate::supervise::{Step, tell};
@@ -213,6 +214,8 @@ pub struct ResumeRequest {
     pub command: Option<String>,
     /// Record changed inputs instead of refusing them.
     pub accept_changed: bool,
+    /// Ask again, in the new directory, what failed since the last evaluation that returned a value.
+    pub retry_failed: bool,
 }
 
 /// A total number of iterations: `60`, or `+30` more than asked for before.
@@ -264,7 +267,16 @@ pub fn resume(
         // before anything of it is written under our own name
         trusted(&manifest, foreign, command)?;
     }
-    let located = locate(&request.path, request.out.as_deref())?;
+    let mut located = locate(&request.path, request.out.as_deref())?;
+    if request.retry_failed {
+        let again;
+        (located.history, again) = without_failures(located.history, &request.path)?;
+        let (level, message) = (
+            Level::Info,
+            format!("{again} evaluations that failed are asked again"),
+        );
+        reporter.event(&RunEvent::Notice { level, message });
+    }
     let manifest = &located.history.manifest;
     let recorded = manifest.iterations;
     let total = request
@@ -333,6 +345,23 @@ pub fn resume(
         &|directory| world.attach(directory),
         reporter,
     )
+}
+
+/// A history without the failures at its end, and how many they are. Those before the last value stay: what was decided since
+/// knows of them.
+fn without_failures(history: History, path: &Path) -> Result<(History, usize), Failure> {
+    let (mut history, again) = history.before_failures();
+    if again == 0 {
+        return Err(Failure::Setting {
+            key: "retry-failed".into(),
+            origin: Origin::Flag("--retry-failed".into()),
+            reason: "the last evaluation returned a value, and later decisions know of what failed before".into(),
+            remedy: format!("go on: bo resume {}; or begin anew with bo run", typed(path)),
+        });
+    }
+    // they are to count again, should they fail again
+    history.manifest.notes.remove(GAVE_UP);
+    Ok((history, again))
 }
 
 /// The cache that opening the objective makes in the folder of a fork, which may be refused after that.

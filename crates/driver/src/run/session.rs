@@ -21,7 +21,7 @@ use crate::record::{
 };
 
 /// Note in `run.json`: how many evaluations there were when the run last gave up on its objective (exit 5).
-const GAVE_UP: &str = "gave_up_at";
+pub(super) const GAVE_UP: &str = "gave_up_at";
 
 /// Why the loop leaves an iteration.
 #[derive(Debug)]
