@@ -71,7 +71,11 @@ fn by_content(path: &Path, by: By) -> String {
              {model} --weights {}",
             typed(path)
         ),
-        (None, _) => format!(
+        (None, By::Start) => {
+            "the file holds no network that is known: give --start weights of the compact network"
+                .to_owned()
+        }
+        (None, By::Weights) => format!(
             "the file holds no network that is known: give a .safetensors or .pth file with all tensors of {}",
             EdgeModel::ALL.map(EdgeModel::name).join(", ")
         ),
