@@ -1,6 +1,6 @@
-//! Canny's edges: blur, Sobel's gradient, thinning along it, hysteresis.
+//! Canny's edges: blur, Sobel's gradient, thinning along it; hysteresis.
 //!
-//! [`canny`] gives the bits of `imageproc::edges::canny`, which it replaces: whole numbers where that changes nothing (squares
+//! [`thinned`] is the first three of these, [`canny`] all. It gives the bits of `imageproc::edges::canny`, which it replaces: whole numbers where that changes nothing (squares
 //! of gradients instead of roots, comparisons instead of angles), a line at a time, four bytes a pixel instead of 21.
 //! Source: Canny, "A computational approach to edge detection", PAMI 8, 1986.
 
@@ -33,15 +33,37 @@ const EDGE: u8 = 255;
 pub fn canny(grey: &GrayImage, low: u16, high: u16) -> GrayImage {
     assert!(0 < low && low <= high, "thresholds {low} and {high}");
     let (width, height) = (grey.width() as usize, grey.height() as usize);
-    if width < 3 || height < 3 {
-        return GrayImage::new(grey.width(), grey.height());
-    }
-    let blurred = Blurred::of(grey);
     let square = |threshold: u16| i32::from(threshold).pow(2);
-    let mut pixels = thinned(&blurred, height, (square(low), square(high)));
-    drop(blurred);
+    let (low, high) = (square(low), square(high));
+    let mut pixels = vec![NONE; width * height];
+    thinned(grey, |y, squares| {
+        let out = &mut pixels[y * width..][..width];
+        for (out, &square) in out.iter_mut().zip(squares) {
+            *out = u8::from(square >= low) + u8::from(square >= high);
+        }
+    });
     follow(&mut pixels, width);
     GrayImage::from_raw(grey.width(), grey.height(), pixels).expect("a byte a pixel")
+}
+
+/// Gives `take` each line but the first and the last with its number: squares of the gradient's strength where it is not below that
+/// of its two neighbours along the gradient, else 0, which the first and the last of a line are too. Nothing of less than 3 x 3 pixels.
+pub(crate) fn thinned(grey: &GrayImage, mut take: impl FnMut(usize, &[i32])) {
+    let (width, height) = (grey.width() as usize, grey.height() as usize);
+    if width < 3 || height < 3 {
+        return;
+    }
+    let blurred = Blurred::of(grey);
+    let mut lines: [Gradient; 3] = Default::default();
+    lines[1].read(&blurred, 0);
+    lines[2].read(&blurred, 1);
+    let mut kept = vec![0; width];
+    for y in 1..height - 1 {
+        lines.rotate_left(1);
+        lines[2].read(&blurred, y + 1);
+        thin(&lines, &mut kept);
+        take(y, &kept);
+    }
 }
 
 /// A blurred image, each line with its first and last pixel repeated beside it.
@@ -163,28 +185,10 @@ fn sobel(lines: [&[u8]; 3], across: &mut [i32], down: &mut [i32], square: &mut [
     }
 }
 
-/// What is at least as strong as its two neighbours along its gradient, by the squares of the thresholds; nothing at the border.
-fn thinned(blurred: &Blurred, height: usize, thresholds: (i32, i32)) -> Vec<u8> {
-    let width = blurred.stride - 2;
-    let mut out = vec![NONE; width * height];
-    let mut lines: [Gradient; 3] = Default::default();
-    lines[1].read(blurred, 0);
-    lines[2].read(blurred, 1);
-    for (y, out) in out.chunks_exact_mut(width).enumerate().skip(1) {
-        if y + 1 == height {
-            break;
-        }
-        lines.rotate_left(1);
-        lines[2].read(blurred, y + 1);
-        thin(&lines, thresholds, out);
-    }
-    out
-}
-
-/// The middle of three lines. A direction is one of four, each an eighth of a turn wide, by the tangent of an eighth's half,
-/// sqrt(2) - 1: |dy| < (sqrt(2) - 1) |dx| where (|dx| + |dy|)² < 2 dx².
+/// Squares of the middle of three lines, 0 where a neighbour along the gradient is stronger. A direction is one of four, each an
+/// eighth of a turn wide, by the tangent of an eighth's half, sqrt(2) - 1: |dy| < (sqrt(2) - 1) |dx| where (|dx| + |dy|)² < 2 dx².
 #[multiversion(targets("x86_64+avx2"))]
-fn thin(lines: &[Gradient; 3], (low, high): (i32, i32), out: &mut [u8]) {
+fn thin(lines: &[Gradient; 3], out: &mut [i32]) {
     let width = out.len();
     let [above, here, below] = [0, 1, 2].map(|line| &lines[line].square[..width]);
     let (across, down) = (&lines[1].across[..width], &lines[1].down[..width]);
@@ -203,13 +207,7 @@ fn thin(lines: &[Gradient; 3], (low, high): (i32, i32), out: &mut [u8]) {
         } else {
             slanted
         };
-        let strength = here[x];
-        let kept = strength >= low && strength >= beside;
-        out[x] = if kept {
-            WEAK + u8::from(strength >= high)
-        } else {
-            NONE
-        };
+        out[x] = if here[x] >= beside { here[x] } else { 0 };
     }
 }
 

@@ -26,7 +26,7 @@ use tempfile::TempDir;
 use crate::detect::Rois;
 use crate::objective::{SafeBatches, answer_in};
 use crate::settings::{Origin, RawSettings, Settings, read_config, read_space};
-use crate::training::{Ledger, Paces, Plan};
+use crate::training::{Inputs, Ledger, Paces, Plan};
 
 pub use files::{checkpoint, resume, run_files};
 
@@ -71,6 +71,7 @@ pub fn labels(bytes: &[u8]) {
         let names: Vec<String> = set.names().map(str::to_owned).collect();
         for labels in names.iter().filter_map(|name| set.find(name)) {
             let _ = (labels.truth(640, 480), labels.truth(1, 1));
+            let _ = labels.reaches_out(640, 480);
         }
     }
 }
@@ -82,7 +83,8 @@ pub fn weights(bytes: &[u8]) {
 
 /// An image file.
 pub fn image(bytes: &[u8]) {
-    let _ = decode::decode(&file("image", bytes));
+    let image = file("image", bytes);
+    let _ = (decode::decode(&image), decode::broken_off(&image));
 }
 
 /// The file behind `--roi`.
@@ -106,9 +108,9 @@ pub fn batches(bytes: &[u8]) {
     }
 }
 
-/// The folder of a training: its plan, its losses and its paces, between them a byte that no text holds.
+/// The folder of a training: its plan, its losses, its paces and its inputs, between them a byte that no text holds.
 pub fn training(bytes: &[u8]) {
-    let mut parts = bytes.splitn(3, |&byte| byte == files::BETWEEN);
+    let mut parts = bytes.splitn(4, |&byte| byte == files::BETWEEN);
     let place = file("train.json", parts.next().unwrap_or_default());
     let place = place.parent().expect("a file in a folder");
     if let Ok(plan) = Plan::read(place) {
@@ -126,6 +128,10 @@ pub fn training(bytes: &[u8]) {
     };
     if let Ok(paces) = Paces::open(place, asked) {
         assert!((1..=4096).contains(&paces.of(3).at_once));
+    }
+    file("inputs.json", parts.next().unwrap_or_default());
+    if let Ok(Some(inputs)) = Inputs::read(place) {
+        assert_eq!(inputs.differences(&inputs), None);
     }
 }
 

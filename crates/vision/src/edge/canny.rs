@@ -10,17 +10,13 @@
 
 use image::imageops::grayscale;
 use image::{GrayImage, RgbImage};
-use imageproc::filter::gaussian_blur_f32;
-use imageproc::gradients::{horizontal_sobel, vertical_sobel};
 
 use super::finder::EdgeFinder;
 use super::network::{EdgeError, EdgeMap, EdgeNetwork, LogitScale};
+use crate::canny::thinned;
 
 /// Name of the method, of which the fingerprint is made.
 const METHOD: &str = "canny 1";
-
-/// Standard deviation of the Gaussian before the gradient, pixels; as of the Canny that voters use.
-const SIGMA: f32 = 1.4;
 
 /// Strength at which the logit is 0: that of the best pair of thresholds on the photographs of `experiments/edge`.
 const EVEN: f32 = 50.0;
@@ -52,9 +48,9 @@ impl EdgeNetwork for Canny {
         if width == 0 || height == 0 {
             return Err(EdgeError::EmptyImage { width, height });
         }
-        let thinned = thinned(&grayscale(rgb));
-        let squares = strengths(&thinned, width as usize);
-        drop(thinned);
+        let gradients = gradients(&grayscale(rgb));
+        let squares = strengths(&gradients, width as usize);
+        drop(gradients);
         let logit = |square: u32| match square {
             0 => (NONE / EVEN).log2(),
             _ => 0.5 * (square as f32 / (EVEN * EVEN)).log2(),
@@ -82,42 +78,15 @@ impl EdgeNetwork for Canny {
 }
 
 /// Squares of Sobel's gradient where it is not below its neighbours' across the edge, 0 elsewhere and on the border; row by row.
-fn thinned(grey: &GrayImage) -> Vec<u32> {
+fn gradients(grey: &GrayImage) -> Vec<u32> {
     let (width, height) = (grey.width() as usize, grey.height() as usize);
-    let blurred = gaussian_blur_f32(grey, SIGMA);
-    let (across, down) = (horizontal_sobel(&blurred), vertical_sobel(&blurred));
-    drop(blurred);
-    let (across, down) = (across.as_raw(), down.as_raw());
-    let square = |at: usize| {
-        let (gx, gy) = (i32::from(across[at]), i32::from(down[at]));
-        (gx * gx + gy * gy) as u32
-    };
-    // two of the eight directions lie within 22.5 degrees of an axis
-    let along = |gx: i16, gy: i16| {
-        let (gx, gy) = (f32::from(gx), f32::from(gy));
-        let slope = std::f32::consts::FRAC_PI_8.tan();
-        if gy.abs() <= slope * gx.abs() {
-            1
-        } else if gx.abs() < slope * gy.abs() {
-            width
-        } else if (gx > 0.0) == (gy > 0.0) {
-            width + 1
-        } else {
-            width - 1
+    let mut squares = vec![0; width * height];
+    thinned(grey, |y, line| {
+        for (out, &square) in squares[y * width..].iter_mut().zip(line) {
+            *out = square as u32;
         }
-    };
-    let mut thinned = vec![0; width * height];
-    for y in 1..height.saturating_sub(1) {
-        for x in 1..width.saturating_sub(1) {
-            let at = y * width + x;
-            let step = along(across[at], down[at]);
-            let own = square(at);
-            if own >= square(at - step) && own >= square(at + step) {
-                thinned[at] = own;
-            }
-        }
-    }
-    thinned
+    });
+    squares
 }
 
 /// Squares of the strengths of pixels whose gradients have these squares, 0 where that is 0.
@@ -235,7 +204,7 @@ mod tests {
     #[test]
     fn cut_at_a_threshold_it_is_canny_there() {
         for image in images() {
-            let thinned = thinned(&grayscale(&image));
+            let thinned = gradients(&grayscale(&image));
             let map = Canny::default().logits(&image).unwrap();
             let mut counts = Vec::new();
             for high in HIGHS {
@@ -257,7 +226,7 @@ mod tests {
     fn its_gradient_is_that_of_another_canny() {
         for image in images() {
             let grey = grayscale(&image);
-            let thinned = thinned(&grey);
+            let thinned = gradients(&grey);
             for high in HIGHS {
                 let theirs = canny(&grey, high, high);
                 let ours = thinned.iter().map(|m| *m as f32 >= high * high);
@@ -269,7 +238,7 @@ mod tests {
     #[test]
     fn half_precision_moves_a_threshold_by_less_than_half_a_percent() {
         let image = &images()[1];
-        let thinned = thinned(&grayscale(image));
+        let thinned = gradients(&grayscale(image));
         let canny = Canny::default();
         let map = canny.logits(image).unwrap();
         let kept = |logit: f32| f16::from_f32(canny.scale().apply(logit));
