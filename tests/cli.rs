@@ -6,6 +6,7 @@ mod case;
 mod command_objective;
 mod commands;
 mod decide;
+mod exchange;
 mod growth;
 mod holders;
 mod images;

@@ -9,6 +9,7 @@ mod detect;
 mod doctor;
 mod evaluate;
 mod event;
+mod exchange;
 mod exit;
 mod forecast;
 mod lineage;

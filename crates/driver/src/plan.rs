@@ -55,8 +55,10 @@ impl Plan {
             None => settings.clone().at(scratch.path()),
         };
         let opened = objective::open(&elsewhere, World::default().surroundings(&elsewhere))?;
-        let settings = settings.clone().fitted(&opened.problem.environments);
-        let choices = choices(settings.study(), &opened.problem)?;
+        let settings = settings
+            .clone()
+            .fitted(&opened.problem.environments, &opened.earlier);
+        let choices = choices(settings.study(), &opened.problem, &opened.earlier)?;
         let mut all = opened.notices;
         all.extend(notices(&opened.problem, &choices));
         Ok(Self {

@@ -30,7 +30,7 @@ impl Optimizer {
     /// Checks the settings against the problem.
     ///
     /// # Errors
-    /// `n_initial` or `initial_w` 0, `n_w` 0 or above the number of environments, a space whose condition
+    /// `n_initial` (without earlier queries) or `initial_w` 0, `n_w` 0 or above the number of environments, a space whose condition
     /// admits nothing that was tried.
     pub fn new(problem: Problem, settings: Settings) -> Result<Self, Error> {
         crate::linalg::one_thread();
@@ -38,7 +38,7 @@ impl Optimizer {
             ("n_initial", settings.n_initial),
             ("initial_w", settings.initial_w),
         ] {
-            if value == 0 {
+            if value == 0 && (setting == "initial_w" || settings.earlier.is_empty()) {
                 return Err(Error::Setting {
                     setting,
                     value,
@@ -79,7 +79,7 @@ impl Optimizer {
         &self.observations
     }
 
-    /// Iteration 0: `n_initial` points x, each with `initial_w` environments of its own.
+    /// Iteration 0: what was evaluated elsewhere, then `n_initial` points x, each with `initial_w` environments of its own.
     pub fn initial_design(&self) -> Vec<Query> {
         let Settings {
             n_initial,
@@ -98,7 +98,13 @@ impl Optimizer {
             environment: index,
             w,
         };
-        design.into_iter().map(query).collect()
+        let design = design.into_iter().map(query);
+        self.settings
+            .earlier
+            .iter()
+            .cloned()
+            .chain(design)
+            .collect()
     }
 
     /// Takes an observation. The model follows at the next [`Self::refit`].
@@ -182,5 +188,42 @@ impl Optimizer {
         self.observations
             .iter()
             .filter_map(|o| Some((o, o.outcome.value()?)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Direction;
+    use super::*;
+    use crate::space::{Parameter, Space};
+
+    #[test]
+    fn the_design_begins_with_what_was_evaluated_elsewhere_and_may_be_that_alone() {
+        let problem = Problem {
+            space: Space::new(vec![Parameter::real("a", 0.0, 1.0)]).unwrap(),
+            environments: Environments::None,
+            direction: Direction::Maximize,
+        };
+        let query = |a: f64| Query {
+            x: vec![a],
+            environment: None,
+            w: Vec::new(),
+        };
+        let with = |n_initial, earlier| {
+            let settings = Settings {
+                n_initial,
+                initial_w: 1,
+                earlier,
+                ..Settings::default()
+            };
+            Optimizer::new(problem.clone(), settings).map(|o| o.initial_design())
+        };
+        let alone = with(2, Vec::new()).unwrap();
+        let earlier = vec![query(0.25), query(0.75), query(0.25)];
+        let both = with(2, earlier.clone()).unwrap();
+        assert_eq!(both[..3], earlier);
+        assert_eq!(both[3..], alone);
+        assert_eq!(with(0, earlier.clone()).unwrap(), earlier);
+        assert!(with(0, Vec::new()).is_err());
     }
 }

@@ -1,6 +1,6 @@
 //! Settings of an optimisation, and what they mean for what a decision looks at.
 
-use super::Surrogate;
+use super::{Query, Surrogate};
 use crate::environment::{Environments, Look};
 use crate::risk::{RiskMeasure, TailMass};
 use std::fmt;
@@ -53,7 +53,9 @@ impl HighDimension {
 /// How to optimise. Make one with `Settings { seed: 3, ..Settings::default() }`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
-    /// Points x of the initial design, at least 1.
+    /// What was evaluated elsewhere: the initial design begins with it, so that its values are observations like any others.
+    pub earlier: Vec<Query>,
+    /// Points x of the initial design beside those, at least 1; 0 where there are earlier ones.
     pub n_initial: usize,
     /// Environments evaluated at each x of the initial design, at least 1 (more than there are: all).
     pub initial_w: usize,
@@ -76,6 +78,7 @@ impl Default for Settings {
     /// gradient, Matern 5/2, seed 0.
     fn default() -> Self {
         Self {
+            earlier: Vec::new(),
             n_initial: 5,
             initial_w: 3,
             n_w: Look::Count(3),

@@ -4,7 +4,9 @@ mod adapt;
 mod detect;
 mod doctor;
 mod evaluate;
+mod export;
 mod gpu;
+mod import;
 mod init;
 mod loss_line;
 mod plan;
@@ -75,6 +77,10 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// Checks every file of a run and computes each decision again
     Verify(verify::VerifyArgs),
+    /// What another program has evaluated becomes what a run begins with
+    Import(import::ImportArgs),
+    /// What a run evaluated, for other programs: CSV, JSON lines, the original's checkpoint
+    Export(export::ExportArgs),
     /// Writes commented examples of bo.toml and space.toml
     Init(init::InitArgs),
 }
@@ -108,6 +114,8 @@ pub fn main() -> ExitCode {
         Command::Gpu(args) => gpu::main(&args),
         Command::Stop(args) => stop::main(&args),
         Command::Verify(args) => verify::main(&args),
+        Command::Import(args) => import::main(&args),
+        Command::Export(args) => export::main(&args),
         Command::Init(args) => init::main(&args),
     };
     match end {

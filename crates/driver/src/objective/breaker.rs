@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::command::LAST_WORDS;
+use super::command::{ELSEWHERE, LAST_WORDS};
 use crate::exit::Failure;
 use crate::record::EvaluationLine;
 
@@ -22,7 +22,7 @@ pub struct Breaker {
 }
 
 impl Breaker {
-    /// Notes an evaluation.
+    /// Notes an evaluation. What failed elsewhere, before the run, is passed over.
     ///
     /// # Errors
     /// [`Failure::KeepsFailing`] after 5 equal failures in a row, or 15 of any kind. Reasons that differ
@@ -33,6 +33,9 @@ impl Breaker {
             return Ok(());
         }
         let reason = line.reason.clone().unwrap_or_default();
+        if reason == ELSEWHERE {
+            return Ok(());
+        }
         let kind = reason.split(LAST_WORDS).next().unwrap_or_default();
         let key = (
             line.status.clone(),

@@ -111,8 +111,8 @@ impl LineImages {
         let sights = Sights::new(settings.study().environment, &glances);
         let problem = problem(sights.environments(&glances));
         // Settings that do not fit these images are refused before anything is written.
-        let fitted = settings.clone().fitted(&problem.environments);
-        choices(fitted.study(), &problem)?;
+        let fitted = settings.clone().fitted(&problem.environments, &[]);
+        choices(fitted.study(), &problem, &[])?;
         let held = |glance: &Glance| Photograph {
             size: glance.size,
             has_regions: matches!(glance.truth, Truth::Regions(_)),
@@ -235,6 +235,7 @@ impl LineImages {
     /// As an objective.
     pub fn into_opened(self, notices: Vec<String>) -> Opened {
         Opened {
+            earlier: Vec::new(),
             problem: self.problem.clone(),
             objective: Box::new(self),
             notices,

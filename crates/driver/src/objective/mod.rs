@@ -155,6 +155,8 @@ pub struct Surroundings {
 pub struct Opened {
     /// Space, environments and direction.
     pub problem: Problem,
+    /// What was evaluated elsewhere: evaluations 0 and on, whose values the objective knows.
+    pub earlier: Vec<Query>,
     /// Gives values.
     pub objective: Box<dyn Objective>,
     /// What the user should know before the run: skipped images and the like.

@@ -31,6 +31,7 @@ pub fn open(name: &str) -> Result<Opened, Failure> {
         });
     };
     Ok(Opened {
+        earlier: Vec::new(),
         problem: function.problem(),
         objective: Box::new(TestFunction(function)),
         notices: Vec::new(),

@@ -11,10 +11,11 @@ use proptest::test_runner::{RngSeed, TestRunner};
 type Reader = fn(&[u8]);
 
 /// Every reader with the number of mutations tried.
-const READERS: [(&str, Reader, u32); 14] = [
+const READERS: [(&str, Reader, u32); 15] = [
     ("settings", super::settings, 300),
     ("space", super::space, 300),
     ("csv", super::csv, 300),
+    ("observations", super::observations, 300),
     ("labels", super::labels, 300),
     ("weights", super::weights, 300),
     ("image", super::image, 300),

@@ -24,6 +24,7 @@ use image::GrayImage;
 use tempfile::TempDir;
 
 use crate::detect::Rois;
+use crate::exchange::{Foreign, Reading, space_files};
 use crate::objective::{SafeBatches, answer_in};
 use crate::settings::{Origin, RawSettings, Settings, read_config, read_space};
 use crate::training::{Inputs, Ledger, Paces, Plan};
@@ -60,6 +61,33 @@ pub fn csv(bytes: &[u8]) {
     file("env.csv", bytes);
     let space = b"[x.a]\nlow = 0.0\nhigh = 1.0\n[environments]\nfile = \"env.csv\"\n";
     let _ = read_space(&file("space.toml", space));
+}
+
+/// A table of evaluations done elsewhere, for a space file and for `bo import`; and its checkpoints.
+pub fn observations(bytes: &[u8]) {
+    let table = file("observations.csv", bytes);
+    let space = b"[x.a]\nlow = 0.0\nhigh = 1.0\n[x.b]\nchoices = [\"c\", \"d\"]\n[w.e]\nlow = 0.0\nhigh = 1.0\n\
+                  [observations]\nfile = \"observations.csv\"\n";
+    if let Ok(read) = read_space(&file("space.toml", space)) {
+        assert!(!read.earlier.is_empty());
+    }
+    let reading = Reading {
+        w: vec!["e".into()],
+        failed_value: Some(0.0),
+    };
+    for reading in [Reading::default(), reading] {
+        let Ok(foreign) = Foreign::read(&table, &reading) else {
+            continue;
+        };
+        let _ = foreign.to_string();
+        for (name, text) in space_files(&foreign, &table, false).expect("rows are texts") {
+            file(name, text.as_bytes());
+        }
+        // names that a space file does not take are refused there; all else is read as it was written
+        if let Ok(read) = read_space(&folder().join("space.toml")) {
+            assert_eq!(read.earlier.len(), foreign.rows.len());
+        }
+    }
 }
 
 /// Labels of any format.

@@ -181,7 +181,7 @@ impl Manifest {
 }
 
 impl ParameterRecord {
-    fn shown(&self, value: f64) -> Value {
+    pub fn shown(&self, value: f64) -> Value {
         match &self.range {
             RangeRecord::Int { .. } => Value::from(value as i64),
             RangeRecord::Choice { choices } => choices

@@ -2,7 +2,7 @@
 
 use bo_bayes::environment::{Environments, Look};
 use bo_bayes::kernel::KernelKind;
-use bo_bayes::optimizer::{self, AcquisitionKind, Problem, Surrogate};
+use bo_bayes::optimizer::{self, AcquisitionKind, Problem, Query, Surrogate};
 use bo_bayes::risk::{RiskMeasure, TailMass};
 
 use crate::exit::Failure;
@@ -38,13 +38,26 @@ fn surrogate(asked: settings::Surrogate) -> Surrogate {
     }
 }
 
-/// The optimiser's settings, checked against the problem. Without environments n_w has no meaning and any is
-/// taken.
+/// The optimiser's settings, checked against the problem, with what was evaluated elsewhere. Without environments n_w has no
+/// meaning and any is taken.
 ///
 /// # Errors
+/// [`Failure::Setting`] when there is nothing to begin with, or too much;
 /// [`Failure::Setting`] when a decision, or a point of the initial design, is to look at more environments than
 /// there are.
-pub fn choices(study: &Study, problem: &Problem) -> Result<optimizer::Settings, Failure> {
+pub fn choices(
+    study: &Study,
+    problem: &Problem,
+    earlier: &[Query],
+) -> Result<optimizer::Settings, Failure> {
+    if study.n_initial == 0 && earlier.is_empty() {
+        return Err(Failure::Setting {
+            key: "n-initial".into(),
+            origin: Origin::Flag("--n-initial".into()),
+            reason: "0 points, and the space file names no [observations]: there is nothing to begin with".into(),
+            remedy: "type --n-initial 5".into(),
+        });
+    }
     let (count, finite) = match &problem.environments {
         Environments::None => (Some(1), false),
         other => (other.count(), true),
@@ -75,19 +88,21 @@ pub fn choices(study: &Study, problem: &Problem) -> Result<optimizer::Settings, 
             });
         }
     };
-    let evaluations = study.n_initial.saturating_mul(initial_w);
+    let evaluations = study.n_initial.saturating_mul(initial_w) + earlier.len();
     if evaluations > MOST {
         return Err(Failure::Setting {
             key: "n-initial".into(),
             origin: Origin::Flag("--n-initial".into()),
             reason: format!(
-                "{} points with {initial_w} environments each are {evaluations} evaluations; the model takes up to {MOST}",
-                study.n_initial
+                "{} points with {initial_w} environments each and {} evaluations done elsewhere are {evaluations}; the model takes up to {MOST}",
+                study.n_initial,
+                earlier.len()
             ),
             remedy: "lower --n-initial, or --initial-w".into(),
         });
     }
     Ok(optimizer::Settings {
+        earlier: earlier.to_vec(),
         n_initial: study.n_initial,
         initial_w,
         n_w: match study.n_w {

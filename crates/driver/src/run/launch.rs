@@ -172,8 +172,10 @@ pub(super) fn prepare(
         reporter.event(&RunEvent::Notice { level, message });
     }
     let opened = objective::open(settings, world.surroundings(settings))?;
-    let settings = settings.clone().fitted(&opened.problem.environments);
-    let choices = choices(settings.study(), &opened.problem)?;
+    let settings = settings
+        .clone()
+        .fitted(&opened.problem.environments, &opened.earlier);
+    let choices = choices(settings.study(), &opened.problem, &opened.earlier)?;
     let notices = plan::notices(&opened.problem, &choices);
     for message in opened.notices.into_iter().chain(notices) {
         reporter.event(&RunEvent::Notice {

@@ -17,12 +17,13 @@ pub use nearest::nearest;
 pub use raw::RawSettings;
 #[cfg(any(test, fuzzing))]
 pub use space::read_space;
-pub use space::{SpaceFile, read_space_or};
+pub use space::{Earlier, SpaceFile, read_space_or};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use bo_bayes::environment::Environments;
+use bo_bayes::optimizer::Query;
 use bo_vision::edge::Precision;
 use bo_vision::line::Detectors;
 use serde::{Deserialize, Serialize};
@@ -306,7 +307,7 @@ pub struct Study {
     pub objective: ObjectiveSettings,
     /// Total number of decisions.
     pub iterations: u64,
-    /// Points x of the initial design; at least 1.
+    /// Points x of the initial design, beside what was evaluated elsewhere; 0 for a program alone.
     pub n_initial: usize,
     /// Environments a decision looks at; count at least 1 (at most all: checked when they are known).
     pub n_w: Look,
@@ -384,6 +385,8 @@ pub struct Settings {
     out: PathBuf,
     /// n_w was not written.
     n_w_free: bool,
+    /// n_initial was not written.
+    n_initial_free: bool,
 }
 
 impl Settings {
@@ -418,8 +421,13 @@ impl Settings {
 
     /// With the acquisition that `auto` stands for here, and with a number of environments to look at that there are:
     /// an n_w that was not written falls to all of a smaller set. One that was written stays, to be refused where it is
-    /// too large.
-    pub fn fitted(mut self, environments: &Environments) -> Self {
+    /// too large. An n_initial that was not written falls by the x that were evaluated elsewhere.
+    pub fn fitted(mut self, environments: &Environments, earlier: &[Query]) -> Self {
+        if self.n_initial_free {
+            let bits = |query: &Query| query.x.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+            let x: BTreeSet<Vec<u64>> = earlier.iter().map(bits).collect();
+            self.study.n_initial = self.study.n_initial.saturating_sub(x.len());
+        }
         self.study.acquisition = self
             .study
             .acquisition

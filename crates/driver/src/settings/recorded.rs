@@ -16,6 +16,7 @@ impl From<Settings> for RawSettings {
             means,
             out,
             n_w_free: _,
+            n_initial_free: _,
         } = settings;
         let mut raw = Self {
             iterations: Some(study.iterations),

@@ -13,8 +13,11 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 mod constraint;
+mod observations;
 
 pub use constraint::Constraints;
+pub use observations::Earlier;
+use observations::observations;
 
 use super::nearest;
 use crate::bounded;
@@ -30,15 +33,18 @@ pub struct SpaceFile {
     /// For each parameter its choices as the program gets them (a number stays a number); empty for
     /// numeric parameters.
     pub choices: Vec<Vec<serde_json::Value>>,
-    /// Content hashes of the space file and of the environments' table.
+    /// What was evaluated elsewhere: the run begins with it.
+    pub earlier: Vec<Earlier>,
+    /// Content hashes of the space file and of its tables: environments, observations.
     pub hashes: BTreeMap<String, String>,
-    /// The two as they were read, by the same names: enough to read it again.
+    /// All as they were read, by the same names: enough to read it again.
     pub texts: BTreeMap<String, String>,
 }
 
-/// Names of the space file and of the environments' table in [`SpaceFile::hashes`] and [`SpaceFile::texts`].
+/// Names of the space file and of its tables in [`SpaceFile::hashes`] and [`SpaceFile::texts`].
 const SPACE: &str = "space";
-const TABLE: &str = "environments";
+const ENVIRONMENTS: &str = "environments";
+const OBSERVATIONS: &str = "observations";
 
 /// Keys of one table, with the file for messages.
 struct Section<'a> {
@@ -76,7 +82,7 @@ pub fn read_space_or(
             "give --space a readable file; `bo init` writes one",
         )
     })?;
-    let file = parse(path, &text, &mut |table| read(TABLE, table))?;
+    let file = parse(path, &text, &mut |name, table| read(name, table))?;
     Ok((file, gone))
 }
 
@@ -89,10 +95,15 @@ pub fn read_space(path: &Path) -> Result<SpaceFile, Failure> {
     read_space_or(path, &BTreeMap::new()).map(|(file, _)| file)
 }
 
-/// Reads the environments' table.
+/// Reads a table.
 type ReadTable<'r> = &'r mut dyn FnMut(&Path) -> std::io::Result<String>;
 
-fn parse(path: &Path, text: &str, table: ReadTable<'_>) -> Result<SpaceFile, Failure> {
+/// `table` reads one of that name from a file.
+fn parse(
+    path: &Path,
+    text: &str,
+    table: &mut dyn FnMut(&str, &Path) -> std::io::Result<String>,
+) -> Result<SpaceFile, Failure> {
     let root = DeTable::parse(text).map_err(|error| {
         let line = error.span().map_or(1, |span| line_of(text, span.start));
         Failure::input(
@@ -107,7 +118,14 @@ fn parse(path: &Path, text: &str, table: ReadTable<'_>) -> Result<SpaceFile, Fai
         name: String::new(),
         table: root.get_ref(),
     };
-    top.allow(&["direction", "x", "w", "environments", "constraint"])?;
+    top.allow(&[
+        "direction",
+        "x",
+        "w",
+        ENVIRONMENTS,
+        OBSERVATIONS,
+        "constraint",
+    ])?;
     let direction = match top.text_at("direction")? {
         None | Some("maximize") => Direction::Maximize,
         Some("minimize") => Direction::Minimize,
@@ -136,7 +154,7 @@ fn parse(path: &Path, text: &str, table: ReadTable<'_>) -> Result<SpaceFile, Fai
     let constraints = Constraints::read(&top, &space)?;
     let mut texts = BTreeMap::from([(SPACE.to_owned(), text.to_owned())]);
     let variables = top.sections("w")?;
-    let environments = match top.section("environments")? {
+    let environments = match top.section(ENVIRONMENTS)? {
         Some(_) if !variables.is_empty() => {
             return Err(top.refuse(
                 "environments",
@@ -144,8 +162,8 @@ fn parse(path: &Path, text: &str, table: ReadTable<'_>) -> Result<SpaceFile, Fai
             ));
         }
         Some(section) => {
-            let (finite, rows) = environments(&section, table)?;
-            texts.insert(TABLE.to_owned(), rows);
+            let (finite, rows) = environments(&section, &mut |file| table(ENVIRONMENTS, file))?;
+            texts.insert(ENVIRONMENTS.to_owned(), rows);
             Environments::Finite(finite)
         }
         None if variables.is_empty() => Environments::None,
@@ -160,17 +178,25 @@ fn parse(path: &Path, text: &str, table: ReadTable<'_>) -> Result<SpaceFile, Fai
             )
         }
     };
+    let problem = Problem {
+        space,
+        environments,
+        direction,
+    };
+    let mut earlier = Vec::new();
+    if let Some(section) = top.section(OBSERVATIONS)? {
+        let (all, rows) = observations(&section, &problem, &mut |file| table(OBSERVATIONS, file))?;
+        texts.insert(OBSERVATIONS.to_owned(), rows);
+        earlier = all;
+    }
     let hashes = texts
         .iter()
         .map(|(name, text)| (name.clone(), hash(text.as_bytes())));
     Ok(SpaceFile {
         hashes: hashes.collect(),
         texts,
-        problem: Problem {
-            space,
-            environments,
-            direction,
-        },
+        problem,
+        earlier,
         constraints,
         choices,
     })

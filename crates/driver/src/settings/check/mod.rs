@@ -27,6 +27,7 @@ impl Settings {
             study,
             means,
             n_w_free: raw.n_w.is_none(),
+            n_initial_free: raw.n_initial.is_none(),
             out: raw
                 .out
                 .clone()

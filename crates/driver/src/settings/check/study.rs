@@ -31,11 +31,7 @@ pub fn study(raw: &RawSettings, limits: &Limits<'_>) -> Result<Study, Failure> {
     Ok(Study {
         objective: objective(raw, limits)?,
         iterations: limits.at_most("iterations", raw.iterations.unwrap_or(30), 20_000)?,
-        n_initial: limits.at_most(
-            "n-initial",
-            limits.at_least_one("n-initial", raw.n_initial.unwrap_or(5) as u64)?,
-            20_000,
-        )? as usize,
+        n_initial: n_initial(raw, limits)?,
         n_w,
         initial_w,
         alpha,
@@ -68,6 +64,15 @@ pub fn study(raw: &RawSettings, limits: &Limits<'_>) -> Result<Study, Failure> {
             None => Precision::default(),
         },
     })
+}
+
+/// Points x of the initial design. A program may have none: its space file may name what was evaluated elsewhere.
+fn n_initial(raw: &RawSettings, limits: &Limits<'_>) -> Result<usize, Failure> {
+    let asked = raw.n_initial.unwrap_or(5) as u64;
+    if raw.command.is_none() {
+        limits.at_least_one("n-initial", asked)?;
+    }
+    Ok(limits.at_most("n-initial", asked, 20_000)? as usize)
 }
 
 /// The share of worst environments that counts.
