@@ -65,7 +65,7 @@ pub enum TrainError {
         /// The numbers.
         precision: Precision,
     },
-    /// Memory ran out below the last rung of [`Pace`].
+    /// Memory ran out below the last rung of [`Pace`](super::Pace).
     #[error(
         "out of memory with one crop of {side} x {side} pixels at once and gradient checkpointing: {reason}"
     )]

@@ -13,7 +13,7 @@ pub struct TrainSettings {
     pub seed: u64,
     /// Number of steps of the whole schedule.
     pub steps: usize,
-    /// Crops of a micro-batch, at least 1; fewer where memory does not hold them, see [`Pace`].
+    /// Crops of a micro-batch, at least 1; fewer where memory does not hold them, see [`Pace`](super::Pace).
     pub batch: usize,
     /// Micro-batches whose gradients are averaged for a step, at least 1.
     pub accumulate: usize,
