@@ -154,6 +154,8 @@ fn what_is_amiss_with_images_labels_and_regions_is_said_once_with_its_name() {
     std::fs::write(case.path("photos/b.jpg"), [&jpeg[..], b"behind"].concat()).unwrap();
     let said = case.bo("detect r --images photos --out d.json").ok().stderr;
     assert!(!said.contains("breaks off"), "{said}");
+    // the labels of this run name no regions either
+    assert!(!said.contains("--roi"), "{said}");
 }
 
 #[test]
@@ -202,9 +204,15 @@ fn corrupted_images_are_environments_and_a_deleted_cache_changes_nothing() {
         "roi.json",
         r#"{"*": [{"bounds": [0, 0, 640, 90], "kind": "fillet"}, [700, 0, 1280, 480]]}"#,
     );
-    case.bo("detect a --images a/worst --roi roi.json --out found.json")
+    let without = "the run looked for one line in each region that its labels name";
+    case.bo("detect a --images a/worst --out whole.json")
+        .ok()
+        .says(&[without, "give --roi FILE"]);
+    let detected = case
+        .bo("detect a --images a/worst --roi roi.json --out found.json")
         .ok()
         .prints(&["of 2 images"]);
+    assert!(!detected.stderr.contains(without), "{}", detected.stderr);
     let found: serde_json::Value = serde_json::from_str(&case.read("found.json")).unwrap();
     for image in found["images"].as_array().unwrap() {
         assert_eq!(

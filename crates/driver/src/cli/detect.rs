@@ -10,7 +10,7 @@ use super::result::{notify, print};
 use crate::bounded;
 use crate::detect::{Detection, Rois};
 use crate::exit::Failure;
-use crate::objective::{open_eyes, parameters, refused};
+use crate::objective::{WITHOUT_REGIONS, open_eyes, parameters, refused};
 use crate::picture::PictureFolder;
 use crate::record::{History, replace};
 use crate::run::{World, foreign, trusted_settings, watch_signals, workers};
@@ -97,6 +97,13 @@ pub fn main(args: &DetectArgs) -> Result<(), Failure> {
     let photographs = Photographs::open(&args.images).map_err(|error| refused(&error))?;
     if let (Some(file), Some(unused)) = (&args.roi, rois.unused(photographs.names())) {
         notify(&[format!("{}: no image is named {unused}", file.display())]);
+    }
+    if args.roi.is_none() && history.manifest.hashes.get(WITHOUT_REGIONS).is_none() {
+        notify(&[
+            "the run looked for one line in each region that its labels name; no regions are named here, so all lines of the \
+             whole image are found, by other rules: give --roi FILE to look as the run did"
+                .to_owned(),
+        ]);
     }
     notify(&Vec::from_iter(photographs.broken_off()));
     let world = World::default();

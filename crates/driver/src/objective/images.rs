@@ -288,6 +288,9 @@ pub fn refused(error: &OpenError) -> Failure {
     }
 }
 
+/// Among the hashes of a run: by what images are scored whose labels name no regions; absent where all name some.
+pub const WITHOUT_REGIONS: &str = "score of images without regions";
+
 /// Images named in full in the notices; the rest are counted.
 const NAMED: usize = 10;
 
@@ -373,7 +376,7 @@ impl Objective for LineImages {
             .any(|&image| self.is_without_regions(image))
         {
             let by = pipeline::COUNTED_WITHOUT_REGIONS.to_owned();
-            hashes.insert("score of images without regions".to_owned(), by);
+            hashes.insert(WITHOUT_REGIONS.to_owned(), by);
         }
         Description {
             kind: self.kind.to_owned(),

@@ -44,7 +44,7 @@ pub use command::end_orphans;
 pub use device::{Chosen, Reserve, Wish, open as open_device};
 pub use eyes::Eyes;
 pub use foresight::Wanted;
-pub use images::{LineImages, parameters, refused, skipped};
+pub use images::{LineImages, WITHOUT_REGIONS, parameters, refused, skipped};
 #[cfg(any(test, fuzzing))]
 pub use safe_batches::SafeBatches;
 
