@@ -219,7 +219,8 @@ fn a_training_goes_on_with_the_data_that_it_began_with() {
     refused.says(&[
         "what it reads is not what it was when it began",
         "imgs/1.png; gone:",
-        "imgs/2.png; new:",
+        "imgs/2.png; there, and not read any more:",
+        "gt/2.png; new:",
         "bo adapt --out t --resume --accept-changed",
     ]);
     let after = (

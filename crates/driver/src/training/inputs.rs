@@ -100,16 +100,15 @@ impl Inputs {
             found.map(|(path, _)| path.clone()).collect::<Vec<_>>()
         };
         let absent = |other: Option<&String>, _: &String| other.is_none();
+        let changed = |other: Option<&String>, hash: &String| other.is_some_and(|o| o != hash);
+        // half of a pair may still lie there
+        let (lost, gone): (Vec<PathBuf>, _) = of(self, &absent, now)
+            .into_iter()
+            .partition(|path| path.exists());
         let parts = [
-            (
-                "changed",
-                of(
-                    self,
-                    &|other, hash| other.is_some_and(|other| other != hash),
-                    now,
-                ),
-            ),
-            ("gone", of(self, &absent, now)),
+            ("changed", of(self, &changed, now)),
+            ("gone", gone),
+            ("there, and not read any more", lost),
             ("new", of(now, &absent, self)),
         ];
         let parts = parts.iter().filter(|(_, files)| !files.is_empty());
