@@ -348,3 +348,24 @@ fn a_stop_reaches_the_program_and_the_run_goes_on_afterwards() {
     case.bo("resume r --quiet").ok();
     assert_eq!(recorded(&case).len(), 2);
 }
+
+#[test]
+fn evaluate_says_beside_its_numbers_that_an_environment_failed() {
+    let answer = "case $line in *1.5*) echo \"{\\\"id\\\":$id,\\\"error\\\":\\\"too dark\\\"}\";; *) echo \"{\\\"id\\\":$id,\\\"value\\\":1}\";; esac";
+    let case = Case::new()
+        .file(
+            "s.toml",
+            &format!("{ONE}[environments]\nfile = \"env.csv\"\n"),
+        )
+        .file("env.csv", "light\n0.25\n1.5\n0.75\n")
+        .file("o.sh", &sh(answer));
+    case.bo(&small("")).ok();
+    let said = "1 of 3 gave no score, and these numbers are of the others alone";
+    case.bo("evaluate r --x a=0.9").ok().prints(&[
+        "too dark",
+        "over 2 of 3, measured: 1.000",
+        said,
+    ]);
+    let json = case.bo("evaluate r --x a=0.9 --json").ok().json();
+    assert_eq!(json["failed"], 1);
+}

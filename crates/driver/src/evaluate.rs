@@ -41,6 +41,8 @@ pub struct Evaluation {
     /// The run's risk measure over all environments, in the user's sign.
     risk: f64,
     mean: f64,
+    /// Environments without a score, of which neither knows.
+    failed: usize,
     /// The same at the parameters one would use without optimising.
     #[serde(skip_serializing_if = "Option::is_none")]
     defaults: Option<Level>,
@@ -193,6 +195,7 @@ impl Judge<'_> {
             risk_measure: crate::summary::risk_words(self.manifest).1,
             risk: level.risk,
             mean: level.mean,
+            failed: images.len() - order.len(),
             defaults,
             seconds: None,
             pictures: Vec::new(),
@@ -408,7 +411,10 @@ impl fmt::Display for Evaluation {
                 writeln!(f, "{}: no score: {error}", image.name)?;
             }
         }
-        let count = self.order.len();
+        let over = match self.failed {
+            0 => self.order.len().to_string(),
+            _ => format!("{} of {}", self.order.len(), self.images.len()),
+        };
         if let (Some(first), Some(last)) = (self.pictures.first(), self.pictures.last()) {
             writeln!(
                 f,
@@ -430,11 +436,19 @@ impl fmt::Display for Evaluation {
         }
         writeln!(
             f,
-            "\n{} over {count}, measured: {}",
+            "\n{} over {over}, measured: {}",
             self.risk_measure,
             value(self.risk)
         )?;
-        writeln!(f, "mean over {count}, measured: {}", value(self.mean))?;
+        writeln!(f, "mean over {over}, measured: {}", value(self.mean))?;
+        if self.failed > 0 {
+            writeln!(
+                f,
+                "{} of {} gave no score, and these numbers are of the others alone: this x is worse than they say",
+                self.failed,
+                self.images.len()
+            )?;
+        }
         let means = [
             mean_over(&self.images, |image| image.lp),
             mean_over(&self.images, |image| image.precision),
