@@ -97,6 +97,12 @@ fn a_killed_sweep_goes_on_where_it_was_and_ends_with_a_table() {
     case.bo(&SWEEP.replace("--iterations 3", "--iterations 4"))
         .code(2)
         .says(&["begun with other settings"]);
+    case.bo("show s")
+        .code(3)
+        .says(&["a sweep, not a run", "bo show s/RUN"]);
+    case.bo("run --problem branin11 --iterations 1 --out s")
+        .code(2)
+        .says(&["holds a sweep"]);
 }
 
 #[test]

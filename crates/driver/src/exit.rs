@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use crate::quantity::typed;
-use crate::record::{RecordError, free_beside, holds_run, holds_training};
+use crate::record::{RecordError, free_beside, holds_run, holds_sweep, holds_training};
 use crate::settings::Origin;
 
 /// An expected end of `bo` that is not success.
@@ -85,11 +85,11 @@ pub enum Failure {
     },
     /// The objective failed too often in a row: exit 5.
     #[error(
-        "the objective failed {count} times in a row, {reason}\n  what it printed is in {}\n  mend it, then: bo resume {}\n  what failed stays failed and is kept away from; where x was not to blame: bo resume {} --retry-failed --out {}",
+        "the objective failed {count} times in a row, {reason}\n  what it printed is in {}\n  mend it; then, where x was not to blame: bo resume {} --retry-failed --out {}\n  where it was: bo resume {}, which keeps away from what failed, for good",
         out.join("log.txt").display(),
         typed(out),
-        typed(out),
-        typed(&free_beside(out))
+        typed(&free_beside(out)),
+        typed(out)
     )]
     KeepsFailing {
         /// Failures in a row.
@@ -254,6 +254,13 @@ impl From<RecordError> for Failure {
                         typed(&path)
                     );
                     return Self::unusable(&path, "a training, not a run", remedy);
+                }
+                if holds_sweep(&path) {
+                    let remedy = format!(
+                        "name one of the folders in it; bo show {}/RUN",
+                        typed(&path)
+                    );
+                    return Self::unusable(&path, "a sweep, not a run", remedy);
                 }
                 let also: String = damaged.iter().map(|one| format!("; {one}")).collect();
                 let reason = format!("no run here ({missing} is missing{also})");

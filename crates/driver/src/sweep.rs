@@ -19,14 +19,12 @@ use crate::bounded;
 use crate::exit::Failure;
 use crate::lineage::SWEPT_BY;
 use crate::quantity::{typed, value};
-use crate::record::{History, Lock, holds_run, replace};
+use crate::record::{History, Lock, SWEEP, holds_run, replace};
 use crate::run::StopFlag;
 use crate::settings::RawSettings;
 use crate::show::{is_finished, recommended};
 use crate::summary::risk_words;
 
-/// The settings that all runs have in common.
-const COMMON: &str = "sweep.toml";
 /// How often a run is asked whether it has ended.
 const PAUSE: Duration = Duration::from_millis(50);
 /// How long the run of a sweep that was killed may take to end.
@@ -122,6 +120,8 @@ struct Row {
     #[serde(skip_serializing_if = "Option::is_none")]
     x: Option<BTreeMap<String, Value>>,
     evaluations: usize,
+    /// Of them.
+    failed: usize,
 }
 
 impl Sweep<'_> {
@@ -130,7 +130,7 @@ impl Sweep<'_> {
     /// # Errors
     /// A folder that holds another sweep, or cannot be written.
     pub fn settle(&self, common: &RawSettings) -> Result<(), Failure> {
-        let file = self.out.join(COMMON);
+        let file = self.out.join(SWEEP);
         let text = toml::to_string(common)
             .map_err(|error| Failure::unexpected("writing the settings of the sweep", error))?;
         if file.exists() {
@@ -210,7 +210,7 @@ impl Sweep<'_> {
             true => command.arg("resume").arg(folder),
             false => command
                 .args(["run", "--config"])
-                .arg(self.out.join(COMMON))
+                .arg(self.out.join(SWEEP))
                 .args(one.flags())
                 .arg("--out")
                 .arg(folder),
@@ -264,6 +264,10 @@ impl Row {
             x: incumbent
                 .zip(history.as_ref())
                 .map(|(known, history)| history.manifest.named_x(&known.x)),
+            failed: history.as_ref().map_or(0, |history| {
+                let lines = history.evaluations.iter();
+                lines.filter(|line| line.value.is_none()).count()
+            }),
             evaluations: history.map_or(0, |history| history.evaluations.len()),
             out,
         }
@@ -281,7 +285,7 @@ impl Swept {
 
 impl fmt::Display for Swept {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let header = ["run", "state", "evaluations", "risk", "mean"].map(str::to_owned);
+        let header = ["run", "state", "evaluations", "failed", "risk", "mean"].map(str::to_owned);
         let number = |number: Option<f64>| number.map_or_else(|| "-".to_owned(), value);
         let row = |row: &Row| {
             let state = match row.code {
@@ -297,11 +301,12 @@ impl fmt::Display for Swept {
                 own.join(" "),
                 state,
                 row.evaluations.to_string(),
+                row.failed.to_string(),
                 number(row.risk),
                 number(row.mean),
             ]
         };
-        let table: Vec<[String; 5]> = std::iter::once(header)
+        let table: Vec<[String; 6]> = std::iter::once(header)
             .chain(self.runs.iter().map(row))
             .collect();
         let width = |k: usize| {
@@ -312,15 +317,16 @@ impl fmt::Display for Swept {
                 .unwrap_or(0)
         };
         for row in &table {
-            let [own, state, evaluations, risk, mean] = row;
+            let [own, state, evaluations, failed, risk, mean] = row;
             writeln!(
                 f,
-                "{own:<a$}  {state:<b$}  {evaluations:>c$}  {risk:>d$}  {mean:>e$}",
+                "{own:<a$}  {state:<b$}  {evaluations:>c$}  {failed:>d$}  {risk:>e$}  {mean:>f$}",
                 a = width(0),
                 b = width(1),
                 c = width(2),
                 d = width(3),
-                e = width(4)
+                e = width(4),
+                f = width(5)
             )?;
         }
         let measures: std::collections::BTreeSet<&str> = self

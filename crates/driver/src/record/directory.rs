@@ -25,6 +25,9 @@ use super::seal::{Sealed, open, seal_into};
 /// By this file the folder of a training is known.
 pub const TRAINING: &str = "train.json";
 
+/// By this file the folder of a sweep is known: the settings that all its runs have in common.
+pub const SWEEP: &str = "sweep.toml";
+
 /// Largest whole file read.
 pub(super) const LARGEST: u64 = 2 << 30;
 
@@ -258,6 +261,11 @@ pub fn holds_run(path: &Path) -> bool {
 /// Whether a directory is that of a training, which is no run.
 pub fn holds_training(path: &Path) -> bool {
     path.join(TRAINING).exists()
+}
+
+/// Whether a directory is that of a sweep: its runs are the folders in it.
+pub fn holds_sweep(path: &Path) -> bool {
+    path.join(SWEEP).exists()
 }
 
 /// The files of a directory that each say what its run is: `run.json` and every checkpoint.

@@ -39,7 +39,9 @@ pub use cpu::cpu;
 pub use decision::{
     DecisionLine, HyperRecord, IncumbentRecord, Member, ModelRecord, StandardizerRecord,
 };
-pub use directory::{RunDirectory, TRAINING, holds_run, holds_training, read_sealed, sources};
+pub use directory::{
+    RunDirectory, SWEEP, TRAINING, holds_run, holds_sweep, holds_training, read_sealed, sources,
+};
 pub use environments::Environments;
 pub use error::{RecordError, free_beside};
 pub use evaluation::{EvaluationLine, same_bits};

@@ -23,7 +23,7 @@ use crate::plan;
 use crate::quantity::typed;
 use crate::record::{
     AttemptLine, Heartbeat, History, Holder, Lock, Log, Manifest, RecordError, RunDirectory,
-    StartedJournal, checkpoint_files, holds_run, now,
+    StartedJournal, checkpoint_files, holds_run, holds_sweep, now,
 };
 use crate::settings::{ObjectiveSettings, Origin, RawSettings, Settings};
 use crate::supervise::{Step, tell};
@@ -129,6 +129,13 @@ pub fn free(out: &Path) -> Result<(), Failure> {
             path: out.to_owned(),
         }
         .into());
+    }
+    if holds_sweep(out) {
+        return Err(Failure::input(
+            out,
+            "holds a sweep, whose runs are the folders in it",
+            "give --out another name",
+        ));
     }
     if out.exists() && !out.is_dir() {
         return Err(Failure::input(
