@@ -181,7 +181,7 @@ fn memory_steps(out: &Path) -> Vec<String> {
 pub fn peak(out: &Path) -> u64 {
     memory_lines(out)
         .iter()
-        .map(|line| line.resident.max(line.peak.host))
+        .map(|line| line.most())
         .max()
         .unwrap_or(0)
 }

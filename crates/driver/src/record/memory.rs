@@ -45,6 +45,9 @@ pub struct MemoryLine {
     pub device: Option<DeviceBytes>,
     /// Resident bytes at the end; 0 where the system does not tell.
     pub resident: u64,
+    /// Most resident bytes since the last deep clean-up; absent where the system does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resident_peak: Option<u64>,
     /// Resident bytes that a deep clean-up after this iteration gave back; absent without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub freed: Option<u64>,
@@ -104,6 +107,12 @@ impl Sealed for MemoryLine {
 }
 
 impl MemoryLine {
+    /// The most that is known to have been held in this iteration, bytes.
+    pub fn most(&self) -> u64 {
+        let resident = self.resident_peak.unwrap_or(self.resident);
+        resident.max(self.peak.host)
+    }
+
     /// From a closed scope.
     pub fn new(iteration: u64, report: &ScopeReport, resident: u64, seconds: Seconds) -> Self {
         let mut owners: BTreeMap<String, Bytes> = BTreeMap::new();
@@ -132,6 +141,7 @@ impl MemoryLine {
             growth: None,
             device: None,
             resident,
+            resident_peak: None,
             freed: None,
             seconds,
         }

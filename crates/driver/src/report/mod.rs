@@ -125,7 +125,7 @@ impl Run {
         let peak = self
             .memory
             .iter()
-            .map(|line| line.resident.max(line.peak.host))
+            .map(|line| line.most())
             .max()
             .unwrap_or(0);
         vec![

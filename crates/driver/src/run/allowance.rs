@@ -105,7 +105,7 @@ impl Session<'_> {
     }
 
     /// Ends the run after an iteration where more stays than it may hold, also after a clean-up; says so once where it was
-    /// more for a while only. `resident` is what stays.
+    /// more for a while only. `resident` is what stays, `most` what was there before.
     ///
     /// # Errors
     /// [`Stop::Memory`].
@@ -113,6 +113,7 @@ impl Session<'_> {
         &mut self,
         iteration: u64,
         resident: Option<Resident>,
+        most: Option<u64>,
     ) -> Result<(), Halt> {
         if self.is_too_much(resident) && iteration < self.schedule.iterations {
             return Err(Halt::Stop(Stop::Memory {
@@ -123,7 +124,7 @@ impl Session<'_> {
                 held: self.ledger.held(),
             }));
         }
-        let peak = resident.map_or(0, |resident| resident.peak);
+        let peak = most.unwrap_or(0);
         if peak > self.budget.bytes && !self.told_peak {
             self.told_peak = true;
             let message = format!(

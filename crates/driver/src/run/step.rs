@@ -178,6 +178,8 @@ impl Session<'_> {
         }
         let due = iteration > 0 && iteration.is_multiple_of(self.schedule.deep_clean_every);
         let mut stays = host::resident();
+        // a clean-up forgets it
+        let most = stays.map(|resident| resident.peak);
         let freed = (due || self.is_too_much(stays)).then(|| self.deep_clean(iteration));
         self.seconds.other += begun.elapsed().as_secs_f64();
         if freed.is_some() {
@@ -187,6 +189,7 @@ impl Session<'_> {
         let mut line = MemoryLine::new(iteration, &report, resident, self.seconds);
         line.device = self.pool.as_ref().and_then(|pool| pool.bytes().ok());
         line.freed = freed;
+        line.resident_peak = most;
         line.steps = std::mem::take(&mut self.memory_steps);
         line.growth = self.slope.push(&report);
         let growth = line.growth.clone();
@@ -232,7 +235,7 @@ impl Session<'_> {
             peak: report.peak.host,
         };
         self.emit(&RunEvent::IterationDone(done));
-        self.keep_within_budget(iteration, stays)
+        self.keep_within_budget(iteration, stays, most)
     }
 
     /// Writes the checkpoint of a complete iteration.
