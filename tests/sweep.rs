@@ -96,7 +96,7 @@ fn a_killed_sweep_goes_on_where_it_was_and_ends_with_a_table() {
     assert_eq!(lines(&case, "asked.log"), asked);
     case.bo(&SWEEP.replace("--iterations 3", "--iterations 4"))
         .code(2)
-        .says(&["begun with other settings"]);
+        .says(&["begun with other settings (iterations: 3, now 4)"]);
     case.bo("show s")
         .code(3)
         .says(&["a sweep, not a run", "bo show s/RUN"]);

@@ -4,7 +4,7 @@
 //! does not end the rest. The settings that all have in common lie in `sweep.toml`, so a sweep that was stopped goes on
 //! when it is typed again: finished runs are passed over, unfinished ones resumed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -140,8 +140,12 @@ impl Sweep<'_> {
                 true => Ok(()),
                 false => Err(Failure::input(
                     &file,
-                    "the sweep here was begun with other settings; nothing was changed",
-                    "type it with those settings (other values of --over are fine), or give --out another folder",
+                    format!(
+                        "the sweep here was begun with other settings ({}); nothing was changed",
+                        apart(&there, &text)
+                    ),
+                    "type it with those settings (other values of --over are fine), or give --out another folder; \
+                     a run of it is made longer by bo resume RUN --iterations N",
                 )),
             };
         }
@@ -274,6 +278,26 @@ impl Row {
     }
 }
 
+/// The settings in which two texts differ, each as it was and as it is typed now.
+fn apart(there: &str, typed: &str) -> String {
+    let table = |text: &str| text.parse::<toml::Table>().unwrap_or_default();
+    let (there, typed) = (table(there), table(typed));
+    let keys: BTreeSet<&String> = there.keys().chain(typed.keys()).collect();
+    let shown = |value: Option<&toml::Value>| {
+        value.map_or_else(|| "not given".to_owned(), ToString::to_string)
+    };
+    let differing = keys
+        .into_iter()
+        .filter(|key| there.get(*key) != typed.get(*key));
+    let words: Vec<String> = differing
+        .map(|key| {
+            let (before, now) = (shown(there.get(key)), shown(typed.get(key)));
+            format!("{key}: {before}, now {now}")
+        })
+        .collect();
+    words.join("; ")
+}
+
 impl Swept {
     /// The exit code of the first run that failed, if one did.
     pub fn code(&self) -> Option<u8> {
@@ -329,7 +353,7 @@ impl fmt::Display for Swept {
                 f = width(5)
             )?;
         }
-        let measures: std::collections::BTreeSet<&str> = self
+        let measures: BTreeSet<&str> = self
             .runs
             .iter()
             .filter_map(|row| row.risk_measure.as_deref())
