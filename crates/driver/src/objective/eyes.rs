@@ -293,6 +293,9 @@ const OF_A_PIXEL: u64 = 9;
 /// The same of an image alone, which is enhanced already and so in use when the network is asked: its logit.
 const LOGIT: u64 = 4;
 
+/// Share of a budget, one in so many, above which pages of the heap that hold nothing are given back before the next image.
+const IDLE: u64 = 16;
+
 /// The network held to what is left of a budget; its steps go to the log and to whoever asks for them.
 fn within(
     network: Box<dyn EdgeNetwork>,
@@ -307,7 +310,11 @@ fn within(
         _ => {
             let (width, height) = attempt.image;
             let pixels = u64::from(width) * u64::from(height) * attempt.batch as u64;
-            let left = host.bytes.saturating_sub(Counting::in_use());
+            // pages that the heap keeps without use are not there for a tile: they go back where they are many
+            if resident().saturating_sub(Counting::in_use()) > host.bytes / IDLE {
+                pages::trim();
+            }
+            let left = host.bytes.saturating_sub(resident());
             // threads that look at images each get their part
             let sharing = match rayon::current_thread_index() {
                 Some(_) => rayon::current_num_threads() as u64,
