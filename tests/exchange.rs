@@ -42,15 +42,33 @@ fn a_run_goes_on_from_what_optuna_evaluated() {
         (&Value::Null, &Value::from("failed"))
     );
     case.bo("verify r").ok();
+    // another table is another run
+    let table = case.read("imported/observations.csv");
+    std::fs::write(
+        case.path("imported/observations.csv"),
+        format!("{table}0.5,sgd,0,1\n"),
+    )
+    .unwrap();
+    for accept in ["", "--accept-changed"] {
+        case.bo(&format!("resume r --iterations +1 {accept}"))
+            .code(2)
+            .says(&["observations", "not what it was", "moved away"]);
+    }
     // the tables may be gone by then
     std::fs::remove_dir_all(case.path("imported")).unwrap();
     case.bo("resume r --iterations +1").ok();
     assert_eq!(case.read("asked"), "12\n13\n14\n");
     // and all of it is what another run may begin with
     case.bo("export r --out observations.csv").ok();
-    case.bo("import observations.csv --w light --out again")
+    case.bo("import observations.csv --out again")
         .ok()
         .prints(&["15 evaluations", "parameters"]);
+    // what it measures is asked of the program, whatever was evaluated elsewhere
+    let measured = case.bo("evaluate r --x a=0.5,b=sgd --json").ok().json();
+    assert_eq!(
+        measured["images"][0]["score"].as_f64(),
+        Some(-(0.5_f64 - 0.3).powi(2))
+    );
     case.bo("export r --out observations.csv")
         .code(2)
         .says(&["is there already"]);
@@ -112,9 +130,9 @@ fn a_run_that_begins_with_nothing_is_refused_and_so_are_tables_of_something_else
     case.bo("run --n-initial 0").code(2).says(&["n-initial"]);
     case.bo("run --command true --space told.toml")
         .code(2)
-        .says(&["o.csv", "row 2"]);
+        .says(&["o.csv", "line 3"]);
     case.bo("import space.toml")
         .code(2)
-        .says(&["value is missing", "Optuna"]);
+        .says(&["value is missing", "bo import --help"]);
     case.bo("export nowhere").code(3);
 }

@@ -185,11 +185,12 @@ fn settings(args: &EvaluateArgs, manifest: &Manifest) -> Result<Settings, Failur
     }
     // all environments are measured, however many a decision looks at
     (merged.n_w, merged.initial_w) = (Some(Look::Count(1)), None);
-    Settings::check(&merged, &|key| {
+    let checked = Settings::check(&merged, &|key| {
         if flags.names(key) {
             Origin::Flag(format!("--{key}"))
         } else {
             Origin::Record
         }
-    })
+    })?;
+    Ok(checked.with_kept(&manifest.texts))
 }

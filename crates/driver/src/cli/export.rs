@@ -46,11 +46,15 @@ pub fn main(args: &ExportArgs) -> Result<(), Failure> {
     }
     replace(out, text.as_bytes())
         .map_err(|error| Failure::input(out, error, "give --out a file that can be written"))?;
-    let count = history.evaluations.len();
-    let _ = writeln!(
-        std::io::stdout(),
-        "wrote {count} evaluations to {}",
-        out.display()
-    );
+    let all = &history.evaluations;
+    let failed = all.iter().filter(|line| line.value.is_none()).count();
+    let told = match args.format {
+        Form::Original if failed > 0 => format!(
+            "{} evaluations ({failed} that failed have no place there)",
+            all.len() - failed
+        ),
+        _ => format!("{} evaluations", all.len()),
+    };
+    let _ = writeln!(std::io::stdout(), "wrote {told} to {}", out.display());
     Ok(())
 }

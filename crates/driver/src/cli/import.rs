@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -13,8 +13,8 @@ use crate::quantity::typed;
 /// Flags of `bo import`.
 #[derive(Args)]
 pub struct ImportArgs {
-    /// A checkpoint of the original weld-line optimiser (JSON), or a table (CSV) with a column `value` and one for each
-    /// parameter; Optuna's trials_dataframe().to_csv(..) is one
+    /// A checkpoint of the original weld-line optimiser (JSON: iteration, train_X_full, train_Y), or a table (CSV) with a column
+    /// `value`, empty where it failed, and one for each parameter; bo export and Optuna's trials_dataframe().to_csv(..) write such
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
@@ -66,8 +66,15 @@ pub fn main(args: &ImportArgs) -> Result<(), Failure> {
     let mut text = format!("{foreign}\nwrote {}\n", written.join(", "));
     if args.failed_value.is_none() && foreign.zeros() > 0 {
         text += &format!(
-            "{} values are exactly 0: if that stood for a failure, type it again with --failed-value 0\n",
-            foreign.zeros()
+            "{} values are exactly 0: if that stood for a failure, type it again with --failed-value 0 --out {}\n",
+            foreign.zeros(),
+            typed(&beside(&args.out))
+        );
+    }
+    if !args.minimize {
+        text += &format!(
+            "larger values are better; where smaller ones are, type it again with --minimize --out {}\n",
+            typed(&beside(&args.out))
         );
     }
     text += &format!(
@@ -76,4 +83,11 @@ pub fn main(args: &ImportArgs) -> Result<(), Failure> {
     );
     let _ = std::io::stdout().write_all(text.as_bytes());
     Ok(())
+}
+
+/// A folder of nearly the same name that is not there yet.
+fn beside(out: &Path) -> PathBuf {
+    let name = |number: u32| PathBuf::from(format!("{}_{number}", out.display()));
+    let free = (2..).map(name).find(|path| !path.exists());
+    free.expect("numbers do not end")
 }

@@ -10,7 +10,7 @@ use crate::record::{EvaluationLine, History, Manifest};
 /// In which form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Form {
-    /// A table with names: for spreadsheets, pandas, and [observations] of a space file.
+    /// A table with columns x.NAME and w.NAME: for spreadsheets, pandas, bo import, and [observations] of a space file.
     Csv,
     /// A JSON object a line, with names.
     Jsonl,
@@ -42,9 +42,9 @@ fn environment(manifest: &Manifest, line: &EvaluationLine) -> Option<String> {
 fn csv(history: &History) -> Result<String, Failure> {
     let manifest = &history.manifest;
     let finite = !manifest.environments.is_empty();
-    let names = manifest.x.iter().chain(&manifest.w);
     let mut header = vec!["id".to_owned(), "iteration".to_owned()];
-    header.extend(names.map(|parameter| parameter.name.clone()));
+    header.extend(manifest.x.iter().map(|x| format!("x.{}", x.name)));
+    header.extend(manifest.w.iter().map(|w| format!("w.{}", w.name)));
     header.extend(finite.then(|| "environment".to_owned()));
     header.extend(["value", "status", "scale", "reason", "attempt", "seconds"].map(str::to_owned));
     let text = |value: Option<f64>| value.map_or_else(String::new, |value| value.to_string());

@@ -32,6 +32,8 @@ pub struct Foreign {
     pub w: Vec<String>,
     /// One for each evaluation, at least one.
     pub rows: Vec<Row>,
+    /// Rows that are none: not finished, or without a value of every parameter.
+    pub left_out: usize,
 }
 
 /// One evaluation.
@@ -69,9 +71,8 @@ impl Foreign {
     /// # Errors
     /// [`Failure::Input`] naming the file, the row and what is expected.
     pub fn read(path: &Path, reading: &Reading) -> Result<Self, Failure> {
-        let expected = "import takes the original's checkpoints {iteration, train_X_full, train_Y} and tables (CSV) with a column `value`, \
-                        one for each parameter, and --w NAME for each environment variable; Optuna's trials_dataframe().to_csv(..) is one";
-        let refuse = |reason: String| Failure::input(path, reason, expected);
+        let remedy = "bo import --help says what is read";
+        let refuse = |reason: String| Failure::input(path, reason, remedy);
         let text =
             bounded::read_text(path, bounded::TABLE).map_err(|error| refuse(error.to_string()))?;
         let read = match text.trim_start().starts_with('{') {
@@ -83,6 +84,9 @@ impl Foreign {
             return Err(refuse("it holds no evaluation".to_owned()));
         }
         if let Some(mark) = reading.failed_value {
+            if foreign.rows.iter().all(|row| row.value != Some(mark)) {
+                return Err(refuse(format!("no value is {mark} (--failed-value)")));
+            }
             for row in &mut foreign.rows {
                 row.value = row.value.filter(|value| *value != mark);
             }
@@ -115,8 +119,15 @@ impl fmt::Display for Foreign {
             (w, None) => write!(f, " over {w} environment variables")?,
         }
         match self.failed() {
+            0 => {}
+            failed => write!(f, ", {failed} of which failed")?,
+        }
+        match self.left_out {
             0 => Ok(()),
-            failed => write!(f, ", {failed} of which failed"),
+            left => write!(
+                f,
+                "; {left} left out that had not ended, or had no value of every parameter"
+            ),
         }
     }
 }
@@ -135,7 +146,10 @@ fn original(text: &str) -> Result<Foreign, String> {
         iteration,
         train_x,
         train_y,
-    } = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    } = serde_json::from_str(text).map_err(|error| match text.contains("train_X_full") {
+        true => error.to_string(),
+        false => "JSON, but no checkpoint of the original (train_X_full is missing); of a run of ours, give bo export --format csv".to_owned(),
+    })?;
     if train_x.len() != train_y.len() {
         return Err(format!(
             "{} rows of train_X_full, {} of train_Y",
@@ -169,122 +183,170 @@ fn original(text: &str) -> Result<Foreign, String> {
             .collect(),
         w: FEATURE_NAMES.map(str::to_owned).to_vec(),
         rows,
+        left_out: 0,
     })
 }
 
-/// Columns of a table.
+/// How columns are named.
+#[derive(Clone, Copy, PartialEq)]
+enum Naming {
+    /// `x.NAME`, `w.NAME`, as bo writes them; others say nothing about (x, w) and the value but `status`.
+    Ours,
+    /// `params_NAME`, `user_attrs_NAME`; of the others only `value` and `state` count.
+    Optuna,
+    /// All but `value` and what --w names are parameters.
+    Plain,
+}
+
+/// Columns of a table, and what they are called.
 struct Columns {
-    x: Vec<usize>,
-    w: Vec<usize>,
+    x: Vec<(usize, String)>,
+    w: Vec<(usize, String)>,
     value: usize,
-    /// Optuna's: only what is COMPLETE has a value.
+    /// How an evaluation ended, where that is told.
     state: Option<usize>,
 }
+
+/// Columns of row numbers, as pandas writes them.
+const NUMBERS: [&str; 2] = ["", "Unnamed: 0"];
 
 fn table(text: &str, w: &[String]) -> Result<Foreign, String> {
     let mut reader = csv::ReaderBuilder::new()
         .trim(csv::Trim::All)
         .from_reader(text.as_bytes());
     let header = reader.headers().map_err(|error| error.to_string())?.clone();
-    let optuna = header.iter().any(|name| name.starts_with(PARAMS));
-    let columns = Columns::of(&header, w, optuna)?;
-    let name = |column: &usize| bare(&header[*column], optuna).to_owned();
-    let mut rows = Vec::new();
-    for (number, record) in (1..).zip(reader.records()) {
+    let begins = |prefix: &str| header.iter().any(|name| name.starts_with(prefix));
+    let naming = match () {
+        () if begins("x.") => Naming::Ours,
+        () if begins("params_") => Naming::Optuna,
+        () => Naming::Plain,
+    };
+    let columns = Columns::of(&header, w, naming)?;
+    let (mut rows, mut left_out) = (Vec::new(), 0);
+    for record in reader.records() {
         let record = record.map_err(|error| error.to_string())?;
-        let row = columns.read(&record, &header);
-        rows.push(row.map_err(|reason| format!("row {number}, {reason}"))?);
+        let line = record.position().map_or(0, csv::Position::line);
+        match columns.read(&record) {
+            Ok(Some(row)) => rows.push((line, row)),
+            Ok(None) => left_out += 1,
+            Err(reason) => return Err(format!("line {line}, {reason}")),
+        }
     }
+    for (column, (_, name)) in columns.x.iter().enumerate() {
+        mistyped(&rows, column).map_or(Ok(()), |(line, cell)| {
+            Err(format!(
+                "line {line}, column {name}: {cell:?} is not a finite number, as most of the column are"
+            ))
+        })?;
+    }
+    let names = |columns: Vec<(usize, String)>| columns.into_iter().map(|(_, name)| name);
     Ok(Foreign {
-        kind: match optuna {
-            true => "a table of Optuna's".to_owned(),
-            false => "a table".to_owned(),
+        kind: match naming {
+            Naming::Ours => "a table of bo's".to_owned(),
+            Naming::Optuna => "a table of Optuna's".to_owned(),
+            Naming::Plain => "a table".to_owned(),
         },
-        x: columns
-            .x
-            .iter()
-            .map(|column| (name(column), None))
-            .collect(),
-        w: columns.w.iter().map(name).collect(),
-        rows,
+        x: names(columns.x).map(|name| (name, None)).collect(),
+        w: names(columns.w).collect(),
+        rows: rows.into_iter().map(|(_, row)| row).collect(),
+        left_out,
     })
 }
 
-/// Before the names of parameters in Optuna's tables.
-const PARAMS: &str = "params_";
-/// Before the names of what a program noted of a trial there: environment variables, for instance.
-const ATTRIBUTES: &str = "user_attrs_";
-/// Columns that are neither parameter nor value, in tables of ours and of others.
-const PASSED_OVER: [&str; 8] = [
-    "",
-    "id",
-    "iteration",
-    "status",
-    "reason",
-    "scale",
-    "attempt",
-    "seconds",
-];
-
-/// The name without what Optuna puts before it.
-fn bare(name: &str, optuna: bool) -> &str {
-    let short = name.strip_prefix(PARAMS).or(name.strip_prefix(ATTRIBUTES));
-    short.filter(|_| optuna).unwrap_or(name)
+/// A cell that is no number in a column that holds more numbers than other texts, with its line.
+fn mistyped(rows: &[(u64, Row)], column: usize) -> Option<(u64, &str)> {
+    let number = |cell: &str| cell.parse().is_ok_and(f64::is_finite);
+    let cells = rows
+        .iter()
+        .map(|(line, row)| (*line, row.x[column].as_str()));
+    let (numbers, others): (Vec<_>, Vec<_>) = cells.partition(|(_, cell)| number(cell));
+    others
+        .first()
+        .copied()
+        .filter(|_| numbers.len() > others.len())
 }
 
 impl Columns {
-    fn of(header: &csv::StringRecord, w: &[String], optuna: bool) -> Result<Self, String> {
-        let at = |wanted: &str| header.iter().position(|name| bare(name, optuna) == wanted);
-        let w: Vec<usize> = w
-            .iter()
-            .map(|name| at(name).ok_or_else(|| format!("column {name} (--w) is missing")))
-            .collect::<Result<_, _>>()?;
+    fn of(header: &csv::StringRecord, w: &[String], naming: Naming) -> Result<Self, String> {
+        if let [one] = &header.iter().collect::<Vec<_>>()[..]
+            && one.contains([';', '\t'])
+        {
+            return Err("columns are to be separated by commas".to_owned());
+        }
+        let mut seen = std::collections::BTreeSet::new();
+        if let Some(name) = header.iter().find(|name| !seen.insert(*name)) {
+            return Err(format!("two columns are called {name:?}"));
+        }
+        if w.iter().any(|name| name == "value") {
+            return Err("value is no environment variable (--w)".to_owned());
+        }
+        let at = |wanted: &str| header.iter().position(|name| name == wanted);
         let value = at("value").ok_or("column value is missing")?;
-        let decides = |column: &usize| {
-            let name = &header[*column];
-            let other = *column == value || w.contains(column) || PASSED_OVER.contains(&name);
-            !other && (!optuna || name.starts_with(PARAMS))
+        let (of_x, of_w, state) = match naming {
+            Naming::Ours => ("x.", "w.", at("status")),
+            Naming::Optuna => ("params_", "user_attrs_", at("state")),
+            Naming::Plain => ("", "", None),
         };
-        let x: Vec<usize> = (0..header.len()).filter(decides).collect();
+        let mut variables = Vec::new();
+        for name in w {
+            let column = at(&format!("{of_w}{name}"))
+                .or_else(|| at(&format!("{of_x}{name}")))
+                .ok_or_else(|| format!("column {name} (--w) is missing"))?;
+            variables.push((column, name.clone()));
+        }
+        let mut x = Vec::new();
+        for (column, name) in header.iter().enumerate() {
+            let taken = column == value || variables.iter().any(|(taken, _)| *taken == column);
+            if taken || (naming == Naming::Plain && NUMBERS.contains(&name)) {
+                continue;
+            }
+            if let Some(name) = name.strip_prefix(of_x) {
+                x.push((column, name.to_owned()));
+            } else if let Some(name) = name.strip_prefix(of_w)
+                && naming == Naming::Ours
+            {
+                variables.push((column, name.to_owned()));
+            }
+        }
         if x.is_empty() {
             return Err("no column is a parameter".to_owned());
         }
         Ok(Self {
             x,
-            w,
+            w: variables,
             value,
-            state: at("state").filter(|_| optuna),
+            state,
         })
     }
 
-    fn read(&self, record: &csv::StringRecord, header: &csv::StringRecord) -> Result<Row, String> {
+    /// An evaluation; `None` where it had not ended or lacks a parameter.
+    fn read(&self, record: &csv::StringRecord) -> Result<Option<Row>, String> {
         let cell = |column: usize| record.get(column).unwrap_or_default();
-        let number = |column: usize| {
-            let (name, text) = (&header[column], cell(column));
+        let number = |column: usize, name: &str| {
+            let text = cell(column);
             let value = text.parse().ok().filter(|value: &f64| value.is_finite());
             value.ok_or_else(|| format!("column {name}: {text:?} is not a finite number"))
         };
-        if let Some(column) = self.x.iter().find(|column| cell(**column).is_empty()) {
-            return Err(format!("column {}: empty", &header[*column]));
+        let state = self.state.map_or("ok", cell);
+        if ["RUNNING", "WAITING"].contains(&state)
+            || self.x.iter().any(|(at, _)| cell(*at).is_empty())
+        {
+            return Ok(None);
         }
-        let ended = self.state.is_none_or(|column| cell(column) == "COMPLETE");
-        let failed = !ended || ["", "nan", "NaN"].contains(&cell(self.value));
-        Ok(Row {
-            x: self
-                .x
-                .iter()
-                .map(|&column| cell(column).to_owned())
-                .collect(),
+        let failed =
+            !["ok", "COMPLETE"].contains(&state) || ["", "nan", "NaN"].contains(&cell(self.value));
+        Ok(Some(Row {
+            x: self.x.iter().map(|(at, _)| cell(*at).to_owned()).collect(),
             w: self
                 .w
                 .iter()
-                .map(|&column| number(column))
+                .map(|(at, name)| number(*at, name))
                 .collect::<Result<_, _>>()?,
             value: match failed {
                 true => None,
-                false => Some(number(self.value)?),
+                false => Some(number(self.value, "value")?),
             },
-        })
+        }))
     }
 }
 
@@ -296,7 +358,9 @@ mod tests {
     fn optunas_table_is_known_by_its_names() {
         let text = ",number,value,datetime_start,params_lr,params_opt,user_attrs_light,state\n\
                     0,0,0.5,2026,1e-3,adam,0.25,COMPLETE\n\
-                    1,1,,2026,1e-2,sgd,0.75,FAIL\n";
+                    1,1,,2026,1e-2,sgd,0.75,FAIL\n\
+                    2,2,,2026,1e-2,,0.75,FAIL\n\
+                    3,3,,2026,1e-2,sgd,0.75,RUNNING\n";
         let read = table(text, &["light".to_owned()]).unwrap();
         let names: Vec<&str> = read.x.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["lr", "opt"]);
@@ -305,6 +369,21 @@ mod tests {
         assert_eq!(read.rows[0].w, [0.25]);
         assert_eq!(read.rows[0].value, Some(0.5));
         assert_eq!(read.rows[1].value, None);
+        assert_eq!((read.rows.len(), read.left_out), (2, 2));
+    }
+
+    #[test]
+    fn a_parameter_may_have_any_name() {
+        let text = "id,x.value,x.scale,w.status,environment,value,status,scale\n0,1,2,3,dim,4,ok,\n1,1,2,3,dim,4,failed,\n";
+        let read = table(text, &[]).unwrap();
+        let names: Vec<&str> = read.x.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["value", "scale"]);
+        assert_eq!(read.w, ["status"]);
+        assert_eq!(read.rows[0].x, ["1", "2"]);
+        assert_eq!(read.rows[0].value, Some(4.0));
+        assert_eq!(read.rows[1].value, None);
+        let plain = table("Unnamed: 0,scale,seconds,value\n0,1,2,4\n", &[]).unwrap();
+        assert_eq!(plain.x.len(), 2);
     }
 
     #[test]
@@ -327,8 +406,10 @@ mod tests {
         for (text, expected) in [
             ("a,b\n1,2\n", "value is missing"),
             ("value\n1\n", "no column is a parameter"),
-            ("a,value\n,2\n", "row 1, column a: empty"),
-            ("a,value\n1,x\n", "row 1, column value"),
+            ("a,value\n1,x\n", "line 2, column value"),
+            ("a,a,value\n1,1,1\n", "two columns are called \"a\""),
+            ("a;value\n1;1\n", "separated by commas"),
+            ("a,value\n1,1\n2,1\n0.3O,1\n", "line 4, column a: \"0.3O\""),
         ] {
             let reason = table(text, &[]).unwrap_err();
             assert!(reason.contains(expected), "{text}\n{reason}");

@@ -32,7 +32,14 @@ pub fn space_files(foreign: &Foreign, source: &Path, minimize: bool) -> Result<F
         let values = foreign.rows.iter().map(|row| row.x[column].as_str());
         let _ = writeln!(space, "\n[x.{}]", key(name));
         let _ = match range(values, *known) {
-            Range::Real([low, high]) => writeln!(space, "low = {low:?}\nhigh = {high:?}"),
+            Range::Real([low, high]) => {
+                let whole = |row: &Row| row.x[column].parse().is_ok_and(|x: f64| x.fract() == 0.0);
+                let hint = match known.is_none() && foreign.rows.iter().all(whole) {
+                    true => "# type = \"int\"   (whole numbers alone were seen)\n",
+                    false => "",
+                };
+                writeln!(space, "{hint}low = {low:?}\nhigh = {high:?}")
+            }
             Range::Int([low, high]) => {
                 writeln!(space, "low = {low}\nhigh = {high}\ntype = \"int\"")
             }
@@ -62,8 +69,9 @@ pub fn space_files(foreign: &Foreign, source: &Path, minimize: bool) -> Result<F
         }
     }
     space.push_str("\n# evaluated already: the run begins with these\n[observations]\nfile = \"observations.csv\"\n");
-    let mut header: Vec<String> = foreign.x.iter().map(|(name, _)| name.clone()).collect();
-    header.extend(foreign.w.iter().cloned());
+    let x = foreign.x.iter().map(|(name, _)| format!("x.{name}"));
+    let w = foreign.w.iter().map(|name| format!("w.{name}"));
+    let mut header: Vec<String> = x.chain(w).collect();
     header.push("value".to_owned());
     let rows = foreign.rows.iter().map(|row| {
         let mut cells = row.x.clone();

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::command::{ELSEWHERE, LAST_WORDS};
+use super::command::LAST_WORDS;
 use crate::exit::Failure;
 use crate::record::EvaluationLine;
 
@@ -32,10 +32,10 @@ impl Breaker {
             *self = Self::default();
             return Ok(());
         }
-        let reason = line.reason.clone().unwrap_or_default();
-        if reason == ELSEWHERE {
+        if line.failed_elsewhere() {
             return Ok(());
         }
+        let reason = line.reason.clone().unwrap_or_default();
         let kind = reason.split(LAST_WORDS).next().unwrap_or_default();
         let key = (
             line.status.clone(),

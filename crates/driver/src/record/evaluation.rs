@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::seal::Sealed;
 
+/// Why an evaluation that was done elsewhere, before the run, has no value.
+pub const FAILED_ELSEWHERE: &str = "failed where it was done, before this run";
+
 /// One finished evaluation. Identity in comparisons: id, iteration, x, w, value, status.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EvaluationLine {
@@ -40,6 +43,11 @@ impl Sealed for EvaluationLine {
 }
 
 impl EvaluationLine {
+    /// Whether it failed before the run: no program of this run gave it.
+    pub fn failed_elsewhere(&self) -> bool {
+        self.reason.as_deref() == Some(FAILED_ELSEWHERE)
+    }
+
     /// Whether the promise calls two evaluations the same (numbers bit for bit).
     pub fn agrees(&self, other: &Self) -> bool {
         self.id == other.id

@@ -190,7 +190,7 @@ impl History {
         let kept = self
             .evaluations
             .iter()
-            .rposition(|line| line.value.is_some());
+            .rposition(|line| line.value.is_some() || line.failed_elsewhere());
         let failed = self.evaluations.split_off(kept.map_or(0, |last| last + 1));
         if let Some(first) = failed.first() {
             self.decisions

@@ -12,6 +12,8 @@ use crate::settings::Acquisition;
 
 /// Settings that say where inputs lie: what lies there is compared by its hash, wherever it is now.
 const PLACES: [&str; 5] = ["images", "labels", "space", "weights", "adapter"];
+/// What a run began with stands in its record: another table is another run.
+const OBSERVATIONS: &str = "observations";
 /// Names of differences that a message gives in full.
 const NAMED: usize = 5;
 
@@ -162,9 +164,15 @@ impl Manifest {
         for name in fixed.filter(|name| !PLACES.contains(&name.as_str())) {
             check(name, self.setting(name) == other.setting(name));
         }
+        let (begun_with, content): (Vec<String>, Vec<String>) = self
+            .hashes
+            .differing(&other.hashes)
+            .into_iter()
+            .partition(|name| name == OBSERVATIONS);
+        found.extend(begun_with);
         Differences {
             problem: found,
-            content: self.hashes.differing(&other.hashes),
+            content,
         }
     }
 

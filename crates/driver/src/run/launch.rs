@@ -466,7 +466,7 @@ fn unchanged(before: &Manifest, now: &Manifest, accept: bool) -> Result<(), Fail
             keeps(accept)
         } else {
             format!(
-                "{}; with the space file moved away this one goes on with that which it has recorded",
+                "{}; with the space file and its tables moved away this one goes on with that which it has recorded",
                 keeps(accept)
             )
         },

@@ -27,6 +27,7 @@ use self::process::{Process, Said};
 pub use self::stray::end_orphans;
 use super::{Description, Objective, Opened, Outcome, Request, Started, Status, Surroundings};
 use crate::exit::Failure;
+use crate::record::FAILED_ELSEWHERE;
 use crate::settings::{CommandMode, Earlier, Means, Origin, SpaceFile};
 
 /// Share of the memory asked for that the next attempt after an out-of-memory may use.
@@ -35,9 +36,6 @@ const SHRINK: f64 = 0.75;
 const SCALES: u32 = 5;
 /// Pauses before the next attempt after a transient failure, seconds.
 const PAUSES: [f64; 4] = [0.5, 1.0, 2.0, 4.0];
-
-/// Why an evaluation done elsewhere has no value.
-pub const ELSEWHERE: &str = "failed where it was done, before this run";
 
 /// A program as objective.
 struct Command {
@@ -180,6 +178,7 @@ impl Objective for Command {
         if let Some(earlier) = usize::try_from(request.id)
             .ok()
             .and_then(|id| self.file.earlier.get(id))
+            .filter(|earlier| earlier.query == request.query)
         {
             return known(earlier);
         }
@@ -294,7 +293,7 @@ fn known(earlier: &Earlier) -> Outcome {
         (Some(value), None) => Outcome::Value(value),
         (None, _) => Outcome::Failed {
             status: Status::Failed,
-            reason: ELSEWHERE.into(),
+            reason: FAILED_ELSEWHERE.into(),
         },
     }
 }

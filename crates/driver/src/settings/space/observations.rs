@@ -1,5 +1,6 @@
-//! `[observations]` of a space file: what was evaluated elsewhere, as a table with a column for each parameter, one for
-//! each environment variable (or `environment`: name or number), and `value`, empty where an evaluation failed.
+//! `[observations]` of a space file: what was evaluated elsewhere, as a table with a column for each parameter (`NAME` or
+//! `x.NAME`), one for each environment variable (`NAME` or `w.NAME`; or `environment`: name or number), and `value`, empty
+//! where an evaluation failed.
 
 use std::path::{Path, PathBuf};
 
@@ -78,10 +79,11 @@ fn parse(text: &str, problem: &Problem) -> Result<Vec<Earlier>, String> {
     let header = reader.headers().map_err(|error| error.to_string())?;
     let columns = Columns::of(header, problem)?;
     let mut all = Vec::new();
-    for (row, record) in (1..).zip(reader.records()) {
+    for record in reader.records() {
         let record = record.map_err(|error| error.to_string())?;
+        let line = record.position().map_or(0, csv::Position::line);
         let earlier = columns.read(&record, problem);
-        all.push(earlier.map_err(|reason| format!("row {row}, {reason}"))?);
+        all.push(earlier.map_err(|reason| format!("line {line}, {reason}"))?);
     }
     if all.is_empty() {
         return Err("it holds no evaluation".to_owned());
@@ -91,16 +93,26 @@ fn parse(text: &str, problem: &Problem) -> Result<Vec<Earlier>, String> {
 
 impl Columns {
     fn of(header: &csv::StringRecord, problem: &Problem) -> Result<Self, String> {
+        let mut seen = std::collections::BTreeSet::new();
+        if let Some(name) = header.iter().find(|name| !seen.insert(*name)) {
+            return Err(format!("two columns are called {name:?}"));
+        }
+        let ours = header.iter().any(|name| name.starts_with("x."));
         let at = |name: &str| header.iter().position(|column| column == name);
+        let named = |prefix: &str, name: &str| match ours {
+            true => format!("{prefix}{name}"),
+            false => name.to_owned(),
+        };
         let needed = |name: &str| at(name).ok_or_else(|| format!("column {name} is missing"));
         let parameters = problem.space.parameters();
         let variables = problem.environments.names();
         let finite = matches!(problem.environments, Environments::Finite(_));
         let environment = at("environment").filter(|_| finite);
         let known = |name: &str| {
-            let parameter = parameters.iter().any(|p| p.name == name);
-            let other = ["value", "scale"].contains(&name) || PASSED_OVER.contains(&name);
-            parameter || other || variables.iter().any(|v| v == name) || name == "environment"
+            let parameter = parameters.iter().any(|p| named("x.", &p.name) == name);
+            let other = ["value", "scale", "environment"].contains(&name);
+            let variable = variables.iter().any(|v| named("w.", v) == name);
+            parameter || variable || other || (ours && PASSED_OVER.contains(&name))
         };
         if let Some(other) = header.iter().find(|name| !known(name)) {
             return Err(format!(
@@ -110,18 +122,18 @@ impl Columns {
         Ok(Self {
             x: parameters
                 .iter()
-                .map(|p| needed(&p.name))
+                .map(|p| needed(&named("x.", &p.name)))
                 .collect::<Result<_, _>>()?,
             w: match environment {
                 Some(_) => Vec::new(),
                 None => variables
                     .iter()
-                    .map(|v| needed(v))
+                    .map(|v| needed(&named("w.", v)))
                     .collect::<Result<_, _>>()?,
             },
             environment,
             value: needed("value")?,
-            scale: at("scale"),
+            scale: at("scale").filter(|_| ours),
         })
     }
 
@@ -178,8 +190,11 @@ fn number(cell: &str, column: &str) -> Result<f64, String> {
 
 /// The environment of that name or number.
 fn named(finite: &Finite, cell: &str) -> Result<usize, String> {
-    let row = finite.labels().iter().position(|label| label == cell);
-    row.ok_or_else(|| format!("column environment: there is none called {cell:?}"))
+    let labels = finite.labels();
+    let row = labels.iter().position(|label| label == cell);
+    let number = || cell.parse().ok().filter(|row| *row < labels.len());
+    row.or_else(number)
+        .ok_or_else(|| format!("column environment: there is none called {cell:?}"))
 }
 
 /// The environment with these variables.
@@ -217,7 +232,7 @@ mod tests {
 
     #[test]
     fn environments_are_known_by_name_or_by_their_variables() {
-        let by_name = "environment,method,rate,value,scale\nbright,sgd,0.5,2,\ndim,adam,0.25,,\nbright,sgd,0.5,2,0.75\n";
+        let by_name = "id,environment,x.method,x.rate,w.light,value,scale\n0,bright,sgd,0.5,,2,\n1,0,adam,0.25,,,\n2,bright,sgd,0.5,,2,0.75\n";
         let all = parse(by_name, &problem()).unwrap();
         assert_eq!(all[0].query.x, [0.5, 1.0]);
         assert_eq!(all[0].query.environment, Some(1));
@@ -225,7 +240,7 @@ mod tests {
         assert_eq!((all[0].value, all[0].scale), (Some(2.0), None));
         assert_eq!(all[1].value, None);
         assert_eq!(all[2].scale, Some(0.75));
-        let by_value = "id,rate,method,light,value\n7,0.5,sgd,0.33333333333,2\n";
+        let by_value = "rate,method,light,value\n0.5,sgd,0.33333333333,2\n";
         let same = parse(by_value, &problem()).unwrap();
         assert_eq!(same[0], all[0]);
     }
@@ -235,15 +250,16 @@ mod tests {
         for (text, expected) in [
             ("rate,light,value\n", "column method is missing"),
             ("rate,method,light\n", "column value is missing"),
+            ("rate,rate,method,light,value\n", "two columns are called"),
             ("rate,method,light,value\n", "no evaluation"),
             ("rate,method,light,value,ratio\n", "\"ratio\" is neither"),
             (
                 "rate,method,light,value\n0.5,rms,0.1,1\n",
-                "row 1, column method: \"rms\" is none of adam, sgd",
+                "line 2, column method: \"rms\" is none of adam, sgd",
             ),
             (
                 "rate,method,light,value\n2,sgd,0.1,1\n",
-                "row 1, parameter \"rate\": 2 is outside",
+                "line 2, parameter \"rate\": 2 is outside",
             ),
             (
                 "rate,method,light,value\n0.5,sgd,0.2,1\n",
@@ -251,7 +267,7 @@ mod tests {
             ),
             (
                 "rate,method,light,value\n0.5,sgd,0.1,nan\n",
-                "row 1, column value",
+                "line 2, column value",
             ),
             (
                 "rate,method,environment,value\n0.5,sgd,dark,1\n",
