@@ -94,9 +94,12 @@ pub fn choices(
             key: "n-initial".into(),
             origin: Origin::Flag("--n-initial".into()),
             reason: format!(
-                "{} points with {initial_w} environments each and {} evaluations done elsewhere are {evaluations}; the model takes up to {MOST}",
+                "{} points with {initial_w} environments each{} are {evaluations} evaluations; the model takes up to {MOST}",
                 study.n_initial,
-                earlier.len()
+                match earlier.len() {
+                    0 => String::new(),
+                    there => format!(" and {there} done elsewhere"),
+                }
             ),
             remedy: "lower --n-initial, or --initial-w".into(),
         });
