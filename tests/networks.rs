@@ -185,6 +185,9 @@ fn canny_runs_without_weights_and_refuses_them() {
             .code(2)
             .says(&["canny is no network", &said, "--edge-model"]);
     }
+    case.bo("run --images imgs --labels imgs --edge-model canny --device cuda:0 --out other")
+        .code(2)
+        .says(&["canny computes on the CPU alone", "leave out --device"]);
     case.bo("adapt --edge-model canny --images imgs --labels imgs --out other")
         .code(2)
         .says(&["canny is no network", "or name another network"]);

@@ -20,16 +20,21 @@ const OUTSIDE: f64 = 0.05;
 
 impl Optimizer {
     /// The x to recommend now: best risk of the posterior mean over all judging environments, as found
-    /// by the last [`Self::refit`]. Without a model: the best single observation, as it is.
+    /// by the last [`Self::refit`]. Without a model: the best single observation, as it is, of those whose x are admitted (what was
+    /// evaluated elsewhere may not be) where there is one.
     ///
     /// # Errors
     /// [`Error::NothingObserved`].
     pub fn incumbent(&self) -> Result<Incumbent, Error> {
         let sign = self.problem.direction.sign();
         let (Some(model), Some(state)) = (&self.model, &self.state) else {
-            let (observation, value) = self
-                .successes()
-                .max_by(|a, b| (sign * a.1).total_cmp(&(sign * b.1)))
+            let best = |admitted: bool| {
+                self.successes()
+                    .filter(|(o, _)| !admitted || self.problem.space.admits(&o.query.x))
+                    .max_by(|a, b| (sign * a.1).total_cmp(&(sign * b.1)))
+            };
+            let (observation, value) = best(true)
+                .or_else(|| best(false))
                 .ok_or(Error::NothingObserved)?;
             return Ok(Incumbent {
                 x: observation.query.x.clone(),

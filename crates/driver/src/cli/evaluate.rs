@@ -8,6 +8,7 @@ use super::point::point;
 use super::result::{notify, print};
 use crate::evaluate::Judge;
 use crate::exit::Failure;
+use crate::objective::Surroundings;
 use crate::objective::{self, LineImages, Objective as _};
 use crate::record::{Differences, History, Manifest};
 use crate::run::{World, foreign, measure, trusted_settings, watch_signals, workers};
@@ -85,7 +86,10 @@ pub fn main(args: &EvaluateArgs) -> Result<(), Failure> {
     let x = point(&args.run, args.x.as_deref(), &history)?;
     let world = World::default();
     watch_signals(&world.stop)?;
-    let surroundings = world.surroundings(&settings);
+    let surroundings = Surroundings {
+        measures: true,
+        ..world.surroundings(&settings)
+    };
     let alpha = settings.study().alpha;
     let judge = Judge {
         manifest,

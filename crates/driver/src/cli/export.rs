@@ -32,10 +32,27 @@ pub struct ExportArgs {
 pub fn main(args: &ExportArgs) -> Result<(), Failure> {
     let history = History::read(&args.run)?;
     let text = export(&history, args.format)?;
+    let lost = |kind: &str, count: usize| {
+        if args.format == Form::Original && count > 0 {
+            let _ = writeln!(std::io::stderr(), "{count} evaluations {kind}");
+        }
+    };
+    let all = &history.evaluations;
+    let failed = all.iter().filter(|line| line.value.is_none()).count();
+    lost("that failed have no place there and are left out", failed);
+    let reduced = all.iter().filter(|line| line.scale.is_some()).count();
+    lost(
+        "at a smaller scale are written as if they were whole",
+        reduced,
+    );
     let Some(out) = &args.out else {
-        // a reader that has seen enough (head) is no failure
-        let _ = std::io::stdout().write_all(text.as_bytes());
-        return Ok(());
+        return match std::io::stdout().write_all(text.as_bytes()) {
+            // a reader that has seen enough (head) is no failure
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+                Err(Failure::unexpected("writing to standard output", error))
+            }
+            _ => Ok(()),
+        };
     };
     if out.exists() {
         return Err(Failure::input(
@@ -46,15 +63,6 @@ pub fn main(args: &ExportArgs) -> Result<(), Failure> {
     }
     replace(out, text.as_bytes())
         .map_err(|error| Failure::input(out, error, "give --out a file that can be written"))?;
-    let all = &history.evaluations;
-    let failed = all.iter().filter(|line| line.value.is_none()).count();
-    let told = match args.format {
-        Form::Original if failed > 0 => format!(
-            "{} evaluations ({failed} that failed have no place there)",
-            all.len() - failed
-        ),
-        _ => format!("{} evaluations", all.len()),
-    };
-    let _ = writeln!(std::io::stdout(), "wrote {told} to {}", out.display());
+    let _ = writeln!(std::io::stdout(), "wrote {}", out.display());
     Ok(())
 }

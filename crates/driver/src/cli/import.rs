@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::init::write_new;
 use crate::exchange::{Foreign, Reading, space_files};
 use crate::exit::Failure;
 use crate::quantity::typed;
@@ -56,8 +57,9 @@ pub fn main(args: &ImportArgs) -> Result<(), Failure> {
     }
     let writable = "give --out a folder that can be written";
     fs::create_dir_all(&args.out).map_err(|error| Failure::input(&args.out, error, writable))?;
-    for (path, (_, text)) in paths.iter().zip(&files) {
-        fs::write(path, text).map_err(|error| Failure::input(path, error, writable))?;
+    // the space file last: without it nothing begins with half of the rest
+    for (path, (_, text)) in paths.iter().zip(&files).rev() {
+        write_new(path, text).map_err(|error| Failure::input(path, error, writable))?;
     }
     let written: Vec<String> = paths
         .iter()

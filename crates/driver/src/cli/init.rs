@@ -48,7 +48,8 @@ pub fn main(args: &InitArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-fn write_new(path: &Path, text: &str) -> std::io::Result<()> {
+/// Writes a file that is not there yet.
+pub(super) fn write_new(path: &Path, text: &str) -> std::io::Result<()> {
     std::fs::OpenOptions::new()
         .write(true)
         .create_new(true)

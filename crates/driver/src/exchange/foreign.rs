@@ -32,7 +32,7 @@ pub struct Foreign {
     pub w: Vec<String>,
     /// One for each evaluation, at least one.
     pub rows: Vec<Row>,
-    /// Rows that are none: not finished, or without a value of every parameter.
+    /// Rows that are none: not brought to their end, or without a value of every parameter.
     pub left_out: usize,
 }
 
@@ -45,6 +45,8 @@ pub struct Row {
     pub w: Vec<f64>,
     /// Finite; `None` when it failed.
     pub value: Option<f64>,
+    /// Share of the whole work that gave the value, as written; empty for all of it.
+    pub scale: String,
 }
 
 /// A checkpoint of the original: rows of 8 parameters in natural units and 6 features.
@@ -126,7 +128,7 @@ impl fmt::Display for Foreign {
             0 => Ok(()),
             left => write!(
                 f,
-                "; {left} left out that had not ended, or had no value of every parameter"
+                "; {left} left out that did not come to their end, or had no value of every parameter"
             ),
         }
     }
@@ -173,6 +175,7 @@ fn original(text: &str) -> Result<Foreign, String> {
             value: Some(match y {
                 Number::Alone(y) | Number::Column([y]) => y,
             }),
+            scale: String::new(),
         });
     }
     Ok(Foreign {
@@ -205,6 +208,8 @@ struct Columns {
     value: usize,
     /// How an evaluation ended, where that is told.
     state: Option<usize>,
+    /// Share of the whole work, in tables of ours.
+    scale: Option<usize>,
 }
 
 /// Columns of row numbers, as pandas writes them.
@@ -316,6 +321,7 @@ impl Columns {
             w: variables,
             value,
             state,
+            scale: at("scale").filter(|_| naming == Naming::Ours),
         })
     }
 
@@ -328,7 +334,7 @@ impl Columns {
             value.ok_or_else(|| format!("column {name}: {text:?} is not a finite number"))
         };
         let state = self.state.map_or("ok", cell);
-        if ["RUNNING", "WAITING"].contains(&state)
+        if ["RUNNING", "WAITING", "PRUNED"].contains(&state)
             || self.x.iter().any(|(at, _)| cell(*at).is_empty())
         {
             return Ok(None);
@@ -346,6 +352,7 @@ impl Columns {
                 true => None,
                 false => Some(number(self.value, "value")?),
             },
+            scale: self.scale.map(cell).unwrap_or_default().to_owned(),
         }))
     }
 }
@@ -374,7 +381,7 @@ mod tests {
 
     #[test]
     fn a_parameter_may_have_any_name() {
-        let text = "id,x.value,x.scale,w.status,environment,value,status,scale\n0,1,2,3,dim,4,ok,\n1,1,2,3,dim,4,failed,\n";
+        let text = "id,x.value,x.scale,w.status,environment,value,status,scale\n0,1,2,3,dim,4,ok,\n1,1,2,3,dim,4,failed,0.5\n";
         let read = table(text, &[]).unwrap();
         let names: Vec<&str> = read.x.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["value", "scale"]);
@@ -382,6 +389,7 @@ mod tests {
         assert_eq!(read.rows[0].x, ["1", "2"]);
         assert_eq!(read.rows[0].value, Some(4.0));
         assert_eq!(read.rows[1].value, None);
+        assert_eq!([&read.rows[0].scale, &read.rows[1].scale], ["", "0.5"]);
         let plain = table("Unnamed: 0,scale,seconds,value\n0,1,2,4\n", &[]).unwrap();
         assert_eq!(plain.x.len(), 2);
     }

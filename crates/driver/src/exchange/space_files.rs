@@ -72,7 +72,7 @@ pub fn space_files(foreign: &Foreign, source: &Path, minimize: bool) -> Result<F
     let x = foreign.x.iter().map(|(name, _)| format!("x.{name}"));
     let w = foreign.w.iter().map(|name| format!("w.{name}"));
     let mut header: Vec<String> = x.chain(w).collect();
-    header.push("value".to_owned());
+    header.extend(["value", "scale"].map(str::to_owned));
     let rows = foreign.rows.iter().map(|row| {
         let mut cells = row.x.clone();
         cells.extend(numbers(&row.w));
@@ -80,6 +80,7 @@ pub fn space_files(foreign: &Foreign, source: &Path, minimize: bool) -> Result<F
             row.value
                 .map_or_else(String::new, |value| value.to_string()),
         );
+        cells.push(row.scale.clone());
         cells
     });
     files.push(("observations.csv", table(header, rows)?));

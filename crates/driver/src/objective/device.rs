@@ -1,7 +1,7 @@
 //! Where the network runs: what the user asked for, or an error with the reason. Never silently elsewhere.
 
 use bo_memory::device::{self, Capability, Card, DeviceError, DevicePool};
-use bo_vision::edge::{Precision, round_products};
+use bo_vision::edge::{EdgeFinder, Precision, round_products};
 use candle_core::{DType, Device, Tensor};
 
 use crate::exit::Failure;
@@ -69,14 +69,26 @@ pub struct Wish<'w> {
     pub instead: &'static str,
 }
 
-/// The device that the settings ask for.
+/// The device that the settings ask for. Canny computes on the CPU alone.
 ///
 /// # Errors
-/// As [`open`].
+/// As [`open`]; [`Failure::Setting`] where a GPU is asked for and Canny.
 pub fn choose(settings: &Settings) -> Result<Chosen, Failure> {
     let means = settings.means();
+    let canny = settings.study().edge_model.as_deref() == Some(EdgeFinder::Canny.name());
+    if canny && matches!(means.device, settings::Device::Cuda(_)) {
+        return Err(Failure::Setting {
+            key: "device".into(),
+            origin: means.device_origin.clone(),
+            reason: format!("{}: canny computes on the CPU alone", means.device),
+            remedy: "leave out --device, or --edge-model".into(),
+        });
+    }
     open(&Wish {
-        device: means.device,
+        device: match canny {
+            true => settings::Device::Cpu,
+            false => means.device,
+        },
         origin: &means.device_origin,
         share: means.gpu_memory_fraction,
         precision: settings.study().precision,

@@ -33,7 +33,7 @@ use serde::{Deserialize, Serialize};
 use crate::exit::Failure;
 use crate::record::{Birth, Truth};
 use crate::run::StopFlag;
-use crate::settings::{ImagePair, ObjectiveSettings, Settings, read_space_or};
+use crate::settings::{Earlier, ImagePair, ObjectiveSettings, Settings, read_space_or};
 
 pub use bo_bayes::optimizer::Query;
 pub use breaker::{Breaker, failing};
@@ -77,6 +77,8 @@ pub enum Status {
     Timeout,
     /// NaN, infinite, or called invalid by the objective.
     Invalid,
+    /// It failed before the run, for another program.
+    Elsewhere,
 }
 
 /// The result of an evaluation.
@@ -147,6 +149,8 @@ pub struct Surroundings {
     pub started: Arc<dyn Fn(Started) + Send + Sync>,
     /// Folder for kept edge output (need not exist).
     pub cache: PathBuf,
+    /// Everything is asked for: what was evaluated elsewhere is no answer.
+    pub measures: bool,
     /// The cache is left as it is: nothing in it is made or removed when it is opened.
     pub reads_only: bool,
 }
@@ -156,7 +160,7 @@ pub struct Opened {
     /// Space, environments and direction.
     pub problem: Problem,
     /// What was evaluated elsewhere: evaluations 0 and on, whose values the objective knows.
-    pub earlier: Vec<Query>,
+    pub earlier: Vec<Earlier>,
     /// Gives values.
     pub objective: Box<dyn Objective>,
     /// What the user should know before the run: skipped images and the like.

@@ -39,9 +39,13 @@ impl Aside {
         })
     }
 
-    /// Begins a sync of what was written so far.
-    pub fn begin(&mut self) {
+    /// Begins a sync of what was written so far; `false` where it cannot: one is under way, or its thread has ended.
+    pub fn begin(&mut self) -> bool {
+        if self.under_way {
+            return false;
+        }
         self.under_way = self.ask.send(()).is_ok();
+        self.under_way
     }
 
     /// Waits for the sync that was begun, if there is one.
@@ -70,14 +74,16 @@ mod tests {
         let mut aside = Aside::of(&file).unwrap();
         aside.end().unwrap();
         for _ in 0..3 {
-            aside.begin();
+            assert!(aside.begin());
+            // what is written meanwhile is not in it
+            assert!(!aside.begin());
             aside.end().unwrap();
         }
         // a pipe cannot be synced
         let (_reader, writer) = std::io::pipe().unwrap();
         let pipe: std::os::fd::OwnedFd = writer.into();
         let mut aside = Aside::of(&Arc::new(File::from(pipe))).unwrap();
-        aside.begin();
+        assert!(aside.begin());
         aside.end().unwrap_err();
         aside.end().unwrap();
     }

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::seal::Sealed;
 
-/// Why an evaluation that was done elsewhere, before the run, has no value.
-pub const FAILED_ELSEWHERE: &str = "failed where it was done, before this run";
+/// Status of an evaluation that failed elsewhere, before the run.
+pub const ELSEWHERE: &str = "elsewhere";
 
 /// One finished evaluation. Identity in comparisons: id, iteration, x, w, value, status.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,7 +23,7 @@ pub struct EvaluationLine {
     pub environment: Option<u64>,
     /// The value in the user's sign; `None` when it failed.
     pub value: Option<f64>,
-    /// `ok`, `failed`, `oom`, `timeout`, `invalid`.
+    /// `ok`, `failed`, `oom`, `timeout`, `invalid`, `elsewhere`.
     pub status: String,
     /// Share of the whole work that gave the value, where it was less than all of it (after `oom`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -45,7 +45,7 @@ impl Sealed for EvaluationLine {
 impl EvaluationLine {
     /// Whether it failed before the run: no program of this run gave it.
     pub fn failed_elsewhere(&self) -> bool {
-        self.reason.as_deref() == Some(FAILED_ELSEWHERE)
+        self.status == ELSEWHERE
     }
 
     /// Whether the promise calls two evaluations the same (numbers bit for bit).

@@ -7,6 +7,8 @@
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -79,7 +81,10 @@ impl Heartbeat {
     /// The last beat of a run.
     pub fn read(folder: &Path) -> Option<Self> {
         // one that is being written over is whole a moment later
-        (0..READS).find_map(|_| {
+        (0..READS).find_map(|read| {
+            if read > 0 {
+                thread::sleep(Duration::from_millis(1));
+            }
             let bytes = read_limited(&folder.join(NAME), 1 << 20).ok()?;
             // who was killed in a shorter beat left the end of a longer one behind it
             open(bytes.split(|&byte| byte == b'\n').next()?).ok()

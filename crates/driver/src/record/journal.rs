@@ -227,8 +227,7 @@ impl<T: Sealed> Journal<T> {
     /// Begins to sync what was appended, in another thread; [`Journal::sync`] waits for it.
     pub fn sync_aside(&mut self) {
         if let Some(aside) = self.aside.as_mut().filter(|_| self.unsynced) {
-            aside.begin();
-            self.unsynced = false;
+            self.unsynced = !aside.begin();
         }
     }
 

@@ -44,7 +44,7 @@ pub use directory::{
 };
 pub use environments::Environments;
 pub use error::{RecordError, free_beside};
-pub use evaluation::{EvaluationLine, FAILED_ELSEWHERE, same_bits};
+pub use evaluation::{ELSEWHERE, EvaluationLine, same_bits};
 pub use hashes::Hashes;
 pub use heartbeat::{Heart, Heartbeat};
 pub use history::{Attempts, History, Program};

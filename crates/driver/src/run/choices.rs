@@ -2,12 +2,12 @@
 
 use bo_bayes::environment::{Environments, Look};
 use bo_bayes::kernel::KernelKind;
-use bo_bayes::optimizer::{self, AcquisitionKind, Problem, Query, Surrogate};
+use bo_bayes::optimizer::{self, AcquisitionKind, Problem, Surrogate};
 use bo_bayes::risk::{RiskMeasure, TailMass};
 
 use crate::exit::Failure;
 use crate::settings::{
-    self, Acquisition, HighDimension, Kernel, KernelStructure, Origin, Risk, Study,
+    self, Acquisition, Earlier, HighDimension, Kernel, KernelStructure, Origin, Risk, Study,
 };
 
 /// Most evaluations of an initial design: the model keeps a square matrix of them, 3 GB at this number.
@@ -48,7 +48,7 @@ fn surrogate(asked: settings::Surrogate) -> Surrogate {
 pub fn choices(
     study: &Study,
     problem: &Problem,
-    earlier: &[Query],
+    earlier: &[Earlier],
 ) -> Result<optimizer::Settings, Failure> {
     if study.n_initial == 0 && earlier.is_empty() {
         return Err(Failure::Setting {
@@ -105,7 +105,7 @@ pub fn choices(
         });
     }
     Ok(optimizer::Settings {
-        earlier: earlier.to_vec(),
+        earlier: earlier.iter().map(|one| one.query.clone()).collect(),
         n_initial: study.n_initial,
         initial_w,
         n_w: match study.n_w {

@@ -2,7 +2,7 @@
 
 use std::thread::{self, JoinHandle};
 
-use rayon::{ThreadPool, ThreadPoolBuilder};
+use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 
 /// A pool of threads that can be relieved by fresh ones.
 ///
@@ -11,55 +11,55 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 /// the thread ends.
 pub struct Crew {
     threads: usize,
-    /// Always there between calls.
-    pool: Option<ThreadPool>,
+    pool: ThreadPool,
     handles: Vec<JoinHandle<()>>,
 }
 
 impl Crew {
     /// So many threads; one for each core where no number is given. No decision depends on it.
     ///
-    /// # Panics
-    /// When the system gives no more threads.
-    pub fn new(threads: Option<usize>) -> Self {
-        let mut crew = Self {
-            threads: threads.unwrap_or(0),
-            pool: None,
-            handles: Vec::new(),
-        };
-        crew.begin();
-        crew
+    /// # Errors
+    /// The system gives no more threads.
+    pub fn new(threads: Option<usize>) -> Result<Self, ThreadPoolBuildError> {
+        let threads = threads.unwrap_or(0);
+        let (pool, handles) = begin(threads)?;
+        Ok(Self {
+            threads,
+            pool,
+            handles,
+        })
     }
 
     /// Does `work` on these threads, and waits for it.
     pub fn during<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
-        let pool = self.pool.as_ref().expect("there between calls");
-        pool.install(work)
+        self.pool.install(work)
     }
 
-    /// Ends the threads, and with them what the C library kept for each, and begins others.
+    /// Ends the threads, and with them what the C library kept for each, once others are there. Where the system gives none
+    /// they stay: more is resident then, and nothing else changes.
     pub fn relieve(&mut self) {
+        let Ok((pool, handles)) = begin(self.threads) else {
+            return;
+        };
         // they end once nothing hands them work any more; that they are asked to is not that they have
-        self.pool = None;
-        for thread in self.handles.drain(..) {
+        self.pool = pool;
+        for thread in std::mem::replace(&mut self.handles, handles) {
             thread.join().expect("threads of a pool do not panic");
         }
-        self.begin();
     }
+}
 
-    fn begin(&mut self) {
-        let handles = &mut self.handles;
-        let pool = ThreadPoolBuilder::new()
-            .num_threads(self.threads)
-            .spawn_handler(|work| {
-                let name = format!("decide {}", work.index());
-                let thread = thread::Builder::new().name(name).spawn(|| work.run())?;
-                handles.push(thread);
-                Ok(())
-            })
-            .build();
-        self.pool = Some(pool.expect("the system gives threads"));
-    }
+fn begin(threads: usize) -> Result<(ThreadPool, Vec<JoinHandle<()>>), ThreadPoolBuildError> {
+    let mut handles = Vec::new();
+    let pool = ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .spawn_handler(|work| {
+            let name = format!("decide {}", work.index());
+            handles.push(thread::Builder::new().name(name).spawn(|| work.run())?);
+            Ok(())
+        })
+        .build()?;
+    Ok((pool, handles))
 }
 
 #[cfg(test)]
@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn those_who_relieve_are_others_and_do_the_same() {
-        let mut crew = Crew::new(Some(3));
+        let mut crew = Crew::new(Some(3)).unwrap();
         let (before, sum) = work(&crew);
         assert!(!before.contains(&thread::current().id()));
         assert!(before.len() <= 3);

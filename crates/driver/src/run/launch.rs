@@ -73,6 +73,7 @@ impl World {
                     });
                 }
             }),
+            measures: false,
             reads_only: self.reads_only,
             cache: match &settings.means().cache {
                 Some(cache) => cache.clone(),

@@ -5,7 +5,8 @@ use bo_bayes::optimizer::{self, ModelState, Observation};
 
 use crate::objective::{Outcome, Status};
 use crate::record::{
-    EvaluationLine, HyperRecord, IncumbentRecord, Member, ModelRecord, StandardizerRecord,
+    ELSEWHERE, EvaluationLine, HyperRecord, IncumbentRecord, Member, ModelRecord,
+    StandardizerRecord,
 };
 
 /// Longest list of environments that is written for an incumbent; a continuous law is judged on more.
@@ -58,6 +59,7 @@ fn name(status: Status) -> &'static str {
         Status::Oom => "oom",
         Status::Timeout => "timeout",
         Status::Invalid => "invalid",
+        Status::Elsewhere => ELSEWHERE,
         // a failure never counts as a value
         Status::Failed | Status::Ok => "failed",
     }

@@ -87,7 +87,8 @@ impl Setup {
         })?;
         Ok(Self {
             optimizer,
-            crew: Crew::new(means.threads),
+            crew: Crew::new(means.threads)
+                .map_err(|error| Failure::unexpected("starting threads", error))?,
             objective,
             workers,
             manifest,

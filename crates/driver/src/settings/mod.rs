@@ -23,7 +23,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use bo_bayes::environment::Environments;
-use bo_bayes::optimizer::Query;
 use bo_vision::edge::Precision;
 use bo_vision::line::Detectors;
 use serde::{Deserialize, Serialize};
@@ -421,11 +420,12 @@ impl Settings {
 
     /// With the acquisition that `auto` stands for here, and with a number of environments to look at that there are:
     /// an n_w that was not written falls to all of a smaller set. One that was written stays, to be refused where it is
-    /// too large. An n_initial that was not written falls by the x that were evaluated elsewhere.
-    pub fn fitted(mut self, environments: &Environments, earlier: &[Query]) -> Self {
+    /// too large. An n_initial that was not written falls by the x whose values are known from elsewhere.
+    pub fn fitted(mut self, environments: &Environments, earlier: &[Earlier]) -> Self {
         if self.n_initial_free {
-            let bits = |query: &Query| query.x.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
-            let x: BTreeSet<Vec<u64>> = earlier.iter().map(bits).collect();
+            let known = earlier.iter().filter(|one| one.value.is_some());
+            let bits = |one: &Earlier| one.query.x.iter().map(|x| x.to_bits()).collect();
+            let x: BTreeSet<Vec<u64>> = known.map(bits).collect();
             self.study.n_initial = self.study.n_initial.saturating_sub(x.len());
         }
         self.study.acquisition = self

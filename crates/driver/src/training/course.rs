@@ -91,6 +91,10 @@ impl<'p> Course<'p> {
             let restored = trainer.restore(&state);
             restored.map_err(|error| failed(folder, &error))?;
         }
+        if resume {
+            // not before: where the state cannot be used, a change that was accepted was not taken up
+            inputs.write(folder)?;
+        }
         let held = match held {
             Some(held) => held,
             None => {
@@ -294,7 +298,7 @@ fn lock(folder: &Path) -> Result<Lock, Failure> {
     })
 }
 
-/// Notes the inputs of a training that goes on, which must be what they were where they were noted before.
+/// Refuses inputs of a training that goes on which are not what they were, where that was noted.
 fn unchanged(plan: &Plan, now: &Inputs, folder: &Path, accept: bool) -> Result<(), Failure> {
     let differences = Inputs::read(folder)?.map(|before| before.differences(now));
     match differences {
@@ -308,7 +312,7 @@ fn unchanged(plan: &Plan, now: &Inputs, folder: &Path, accept: bool) -> Result<(
                 crate::quantity::typed(folder)
             ),
         )),
-        _ => now.write(folder),
+        _ => Ok(()),
     }
 }
 

@@ -27,7 +27,6 @@ use self::process::{Process, Said};
 pub use self::stray::end_orphans;
 use super::{Description, Objective, Opened, Outcome, Request, Started, Status, Surroundings};
 use crate::exit::Failure;
-use crate::record::FAILED_ELSEWHERE;
 use crate::settings::{CommandMode, Earlier, Means, Origin, SpaceFile};
 
 /// Share of the memory asked for that the next attempt after an out-of-memory may use.
@@ -133,7 +132,7 @@ pub fn open(
         served: 0,
         trouble,
     };
-    let earlier: Vec<_> = objective.file.earlier.iter().collect();
+    let earlier = objective.file.earlier.clone();
     let notices = match earlier.iter().filter(|one| one.value.is_none()).count() {
         _ if earlier.is_empty() => Vec::new(),
         0 => vec![format!("{} evaluations done elsewhere", earlier.len())],
@@ -144,7 +143,7 @@ pub fn open(
     };
     Ok(Opened {
         problem,
-        earlier: earlier.iter().map(|one| one.query.clone()).collect(),
+        earlier,
         objective: Box::new(objective),
         notices,
     })
@@ -175,11 +174,9 @@ pub fn answer_in(output: &[u8], id: u64) -> Option<Answer> {
 
 impl Objective for Command {
     fn evaluate(&mut self, request: &Request) -> Outcome {
-        if let Some(earlier) = usize::try_from(request.id)
-            .ok()
-            .and_then(|id| self.file.earlier.get(id))
-            .filter(|earlier| earlier.query == request.query)
-        {
+        let id = usize::try_from(request.id).ok();
+        let earlier = id.and_then(|id| self.file.earlier.get(id));
+        if let Some(earlier) = earlier.filter(|_| !self.surroundings.measures) {
             return known(earlier);
         }
         let (mut attempt, mut scale, mut ooms, mut transients, mut deaths) =
@@ -292,8 +289,8 @@ fn known(earlier: &Earlier) -> Outcome {
         (Some(value), Some(scale)) => Outcome::Reduced { value, scale },
         (Some(value), None) => Outcome::Value(value),
         (None, _) => Outcome::Failed {
-            status: Status::Failed,
-            reason: FAILED_ELSEWHERE.into(),
+            status: Status::Elsewhere,
+            reason: "failed where it was done, before this run".into(),
         },
     }
 }

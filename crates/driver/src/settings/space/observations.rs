@@ -110,7 +110,7 @@ impl Columns {
         let environment = at("environment").filter(|_| finite);
         let known = |name: &str| {
             let parameter = parameters.iter().any(|p| named("x.", &p.name) == name);
-            let other = ["value", "scale", "environment"].contains(&name);
+            let other = name == "value" || name == "scale" || (finite && name == "environment");
             let variable = variables.iter().any(|v| named("w.", v) == name);
             parameter || variable || other || (ours && PASSED_OVER.contains(&name))
         };
@@ -133,7 +133,7 @@ impl Columns {
             },
             environment,
             value: needed("value")?,
-            scale: at("scale").filter(|_| ours),
+            scale: at("scale"),
         })
     }
 
@@ -159,7 +159,7 @@ impl Columns {
         }
         let environment = match (&problem.environments, self.environment) {
             (Environments::Finite(finite), Some(column)) => Some(named(finite, cell(column))?),
-            (Environments::Finite(finite), None) => Some(nearest(finite, &w)?),
+            (Environments::Finite(finite), None) => Some(same(finite, &w)?),
             _ => None,
         };
         if let (Environments::Finite(finite), Some(row)) = (&problem.environments, environment) {
@@ -171,9 +171,15 @@ impl Columns {
         };
         let scale = match self.scale.map(cell) {
             None | Some("") => None,
-            Some(text) => Some(number(text, "scale")?)
-                .filter(|scale| *scale < 1.0)
-                .filter(|scale| *scale > 0.0),
+            Some(text) => match number(text, "scale")? {
+                1.0 => None,
+                scale if scale > 0.0 && scale < 1.0 => Some(scale),
+                scale => {
+                    return Err(format!(
+                        "column scale: {scale} is no share, above 0 and up to 1"
+                    ));
+                }
+            },
         };
         Ok(Earlier {
             query: Query { x, environment, w },
@@ -198,12 +204,12 @@ fn named(finite: &Finite, cell: &str) -> Result<usize, String> {
 }
 
 /// The environment with these variables.
-fn nearest(finite: &Finite, w: &[f64]) -> Result<usize, String> {
-    let same = |a: &f64, b: &f64| (a - b).abs() <= SAME * a.abs().max(b.abs()).max(1.0);
+fn same(finite: &Finite, w: &[f64]) -> Result<usize, String> {
+    let alike = |a: &f64, b: &f64| (a - b).abs() <= SAME * a.abs().max(b.abs()).max(1.0);
     let row = finite
         .points()
         .iter()
-        .position(|point| point.iter().zip(w).all(|(a, b)| same(a, b)));
+        .position(|point| point.iter().zip(w).all(|(a, b)| alike(a, b)));
     row.ok_or_else(|| format!("w {w:?}: no environment of the space file has these"))
 }
 
