@@ -37,15 +37,17 @@ impl Crew {
 
     /// Ends the threads, and with them what the C library kept for each, once others are there. Where the system gives none
     /// they stay: more is resident then, and nothing else changes.
-    pub fn relieve(&mut self) {
-        let Ok((pool, handles)) = begin(self.threads) else {
-            return;
-        };
+    ///
+    /// # Errors
+    /// The system gives no others.
+    pub fn relieve(&mut self) -> Result<(), ThreadPoolBuildError> {
+        let (pool, handles) = begin(self.threads)?;
         // they end once nothing hands them work any more; that they are asked to is not that they have
         self.pool = pool;
         for thread in std::mem::replace(&mut self.handles, handles) {
             thread.join().expect("threads of a pool do not panic");
         }
+        Ok(())
     }
 }
 
@@ -90,7 +92,7 @@ mod tests {
         let (before, sum) = work(&crew);
         assert!(!before.contains(&thread::current().id()));
         assert!(before.len() <= 3);
-        crew.relieve();
+        crew.relieve().unwrap();
         let (after, again) = work(&crew);
         assert!(after.is_disjoint(&before));
         assert_eq!(crew.handles.len(), 3);

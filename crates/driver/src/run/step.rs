@@ -255,7 +255,12 @@ impl Session<'_> {
 
     fn deep_clean(&mut self, iteration: u64) -> u64 {
         self.objective.deep_clean();
-        self.crew.relieve();
+        if let Err(error) = self.crew.relieve() {
+            let message = format!(
+                "iteration {iteration}: no fresh threads ({error}): what the old ones keep stays resident"
+            );
+            self.notice(Level::Warning, message);
+        }
         // what it no longer holds must not hide a leak, nor be one when it comes back
         self.name_holdings();
         if getrlimit(Resource::As).current.is_none() {

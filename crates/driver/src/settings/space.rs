@@ -6,20 +6,22 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use bo_bayes::environment::{Continuous, Environments, Finite, Marginal};
+use bo_bayes::environment::{Continuous, Environments, Marginal};
 use bo_bayes::optimizer::{Direction, Problem};
 use bo_bayes::space::{Domain, Parameter, Scale, Space};
-use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::DeTable;
 
 mod constraint;
+mod environments;
 mod observations;
+mod section;
 
 pub use constraint::Constraints;
+use environments::environments;
 pub use observations::Earlier;
 use observations::observations;
+use section::{ReadTable, Section, line_of, number};
 
-use super::nearest;
 use crate::bounded;
 use crate::exit::Failure;
 
@@ -45,15 +47,6 @@ pub struct SpaceFile {
 const SPACE: &str = "space";
 const ENVIRONMENTS: &str = "environments";
 const OBSERVATIONS: &str = "observations";
-
-/// Keys of one table, with the file for messages.
-struct Section<'a> {
-    path: &'a Path,
-    text: &'a str,
-    /// As written: `x.rate`; empty at the top.
-    name: String,
-    table: &'a DeTable<'a>,
-}
 
 /// Reads a space file; where it or its table is gone, what a run has `kept` of it ([`SpaceFile::texts`]) stands for it.
 /// Also the files that are gone.
@@ -94,9 +87,6 @@ pub fn read_space_or(
 pub fn read_space(path: &Path) -> Result<SpaceFile, Failure> {
     read_space_or(path, &BTreeMap::new()).map(|(file, _)| file)
 }
-
-/// Reads a table.
-type ReadTable<'r> = &'r mut dyn FnMut(&Path) -> std::io::Result<String>;
 
 /// `table` reads one of that name from a file.
 fn parse(
@@ -206,14 +196,6 @@ fn hash(bytes: &[u8]) -> String {
     blake3::hash(bytes).to_hex().to_string()
 }
 
-fn line_of(text: &str, offset: usize) -> usize {
-    text.as_bytes()[..offset.min(text.len())]
-        .iter()
-        .filter(|byte| **byte == b'\n')
-        .count()
-        + 1
-}
-
 /// One `[x.NAME]` table, with its choices as the program gets them.
 fn parameter(section: &Section<'_>) -> Result<(Parameter, Vec<serde_json::Value>), Failure> {
     section.allow(&["low", "high", "scale", "type", "choices"])?;
@@ -317,208 +299,6 @@ fn marginal(section: &Section<'_>) -> Result<(String, Marginal), Failure> {
         ));
     }
     Ok((name, Marginal::Uniform { low, high }))
-}
-
-/// `[environments]`: a table with a column for each variable; `weight` holds probabilities, `name` names. With its text.
-fn environments(section: &Section<'_>, read: ReadTable<'_>) -> Result<(Finite, String), Failure> {
-    section.allow(&["file"])?;
-    let Some(file) = section.text_at("file")? else {
-        return Err(section.refuse(
-            "file",
-            "missing: name a CSV file with a column for each variable",
-        ));
-    };
-    let table: PathBuf = section.path.parent().unwrap_or(Path::new("")).join(file);
-    let text = read(&table).map_err(|error| {
-        Failure::input(
-            &table,
-            error,
-            format!("named by {}: environments.file", section.path.display()),
-        )
-    })?;
-    let wrong = |reason: String| {
-        Failure::input(
-            &table,
-            reason,
-            "first line: names of variables; then one line of numbers each",
-        )
-    };
-    let mut reader = csv::ReaderBuilder::new()
-        .trim(csv::Trim::All)
-        .from_reader(text.as_bytes());
-    let header: Vec<String> = reader
-        .headers()
-        .map_err(|error| wrong(error.to_string()))?
-        .iter()
-        .map(str::to_owned)
-        .collect();
-    let is_variable = |column: &str| column != "weight" && column != "name";
-    let (mut points, mut weights, mut labels) = (Vec::new(), Vec::new(), Vec::new());
-    for (row, record) in reader.records().enumerate() {
-        let record = record.map_err(|error| wrong(error.to_string()))?;
-        let mut point = Vec::new();
-        for (column, cell) in header.iter().zip(&record) {
-            if column == "name" {
-                labels.push(cell.to_owned());
-                continue;
-            }
-            let value: f64 = cell
-                .parse()
-                .ok()
-                .filter(|value: &f64| value.is_finite())
-                .ok_or_else(|| {
-                    wrong(format!(
-                        "row {}, column {column}: {cell:?} is not a finite number",
-                        row + 1
-                    ))
-                })?;
-            if column == "weight" {
-                weights.push(value)
-            } else {
-                point.push(value)
-            }
-        }
-        points.push(point);
-    }
-    let names: Vec<String> = header
-        .into_iter()
-        .filter(|column| is_variable(column))
-        .collect();
-    let given = |list: Vec<f64>| (!list.is_empty()).then_some(list);
-    let labels = (!labels.is_empty()).then_some(labels);
-    let finite = Finite::new(names, points, given(weights), labels)
-        .map_err(|error| wrong(error.to_string()))?;
-    Ok((finite, text))
-}
-
-impl<'a> Section<'a> {
-    fn key(&self, key: &str) -> String {
-        if self.name.is_empty() {
-            key.to_owned()
-        } else {
-            format!("{}.{key}", self.name)
-        }
-    }
-
-    /// An error about `key`, with its line where it is written.
-    fn refuse(&self, key: &str, reason: impl std::fmt::Display) -> Failure {
-        let written = self.table.iter().find(|(name, _)| name.get_ref() == key);
-        let place = match written {
-            Some((name, _)) => format!(
-                "line {}: {}",
-                line_of(self.text, name.span().start),
-                self.key(key)
-            ),
-            None => self.key(key),
-        };
-        Failure::input(
-            self.path,
-            format!("{place}: {reason}"),
-            "mend it and run again; `bo init` writes an example",
-        )
-    }
-
-    /// Refuses keys that are not in `known`.
-    fn allow(&self, known: &[&str]) -> Result<(), Failure> {
-        for key in self.table.keys() {
-            let key: &str = key.get_ref();
-            if !known.contains(&key) {
-                let hint = match nearest(key, known.iter().copied()) {
-                    Some(name) => format!("did you mean {name}? "),
-                    None => String::new(),
-                };
-                return Err(self.refuse(
-                    key,
-                    format!("unknown key; {hint}allowed are {}", known.join(", ")),
-                ));
-            }
-        }
-        Ok(())
-    }
-
-    fn value(&self, key: &str) -> Option<&'a DeValue<'a>> {
-        self.table.get(key).map(Spanned::get_ref)
-    }
-
-    fn text_at(&self, key: &str) -> Result<Option<&'a str>, Failure> {
-        match self.value(key) {
-            None => Ok(None),
-            Some(DeValue::String(text)) => Ok(Some(text)),
-            Some(_) => Err(self.refuse(key, "must be a text in quotes")),
-        }
-    }
-
-    fn required(&self, key: &str) -> Result<f64, Failure> {
-        let Some(value) = self.value(key) else {
-            return Err(self.refuse(key, "missing; a number is needed"));
-        };
-        number(value).ok_or_else(|| self.refuse(key, "must be a number"))
-    }
-
-    fn choices(&self) -> Result<Option<Vec<serde_json::Value>>, Failure> {
-        let Some(value) = self.value("choices") else {
-            return Ok(None);
-        };
-        let refuse = || {
-            self.refuse(
-                "choices",
-                "must be a list of texts or numbers, like [\"adam\", \"sgd\"]",
-            )
-        };
-        let list = value.as_array().ok_or_else(refuse)?;
-        let value = |item: &Spanned<DeValue<'_>>| match item.get_ref() {
-            DeValue::String(text) => Some(serde_json::Value::from(text.as_ref())),
-            DeValue::Boolean(flag) => Some(serde_json::Value::from(*flag)),
-            DeValue::Integer(whole) => i64::from_str_radix(whole.as_str(), whole.radix())
-                .ok()
-                .map(Into::into),
-            other => number(other).map(Into::into),
-        };
-        list.iter()
-            .map(|item| value(item).ok_or_else(refuse))
-            .collect::<Result<Vec<_>, _>>()
-            .map(Some)
-    }
-
-    fn section(&self, key: &str) -> Result<Option<Section<'a>>, Failure> {
-        match self.value(key) {
-            None => Ok(None),
-            Some(DeValue::Table(table)) => Ok(Some(Section {
-                path: self.path,
-                text: self.text,
-                name: self.key(key),
-                table,
-            })),
-            Some(_) => Err(self.refuse(key, format!("must be a table: [{}]", self.key(key)))),
-        }
-    }
-
-    /// The tables inside table `key`, in the order of the file.
-    fn sections(&self, key: &str) -> Result<Vec<Section<'a>>, Failure> {
-        let Some(outer) = self.section(key)? else {
-            return Ok(Vec::new());
-        };
-        let mut names: Vec<(usize, &str)> = outer
-            .table
-            .keys()
-            .map(|name| (name.span().start, name.get_ref().as_ref()))
-            .collect();
-        names.sort_unstable();
-        names
-            .into_iter()
-            .filter_map(|(_, name)| outer.section(name).transpose())
-            .collect()
-    }
-}
-
-fn number(value: &DeValue<'_>) -> Option<f64> {
-    match value {
-        DeValue::Integer(whole) => i64::from_str_radix(whole.as_str(), whole.radix())
-            .ok()
-            .map(|whole| whole as f64),
-        DeValue::Float(float) => float.as_str().parse().ok(),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

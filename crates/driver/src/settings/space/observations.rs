@@ -2,8 +2,6 @@
 //! `x.NAME`), one for each environment variable (`NAME` or `w.NAME`; or `environment`: name or number), and `value`, empty
 //! where an evaluation failed.
 
-use std::path::{Path, PathBuf};
-
 use bo_bayes::environment::{Environments, Finite};
 use bo_bayes::optimizer::{Problem, Query};
 use bo_bayes::space::Domain;
@@ -47,21 +45,8 @@ pub(super) fn observations(
     problem: &Problem,
     read: ReadTable<'_>,
 ) -> Result<(Vec<Earlier>, String), Failure> {
-    section.allow(&["file"])?;
-    let Some(file) = section.text_at("file")? else {
-        return Err(section.refuse(
-            "file",
-            "missing: name a CSV file of evaluations, as bo export or bo import write it",
-        ));
-    };
-    let table: PathBuf = section.path.parent().unwrap_or(Path::new("")).join(file);
-    let text = read(&table).map_err(|error| {
-        Failure::input(
-            &table,
-            error,
-            format!("named by {}: observations.file", section.path.display()),
-        )
-    })?;
+    let (table, text) =
+        section.table_file("evaluations, as bo export or bo import write it", read)?;
     let all = parse(&text, problem).map_err(|reason| {
         Failure::input(
             &table,
